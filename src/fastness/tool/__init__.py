@@ -1,0 +1,1 @@
+"""The second ring: what developers run. The runtime never imports it."""

@@ -1,0 +1,1 @@
+"""The HTTP interface: schema in, one call of a service, schema out. No SQL, no commit, no business rule."""

@@ -1,0 +1,1 @@
+"""What every part of the service may read: settings and service level objectives."""

@@ -1,0 +1,1 @@
+"""Use cases: each method is one thing that a caller can do, and owns its transaction."""

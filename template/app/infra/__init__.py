@@ -1,0 +1,62 @@
+"""Everything that the service holds: made here, opened in order by the lifespan, closed in reverse."""
+
+from fastness.lifespan import Drain, Resource, Resources
+from fastness.ratelimit import MemoryStore, Store
+
+from app.core.config import Settings
+from app.infra.auth import make_authenticator, make_keys
+
+# feature: redis
+from app.infra.cache.redis import RedisCache
+
+# /feature: redis
+from app.infra.db.engine import Database, PoolSize
+
+# feature: example
+from app.infra.relay import Relay
+
+# /feature: example
+
+
+class Infra:
+    """The service's resources. Making it does no I/O.
+
+    Attributes:
+        resources: for the lifespan and for readiness.
+        optional: names of those that the service can do without.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        pool = PoolSize(
+            kept=settings.database_pool_size, overflow=settings.database_pool_overflow, wait=settings.database_pool_wait
+        )
+        url = settings.database_url.get_secret_value()
+        self.database = Database(url, pool=pool, application=settings.service_name)
+        resources: list[Resource] = [self.database]
+        self.optional: tuple[str, ...] = ()
+        rate_limits: Store = MemoryStore()  # each process counts by itself
+        # feature: redis
+        if settings.redis_url is not None:
+            cache = RedisCache(settings.redis_url.get_secret_value())
+            resources.append(cache)
+            self.optional = (cache.name,)  # requests are let through while it is away
+            rate_limits = cache.rate_limits()
+        # /feature: redis
+        keys = make_keys(settings)
+        if keys is not None:
+            resources.append(keys)
+        # feature: example
+        self.relay = Relay(settings, self.database)
+        in_server = settings.deliver_in_server
+        if settings.is_development if in_server is None else in_server:
+            resources += self.relay.delivery
+        # /feature: example
+        delay = settings.drain_delay
+        if delay is None:
+            delay = 5.0 if settings.is_production else 0.0  # a balancer needs some seconds to notice
+        self.resources = Resources(
+            resources,
+            drain=Drain(delay=delay),
+            settle=settings.is_production,
+            state={"infra": self, "authenticator": make_authenticator(settings, keys), "rate_limit_store": rate_limits},
+        )

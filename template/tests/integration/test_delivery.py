@@ -1,0 +1,119 @@
+"""From an event over HTTP to a signed request at the subscriber, and what is remembered of it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+from fastness import testing
+from standardwebhooks import Webhook
+
+from app import NAME, worker
+from app.core.config import Settings
+from app.main import create_app
+from tests.conftest import Token
+from tests.integration.receiver import Receiver, answer, receiving
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """The server makes deliveries itself, and looks for them often."""
+    return settings.model_copy(update={"deliver_in_server": True, "delivery_poll": 0.01, "delivery_time_limit": 2.0})
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with receiving() as made:
+        yield made
+
+
+async def subscribe(client: httpx2.AsyncClient, receiver: Receiver) -> dict[str, Any]:
+    made: dict[str, Any] = (await client.post("/v1/endpoints", json={"url": receiver.url, "event_types": ["*"]})).json()
+    return made
+
+
+async def send_event(client: httpx2.AsyncClient) -> dict[str, Any]:
+    made: dict[str, Any] = (await client.post("/v1/events", json={"type": "order.paid", "payload": {"id": 1}})).json()
+    return made
+
+
+async def report(client: httpx2.AsyncClient, *, attempts: int) -> dict[str, Any]:
+    """The only delivery, once so many attempts were made."""
+    async with asyncio.timeout(10):
+        while True:
+            [delivery] = (await client.get("/v1/deliveries")).json()["items"]
+            if delivery["attempts"] >= attempts:
+                found: dict[str, Any] = (await client.get(f"/v1/deliveries/{delivery['id']}")).json()
+                return found
+            await asyncio.sleep(0.01)
+
+
+async def test_an_event_arrives_signed(client: httpx2.AsyncClient, receiver: Receiver) -> None:
+    """The public verifier accepts it with the secret that was shown, and the delivery has succeeded."""
+    endpoint = await subscribe(client, receiver)
+    event = await send_event(client)
+    delivery = await report(client, attempts=1)
+    [(headers, body)] = receiver.requests
+    received = Webhook(endpoint["secret"]).verify(body, headers)
+    assert headers["webhook-id"] == event["id"]
+    assert received == {"type": "order.paid", "timestamp": event["created_at"], "data": {"id": 1}}
+    assert (delivery["status"], delivery["next_attempt_at"]) == ("succeeded", None)
+    [attempt] = delivery["history"]
+    assert (attempt["number"], attempt["status_code"], attempt["error"]) == (1, 204, None)
+
+
+async def test_a_failure_is_remembered_and_tried_again_by_hand(client: httpx2.AsyncClient, receiver: Receiver) -> None:
+    """410 ends it and disables the endpoint; once that is enabled again, a retry succeeds."""
+    endpoint = await subscribe(client, receiver)
+    receiver.answers = [answer(410, b"nobody here")]
+    await send_event(client)
+    failed = await report(client, attempts=1)
+    assert (failed["status"], failed["history"][0]["response_excerpt"]) == ("failed", "nobody here")
+    location = f"/v1/endpoints/{endpoint['id']}"
+    disabled = await client.get(location)
+    assert not disabled.json()["enabled"]
+    retry = f"/v1/deliveries/{failed['id']}/retry"
+    assert (await client.post(retry)).json()["type"] == f"urn:problem-type:{NAME}:endpoint-disabled"
+    settings = {"url": receiver.url, "event_types": ["*"], "enabled": True}
+    await client.put(location, json=settings, headers={"if-match": disabled.headers["etag"]})
+    assert (await client.post(retry)).status_code == 202
+    assert (await report(client, attempts=2))["status"] == "succeeded"
+    (first, _), (second, _) = receiver.requests
+    assert first["webhook-id"] == second["webhook-id"]
+
+
+async def test_during_a_rotation_both_secrets_verify(client: httpx2.AsyncClient, receiver: Receiver) -> None:
+    """A receiver may change over at any moment of the overlap."""
+    endpoint = await subscribe(client, receiver)
+    rotated = (await client.post(f"/v1/endpoints/{endpoint['id']}/rotate-secret", json={})).json()
+    await send_event(client)
+    await report(client, attempts=1)
+    [(headers, body)] = receiver.requests
+    for secret in (endpoint["secret"], rotated["secret"]):
+        Webhook(secret).verify(body, headers)
+
+
+async def test_what_was_pending_is_delivered_after_a_restart(settings: Settings, token: Token, receiver: Receiver) -> None:
+    """The server that took the event made no deliveries; the worker of another process does."""
+    server = create_app(settings.model_copy(update={"deliver_in_server": False}))
+    async with testing.client(server, headers=token()) as client:
+        await subscribe(client, receiver)
+        await send_event(client)
+    assert not receiver.requests
+    async with worker.make_resources(settings).lifespan():
+        await asyncio.wait_for(receiver.arrived.wait(), 10)
+    async with testing.client(server, headers=token()) as client:
+        assert (await report(client, attempts=1))["status"] == "succeeded"
+
+
+async def test_the_business_counts_apart(app: FastAPI, client: httpx2.AsyncClient, receiver: Receiver) -> None:
+    """Events and attempts have a section of their own on `/metrics`."""
+    await subscribe(client, receiver)
+    await send_event(client)
+    await report(client, attempts=1)
+    text = (await client.get("/metrics", params={"section": "business"})).text
+    assert 'business_delivery_attempts_total{error="none",status="succeeded"}' in text
+    assert "business_events_accepted_total" in text
+    assert "http_server" not in text

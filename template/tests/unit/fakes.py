@@ -1,0 +1,201 @@
+"""The domain's ports in memory, so that services are tested without a database and without HTTP."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Self
+from uuid import UUID, uuid4
+
+from app.domain.deliveries import Attempt, Delivery, DeliveryReport, DeliveryStatus, Outcome
+from app.domain.endpoints import Endpoint, Subscription
+from app.domain.events import Event
+from app.domain.paging import Page
+from app.domain.ports import Claim, DeliveryFilter, Dispatch
+
+
+class Clock:
+    """A time that stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+class Memory:
+    """A database that forgets, and every repository on it. A unit of work that raises leaves it as it was."""
+
+    def __init__(self) -> None:
+        self.endpoint_rows: dict[UUID, Endpoint] = {}
+        self.event_rows: dict[UUID, Event] = {}
+        self.delivery_rows: dict[UUID, Delivery] = {}
+        self.attempt_rows: dict[UUID, list[Attempt]] = {}
+        self.leases: dict[UUID, tuple[UUID, datetime]] = {}
+        self.endpoints = MemoryEndpoints(self)
+        self.events = MemoryEvents(self)
+        self.deliveries = MemoryDeliveries(self)
+        self.queue = MemoryQueue(self)
+
+    async def __aenter__(self) -> Self:
+        self._before = {name: dict(rows) for name, rows in vars(self).items() if isinstance(rows, dict)}
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            vars(self).update(self._before)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Self]:
+        yield self
+
+
+class MemoryEndpoints:
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    async def add(self, endpoint: Endpoint) -> None:
+        self._memory.endpoint_rows[endpoint.id] = endpoint
+
+    async def get(self, tenant: str, endpoint_id: UUID) -> Endpoint | None:
+        found = self._memory.endpoint_rows.get(endpoint_id)
+        return found if found is not None and found.tenant == tenant else None
+
+    async def list(self, tenant: str, *, limit: int, before: UUID | None) -> Page[Endpoint]:
+        return Page([e for e in self._memory.endpoint_rows.values() if e.tenant == tenant][:limit], None)
+
+    async def subscriptions(self, tenant: str) -> Sequence[Subscription]:
+        rows = self._memory.endpoint_rows.values()
+        return [Subscription(row.id, row.event_types) for row in rows if row.tenant == tenant and row.enabled]
+
+    async def count(self, tenant: str) -> int:
+        return sum(row.tenant == tenant for row in self._memory.endpoint_rows.values())
+
+    async def save(self, endpoint: Endpoint, *, replacing: int) -> bool:
+        if self._memory.endpoint_rows[endpoint.id].version != replacing:
+            return False
+        self._memory.endpoint_rows[endpoint.id] = endpoint
+        return True
+
+    async def delete(self, endpoint: Endpoint) -> bool:
+        return self._memory.endpoint_rows.pop(endpoint.id, None) is not None
+
+
+class MemoryEvents:
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    async def add(self, event: Event) -> None:
+        self._memory.event_rows[event.id] = event
+
+    async def get(self, tenant: str, event_id: UUID) -> Event | None:
+        found = self._memory.event_rows.get(event_id)
+        return found if found is not None and found.tenant == tenant else None
+
+    async def list(self, tenant: str, *, type: str | None, limit: int, before: UUID | None) -> Page[Event]:  # noqa: A002
+        return Page([e for e in self._memory.event_rows.values() if e.tenant == tenant][:limit], None)
+
+
+class MemoryDeliveries:
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    async def add(self, deliveries: Sequence[Delivery]) -> None:
+        self._memory.delivery_rows |= {delivery.id: delivery for delivery in deliveries}
+
+    async def get(self, tenant: str, delivery_id: UUID, *, for_update: bool = False) -> Delivery | None:
+        found = self._memory.delivery_rows.get(delivery_id)
+        return found if found is not None and found.tenant == tenant else None
+
+    async def report(self, tenant: str, delivery_id: UUID) -> DeliveryReport | None:
+        found = await self.get(tenant, delivery_id)
+        return None if found is None else DeliveryReport(found, self._memory.attempt_rows.get(delivery_id, []))
+
+    async def list(self, tenant: str, *, where: DeliveryFilter, limit: int, before: UUID | None) -> Page[Delivery]:
+        return Page([d for d in self._memory.delivery_rows.values() if d.tenant == tenant][:limit], None)
+
+    async def save(self, delivery: Delivery) -> None:
+        self._memory.delivery_rows[delivery.id] = delivery
+        self._memory.leases.pop(delivery.id, None)
+
+    async def add_attempt(self, delivery_id: UUID, attempt: Attempt) -> None:
+        self._memory.attempt_rows[delivery_id] = [*self._memory.attempt_rows.get(delivery_id, []), attempt]
+
+
+class MemoryQueue:
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    async def claim(self, *, limit: int, at: datetime, until: datetime) -> Sequence[Claim]:
+        memory = self._memory
+        due = [
+            row.id
+            for row in memory.delivery_rows.values()
+            if row.status is DeliveryStatus.PENDING
+            and row.due_at is not None
+            and row.due_at <= at
+            and (row.id not in memory.leases or memory.leases[row.id][1] <= at)
+        ][:limit]
+        lease = uuid4()
+        memory.leases |= dict.fromkeys(due, (lease, until))
+        return [Claim(delivery_id, lease) for delivery_id in due]
+
+    async def held(self, claim: Claim, *, for_update: bool = False) -> Dispatch | None:
+        memory = self._memory
+        if memory.leases.get(claim.delivery_id, (None,))[0] != claim.lease:
+            return None
+        delivery = memory.delivery_rows[claim.delivery_id]
+        return Dispatch(
+            delivery=delivery,
+            endpoint=memory.endpoint_rows[delivery.endpoint_id],
+            event=memory.event_rows[delivery.event_id],
+        )
+
+
+class Receiver:
+    """A `Sender` that remembers what it was given and answers what it is told to."""
+
+    def __init__(self, *outcomes: Outcome) -> None:
+        self.requests: list[tuple[str, Mapping[str, str], bytes]] = []
+        self.outcomes = list(outcomes)
+
+    async def send(self, url: str, *, headers: Mapping[str, str], body: bytes) -> Outcome:
+        self.requests.append((url, headers, body))
+        return self.outcomes.pop(0) if self.outcomes else Outcome(duration=0.1, status_code=200)
+
+
+class Tally:
+    """`Measures` that remembers."""
+
+    def __init__(self) -> None:
+        self.accepted: list[int] = []
+        self.attempted: list[DeliveryStatus] = []
+
+    def event_accepted(self, *, deliveries: int) -> None:
+        self.accepted.append(deliveries)
+
+    def delivery_attempted(self, status: DeliveryStatus, outcome: Outcome) -> None:
+        self.attempted.append(status)
+
+
+def make_endpoint(clock: Clock, **changes: object) -> Endpoint:
+    """An endpoint of `acme` that wants everything."""
+    endpoint = Endpoint(
+        id=uuid4(),
+        tenant="acme",
+        url="https://example.com/hook",
+        description="",
+        event_types=("*",),
+        enabled=True,
+        secret="whsec_" + "A" * 43 + "=",
+        created_at=clock(),
+        updated_at=clock(),
+    )
+    return replace(endpoint, **changes)  # type: ignore[arg-type]

@@ -1,0 +1,81 @@
+"""Fixtures for every test."""
+
+import io
+import json
+import logging
+import signal
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import structlog
+
+from fastness.telemetry import logs
+
+pytest_plugins = ["fastness.testing.services", "pytester"]
+
+
+def pytest_configure() -> None:
+    """Let commands under test hear Ctrl-C: what a shell runs in the background inherits SIGINT ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """The service runs on asyncio."""
+    return "asyncio"
+
+
+_LOGGERS = (
+    "uvicorn",
+    "uvicorn.error",
+    "uvicorn.access",
+    "uvicorn.asgi",
+    "hypercorn.access",
+    "gunicorn.access",
+    "a",
+    "fastness",
+)
+
+
+class Log:
+    """What was written."""
+
+    def __init__(self) -> None:
+        self.stream = io.StringIO()
+
+    @property
+    def lines(self) -> list[str]:
+        return self.stream.getvalue().splitlines()
+
+    @property
+    def entries(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.stream.getvalue().split("\n") if line]
+
+    @property
+    def last(self) -> dict[str, Any]:
+        return self.entries[-1]
+
+
+@pytest.fixture
+def configure() -> Iterator[Callable[..., Log]]:
+    """`logs.configure` with a stream to look at; what a test sets up is gone when the test is."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    state = {name: (logging.getLogger(name).handlers[:], logging.getLogger(name).propagate) for name in _LOGGERS}
+
+    def set_up(**options: Any) -> Log:
+        log = Log()
+        logs.configure(stream=log.stream, **options)
+        return log
+
+    yield set_up
+    logging.captureWarnings(capture=False)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name, (before, propagate) in state.items():
+        logger = logging.getLogger(name)
+        logger.handlers[:], logger.propagate = before, propagate
+        logger.setLevel(logging.NOTSET)
+    structlog.reset_defaults()

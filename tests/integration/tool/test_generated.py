@@ -1,0 +1,81 @@
+"""Every service that `fastness new` can write from the real template: linted, typed and tested where it was written.
+
+Marked `generated`: each variant runs the template's own checks, which takes its time.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from fastness.tool import scaffold
+
+TEMPLATE = Path(__file__).parents[3] / "template"
+FEATURES = [feature.name for feature in scaffold.available(TEMPLATE)]
+VARIANTS = [("all",), ("bare", "example"), *(("without-" + name, name) for name in FEATURES if name != "example")]
+
+
+@pytest.fixture(scope="session")
+def mypy_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Shared by the variants: what they have in common, all the libraries, is analysed once."""
+    return tmp_path_factory.mktemp("mypy-cache")
+
+
+@pytest.fixture(params=VARIANTS, ids=[variant[0] for variant in VARIANTS])
+def generated(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """One variant, freshly written."""
+    name, *without = request.param
+    return scaffold.create("shop", target=tmp_path / name, without=without, template=TEMPLATE, git=False).path
+
+
+def run(directory: Path, *command: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if name not in {"ENVIRONMENT", "PYTHONPATH", "MYPYPATH"}}
+    done = subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=directory,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout[-6000:]}{done.stderr[-3000:]}"
+
+
+@pytest.mark.generated
+def test_generated_service_passes_its_own_checks(generated: Path, mypy_cache: Path) -> None:
+    """Format, lint, types and tests are clean in every variant, and its facts are settled."""
+    run(generated, "ruff", "format", "--check", ".")
+    run(generated, "ruff", "check", ".")
+    run(generated, "fastness.tool", "preflight", "--check")
+    run(generated, "mypy", f"--cache-dir={mypy_cache}")
+    run(generated, "pytest", "-q", "-p", "no:cacheprovider")
+
+
+def test_generated_service_has_no_trace_of_what_was_left_out(generated: Path) -> None:
+    """No marker reaches the service, nor does a file that only the template or a run of it needs."""
+    for path in generated.rglob("*"):
+        if path.is_file():
+            assert not re.search(rb"^\s*(#|<!--)\s*/?feature:", path.read_bytes(), re.MULTILINE), path
+            assert not re.search(r"__pycache__|\.db$|features\.toml$|\.fastness", str(path.relative_to(generated)))
+    document = tomllib.loads((generated / "pyproject.toml").read_text())
+    assert document["project"]["name"] == "shop"
+    assert 'NAME = "shop"' in (generated / "app/__init__.py").read_text()
+    assert "AUTH_AUDIENCE=shop" in (generated / ".env").read_text()
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_left_out_dependencies_are_gone(name: str, tmp_path: Path) -> None:
+    """A feature's dependencies leave with it, and are there without it being left out."""
+    (feature,) = (feature for feature in scaffold.available(TEMPLATE) if feature.name == name)
+    whole = scaffold.create("shop", target=tmp_path / "whole", template=TEMPLATE, git=False).path
+    part = scaffold.create("shop", target=tmp_path / "part", without=[name], template=TEMPLATE, git=False).path
+    before, after = ((path / "pyproject.toml").read_text() for path in (whole, part))
+    for file in feature.files:
+        assert (whole / file).exists()
+        assert not (part / file).exists()
+    assert (before == after.replace(f'without = ["{name}"]', "without = []")) is (not feature.dependencies)

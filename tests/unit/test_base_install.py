@@ -1,0 +1,96 @@
+"""The base install is FastAPI, pydantic-settings, structlog and prometheus-client: every other import is optional."""
+
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "src" / "fastness"
+RUNTIME = sorted(
+    ".".join(("fastness", *path.relative_to(SOURCE).with_suffix("").parts)).removesuffix(".__init__")
+    for path in SOURCE.rglob("*.py")
+    if path.relative_to(SOURCE).parts[0] not in ("tool", "testing")
+)
+# The door to an extra: private, and imported by its package only when it is used.
+DOORS = {"fastness.auth._jose"}
+
+_IMPORT = """
+import importlib, importlib.abc, sys
+
+optional = set(sys.argv[1].split(","))
+
+class NotInstalled(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name in optional:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, NotInstalled())
+for name in sys.argv[2:]:
+    importlib.import_module(name)
+print(*sys.modules)
+"""
+
+
+def base_distributions() -> set[str]:
+    """What `pip install fastness` without extras brings, directly and through what it depends on."""
+    found: set[str] = set()
+    pending = ["fastness"]
+    while pending:
+        name = canonicalize_name(pending.pop())
+        if name in found:
+            continue
+        try:
+            lines = requires(name) or []
+        except PackageNotFoundError:
+            continue  # for another platform
+        found.add(name)
+        needed = map(Requirement, lines)
+        pending += [each.name for each in needed if each.marker is None or each.marker.evaluate({"extra": ""})]
+    return found
+
+
+def run(modules: list[str], *, without: set[str]) -> subprocess.CompletedProcess[str]:
+    """Import `modules` in a fresh interpreter where the modules `without` are not installed."""
+    return subprocess.run(
+        [sys.executable, "-c", _IMPORT, ",".join(without), *modules], capture_output=True, text=True, check=False
+    )
+
+
+def test_the_runtime_imports_on_the_base_install() -> None:
+    """With nothing installed but the base dependencies, every module of the runtime imports."""
+    base = base_distributions()
+    optional = {
+        module
+        for module, owners in packages_distributions().items()
+        if not {canonicalize_name(owner) for owner in owners} & base
+    }
+    # The API's and the SDK's modules share a namespace.
+    done = run(
+        [name for name in RUNTIME if name not in DOORS], without=optional | {"opentelemetry.sdk", "opentelemetry.exporter"}
+    )
+    assert {"redis", "joserfc", "httpx2", "sqlalchemy"} <= optional
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_tool_is_not_imported_by_the_runtime() -> None:
+    """Importing all of the runtime leaves the development ring unimported."""
+    done = run(RUNTIME, without=set())
+    assert done.returncode == 0, done.stderr
+    assert not [name for name in done.stdout.split() if name.startswith(("fastness.tool", "fastness.testing"))]
+
+
+def test_the_base_dependencies_are_these() -> None:
+    """A new base dependency is a decision: it lands on everyone's production path."""
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    assert {Requirement(line).name for line in declared} == {
+        "fastapi",
+        "prometheus-client",
+        "pydantic",
+        "pydantic-settings",
+        "structlog",
+    }

@@ -1,0 +1,1 @@
+"""Measurements of Fastness beside what it is compared with; each is one command of `scripts/bench`."""

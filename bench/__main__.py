@@ -1,0 +1,81 @@
+"""The command line of the bench: `scripts/bench NAME [--json] [--gate]`. Parsing and printing only."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+
+def _overhead(arguments: argparse.Namespace) -> tuple[Any, list[str]]:
+    from bench import overhead
+
+    figures = overhead.measure(rounds=arguments.rounds or 12)
+    return figures, overhead.failures(figures)
+
+
+def _inprocess(arguments: argparse.Namespace) -> tuple[Any, list[str]]:
+    from bench import overhead
+
+    figures = {"in_process_us": overhead.in_process(processes=arguments.rounds or 5)}
+    return figures, overhead.failures(figures, at_most=arguments.at_most)
+
+
+def _layers(arguments: argparse.Namespace) -> tuple[Any, list[str]]:
+    from bench import layers
+
+    if arguments.profile:
+        layers.profile()
+        return None, []
+    return layers.measure(processes=arguments.rounds or 3), []
+
+
+def _imports(arguments: argparse.Namespace) -> tuple[Any, list[str]]:
+    from bench import startup
+
+    figures = startup.imports(runs=arguments.rounds or 9)
+    return figures, startup.failures(figures)
+
+
+def _startup(arguments: argparse.Namespace) -> tuple[Any, list[str]]:
+    from bench import startup
+
+    figures = startup.ready(runs=arguments.rounds or 3)
+    return figures, startup.failures(figures)
+
+
+COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], tuple[Any, list[str]]], str]] = {
+    "overhead": (_overhead, "CPU per request beside bare FastAPI and two stacks of public packages (about two minutes)"),
+    "inprocess": (_inprocess, "extra CPU per request without a socket: the part of `overhead` that CI gates on"),
+    "layers": (_layers, "the same for each layer alone and for all but one; --profile says where the time goes"),
+    "imports": (_imports, "milliseconds that the template's imports of fastness add to FastAPI's own"),
+    "startup": (_startup, "seconds from process start to ready, for the template on SQLite"),
+}
+
+
+def main() -> int:
+    """Run one measurement. 1 when `--gate` is given and a figure is out of its limit."""
+    parser = argparse.ArgumentParser(prog="scripts/bench", description="Measure Fastness beside what it is compared with.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, (_, help_) in COMMANDS.items():
+        command = commands.add_parser(name, help=help_, description=help_)
+        command.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
+        command.add_argument("--gate", action="store_true", help="exit with 1 when a figure is out of its limit")
+        command.add_argument("--rounds", type=int, help="more rounds, less noise")
+        if name == "inprocess":
+            command.add_argument("--at-most", type=float, help="microseconds for the gate, other than the goal of 22")
+        if name == "layers":
+            command.add_argument("--profile", action="store_true", help="profile the whole pass instead")
+    arguments = parser.parse_args()
+    figures, failed = COMMANDS[arguments.command][0](arguments)
+    if figures is not None:
+        print(json.dumps(figures, indent=None if arguments.json else 2))
+    for line in failed:
+        print(line, file=sys.stderr)
+    return 1 if failed and arguments.gate else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

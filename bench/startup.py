@@ -1,0 +1,70 @@
+"""How long a service takes to be there: what its imports of Fastness add, and the time from process start to ready."""
+
+from __future__ import annotations
+
+import ast
+import os
+import statistics
+import subprocess
+import sys
+
+from bench import relay
+
+LIMITS = {"import_ms": 60.0, "ready_seconds": 2.0}
+
+_IMPORT = """
+import importlib, sys, time
+# structlog imports rich where it finds it. Tools of this environment brought it here; a service does not install it.
+sys.modules["rich"] = None
+import fastapi
+started = time.process_time()
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+print((time.process_time() - started) * 1000)
+"""
+
+
+def imports(*, runs: int) -> dict[str, float]:
+    """Milliseconds of CPU time, everything that the modules import included.
+
+    The least of `runs` fresh interpreters: the work is the same each time, so whatever is more is the machine's noise.
+    """
+    modules = template_imports()
+    command = [sys.executable, "-c", _IMPORT, *modules]
+    # The first run leaves byte code behind, as the build of an image does, also where this machine would rather have none.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    samples = [
+        float(subprocess.run(command, env=environment, capture_output=True, check=True, text=True).stdout)
+        for _ in range(runs + 1)
+    ]
+    return {"import_ms": round(min(samples[1:]), 1)}
+
+
+def template_imports() -> list[str]:
+    """The modules of Fastness that the template's service imports, in the order of their names."""
+    found: set[str] = set()
+    for path in (relay.TEMPLATE / "app").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found.update(alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                # `from fastness import problems` names a module, `from fastness.slo import SLO` does not.
+                found.update(f"fastness.{alias.name}" for alias in node.names) if node.module == "fastness" else found.add(
+                    node.module
+                )
+    return sorted(name for name in found if name.partition(".")[0] == "fastness" and name != "fastness")
+
+
+def ready(*, runs: int) -> dict[str, float]:
+    """Seconds from the start of the process until `/readyz` says 200, the median of `runs`; the schema is there already."""
+    with relay.migrated() as service:
+        samples = []
+        for _ in range(runs):
+            with relay.served(service) as (_, seconds):
+                samples.append(seconds)
+    return {"ready_seconds": round(statistics.median(samples), 2)}
+
+
+def failures(figures: dict[str, float]) -> list[str]:
+    """What is above its limit, one line each."""
+    return [f"{name} is {value}, at most {LIMITS[name]} is wanted" for name, value in figures.items() if value > LIMITS[name]]

@@ -1,7 +1,8 @@
-"""The service that the drain tests start in a process of its own: a slow request, a stream, a WebSocket, readiness."""
+"""The service that the drain tests start in a process of its own: a held request, a stream, a WebSocket, readiness."""
 
 import asyncio
 import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -29,10 +30,19 @@ app = FastAPI(lifespan=resources.lifespan)
 app.include_router(health.router(resources))
 
 
-@app.get("/slow")
-async def slow(seconds: float) -> dict[str, str]:
-    say(f"slow {seconds:g} began")
-    await asyncio.sleep(seconds)
+@app.get("/held")
+async def held() -> dict[str, str]:
+    """Answers when the test says so, by SIGUSR1: how long that takes is no matter of the machine's load."""
+    released = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, released.set)
+    say(f"held by {os.getpid()}")
+    await released.wait()
+    return {"status": "done"}
+
+
+@app.get("/short")
+async def short() -> dict[str, str]:
+    await asyncio.sleep(0.02)
     return {"status": "done"}
 
 

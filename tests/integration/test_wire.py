@@ -1,11 +1,11 @@
 """What strangers send, to a real server over a socket: every answer is a problem, and the connection is left in order."""
 
 import json
-import os
 import re
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
+# Seconds after which something hangs; generous, because it costs nothing where nothing does.
+PATIENCE = 90
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Wire:
 
     def send(self, *parts: bytes) -> list[Answer]:
         """Send `parts` over one connection, and give every response that comes until it is closed."""
-        with socket.create_connection(self.address, timeout=20) as connection:
+        with socket.create_connection(self.address, timeout=PATIENCE) as connection:
             for part in parts:
                 try:
                     connection.sendall(part)
@@ -82,30 +84,29 @@ def _answers(data: bytes) -> Iterator[Answer]:
 
 
 @pytest.fixture(scope="module", params=["httptools", "h11"])
-def wire(request: pytest.FixtureRequest) -> Iterator[Wire]:
+def wire(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wire]:
     """The service under uvicorn, with each of its HTTP parsers."""
     command = [sys.executable, "-m", "uvicorn", "wire_app:app", "--app-dir", str(HERE), "--port", "0"]
-    process = subprocess.Popen(
-        [*command, "--http", request.param],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
-    )
-    assert process.stdout is not None
-    seen = []
+    # A file, not a pipe: nobody reads along, and a full pipe would stop the server.
+    output = tmp_path_factory.mktemp("wire") / "output.txt"
+    with output.open("wb") as file:
+        process = subprocess.Popen([*command, "--http", request.param], stdout=file, stderr=subprocess.STDOUT)
     try:
-        for line in process.stdout:
-            seen.append(line)
-            if found := re.search(r"running on http://127\.0\.0\.1:(\d+)", line):
-                break
-        else:
-            pytest.fail("".join(seen))
+        limit = time.monotonic() + PATIENCE
+        while (found := re.search(r"running on http://127\.0\.0\.1:(\d+) ", output.read_text())) is None:
+            if process.poll() is not None or time.monotonic() > limit:
+                pytest.fail(f"the server does not run:\n{output.read_text()}")
+            time.sleep(0.02)
         yield Wire(("127.0.0.1", int(found[1])))
-        assert process.poll() is None, "the server died"
+        assert process.poll() is None, f"the server died:\n{output.read_text()}"
     finally:
         process.terminate()
-        process.communicate(timeout=20)
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from fastness.lifespan import Managed, Resources
 
 class _Connection(AbstractAsyncContextManager[psycopg.AsyncConnection]):
     async def __aenter__(self) -> psycopg.AsyncConnection:
-        return await psycopg.AsyncConnection.connect("postgresql://app:hunter2@127.0.0.1:1/app", connect_timeout=2)
+        return await psycopg.AsyncConnection.connect("postgresql://app:hunter2@127.0.0.1:1/app", connect_timeout=60)
 
     async def __aexit__(self, *exc_info: object) -> None:
         raise AssertionError("never opened")

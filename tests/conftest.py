@@ -7,10 +7,14 @@ import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 import structlog
 
 from fastness.telemetry import logs
+
+# Everywhere as in CI: no time limit for an example, which a busy machine would miss, and the same examples in every run.
+hypothesis.settings.load_profile("ci")
 
 pytest_plugins = ["fastness.testing.services", "pytester"]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx2
+import hypothesis
 import pytest
 from alembic import command
 from alembic.config import Config
@@ -21,6 +22,9 @@ from pydantic import SecretStr
 
 from app.core.config import Settings
 from app.main import create_app
+
+# Everywhere as in CI: no time limit for an example, which a busy machine would miss, and the same examples in every run.
+hypothesis.settings.load_profile("ci")
 
 pytest_plugins = ["fastness.testing.services"]
 

@@ -48,7 +48,7 @@ class Server:
             writer.close()
 
     async def wait_for(self, requests: int) -> None:
-        async with asyncio.timeout(10), self.asked:
+        async with asyncio.timeout(60), self.asked:
             await self.asked.wait_for(lambda: self.requests >= requests)
 
     @asynccontextmanager
@@ -74,7 +74,7 @@ async def server() -> AsyncIterator[Server]:
 
 @asynccontextmanager
 async def opened(server: Server, **options: Any) -> AsyncIterator[tuple[JWKS, JWTVerifier]]:
-    jwks = JWKS(server.url, **{"cooldown": 0.001, "timeout": 5.0, **options})
+    jwks = JWKS(server.url, **{"cooldown": 1e-9, "timeout": 60.0, **options})
     await jwks.open()
     try:
         verifier = JWTVerifier(issuer="https://issuer.example", audience="relay", keys=jwks, algorithms=("ES256",))
@@ -104,7 +104,6 @@ async def test_a_stampede_of_tokens_is_one_fetch(server: Server) -> None:
     async with opened(server) as (_, verifier):
         new = ECKey.generate_key("P-256", {"kid": "two"})
         server.keys.append(new)
-        await asyncio.sleep(0.005)
         await asyncio.gather(*(verifier.verify(server.token(new)) for _ in range(100)))
     assert server.requests == 2
 
@@ -147,11 +146,11 @@ async def test_a_slow_server_is_given_up(server: Server) -> None:
             await writer.drain()
             await asyncio.sleep(0.01)
 
-    async with opened(server, timeout=0.25) as (jwks, _):
+    async with opened(server) as (jwks, _):
         server.answer = drip
-        started = time.monotonic()
-        assert not await jwks.run_once()
-        assert time.monotonic() - started < 3
+        jwks._timeout = 0.25  # only now, so that the first fetch may take its time
+        async with asyncio.timeout(60):
+            assert not await jwks.run_once()
         await jwks.check()
 
 
@@ -182,7 +181,7 @@ async def test_opening_that_is_cancelled_leaves_nothing_behind(server: Server) -
         await forever.wait()
 
     server.answer = hang
-    jwks = JWKS(server.url, timeout=5.0)
+    jwks = JWKS(server.url, timeout=60.0)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
             await jwks.open()

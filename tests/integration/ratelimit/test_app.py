@@ -195,7 +195,7 @@ async def test_the_layer_limits_each_client(kind, request):
         from redis.asyncio import Redis
 
         redis = Redis.from_url(request.getfixturevalue("redis_url"))
-        store = RedisStore(redis, time_limit=10)
+        store = RedisStore(redis, time_limit=60)
     calls = []
 
     async def endpoint():

@@ -11,4 +11,4 @@ class TestRedisStore(StoreConformance):
     @pytest.fixture
     async def make_store(self, redis_url):
         async with Redis.from_url(redis_url) as client:
-            yield lambda clock: RedisStore(client, clock=clock, time_limit=5)
+            yield lambda clock: RedisStore(client, clock=clock, time_limit=60)

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,9 @@ from starlette.middleware import Middleware
 from fastness.context import ContextMiddleware
 from fastness.telemetry import TelemetryMiddleware, business, metrics
 from fastness.testing import client
+
+# Seconds after which something hangs; generous, because it costs nothing where nothing does.
+PATIENCE = 90
 
 SERVICE = """
 import asyncio, os
@@ -43,7 +45,7 @@ async def read(identifier: str) -> int:
 
 @app.get("/hang")
 async def hang() -> None:
-    await asyncio.sleep(60)
+    await asyncio.sleep(3600)
 """
 
 
@@ -118,30 +120,33 @@ async def test_the_endpoint_can_be_guarded_and_is_not_documented() -> None:
 def workers(directory: Path, count: int) -> Iterator[str]:
     """uvicorn with that many workers, which share their metrics in `directory`."""
     (directory / "service.py").write_text(SERVICE)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "uvicorn", "service:app", "--app-dir", str(directory), "--port", str(port)]
-    server = subprocess.Popen(
-        # Requests that hang must not keep a worker: an orphan would go on holding the run.
-        [*command, "--workers", str(count), "--log-level", "error", "--timeout-graceful-shutdown", "1"],
-        start_new_session=True,
-        env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(directory / "metrics")},
-    )
-    base = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "uvicorn", "service:app", "--app-dir", str(directory), "--port", "0"]
+    output = directory / "output.txt"
+    with output.open("wb") as file:
+        server = subprocess.Popen(
+            # Requests that hang must not keep a worker: an orphan would go on holding the run. And a worker that is slow
+            # because the machine is must not be replaced.
+            [*command, "--workers", str(count), "--timeout-graceful-shutdown", "1", "--timeout-worker-healthcheck", "90"],
+            start_new_session=True,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(directory / "metrics")},
+        )
     try:
+        wait_until(lambda: re.search(r"running on \S+ ", output.read_text()))
+        base = re.search(r"running on (\S+) ", output.read_text())[1]  # type: ignore[index]
         wait_until(lambda: len(pids(base)) == count)
         yield base
     finally:
         server.send_signal(signal.SIGTERM)
         try:
-            server.wait(20)
+            server.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             os.killpg(server.pid, signal.SIGKILL)
             server.wait()
 
 
-def wait_until(condition: object, seconds: float = 40) -> None:
+def wait_until(condition: object, seconds: float = PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
@@ -153,8 +158,13 @@ def wait_until(condition: object, seconds: float = 40) -> None:
     raise TimeoutError
 
 
+def get(url: str) -> httpx2.Response:
+    """On a connection of its own, so that any worker may answer."""
+    return httpx2.get(url, headers={"connection": "close"}, timeout=PATIENCE, trust_env=False)
+
+
 def scrape(base: str) -> str:
-    return httpx2.get(f"{base}/metrics", headers={"connection": "close"}).raise_for_status().text
+    return get(f"{base}/metrics").raise_for_status().text
 
 
 def value(text: str, sample: str) -> float | None:
@@ -164,7 +174,7 @@ def value(text: str, sample: str) -> float | None:
 
 def pids(base: str) -> set[int]:
     """The workers that have answered something, by asking until all had the chance."""
-    httpx2.get(f"{base}/warm", headers={"connection": "close"})
+    get(f"{base}/warm")
     return {int(pid) for pid in re.findall(r'process_resident_memory_bytes\{pid="(\d+)"\}', scrape(base))}
 
 
@@ -174,7 +184,7 @@ def test_many_workers_are_one_service(tmp_path: Path) -> None:
     labels = 'http_request_method="GET",http_response_status_code="200",http_route="/things/{identifier}"'
     total = f"http_server_request_duration_seconds_count{{{labels}}}"
     with workers(tmp_path, 2) as base:
-        served = {int(httpx2.get(f"{base}/things/{n}", headers={"connection": "close"}).text) for n in range(60)}
+        served = {int(get(f"{base}/things/{n}").text) for n in range(60)}
         text = scrape(base)
         assert value(text, total) == 60
         assert 'le="0.123"' in text
@@ -183,8 +193,7 @@ def test_many_workers_are_one_service(tmp_path: Path) -> None:
         # Sampled by a timer of each worker, because one cannot ask another.
         wait_until(lambda: value(scrape(base), 'fastness_pool_size{pool="database"}') == 10)
 
-        with httpx2.Client() as hanging:
-            hanging.timeout = httpx2.Timeout(0.2)
+        with httpx2.Client(timeout=httpx2.Timeout(PATIENCE, read=0.2), trust_env=False) as hanging:
             for _ in range(4):
                 with pytest.raises(httpx2.ReadTimeout):
                     hanging.get(f"{base}/hang")

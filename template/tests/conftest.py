@@ -11,7 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx2
+
+# feature: example
 import hypothesis
+
+# /feature: example
 import pytest
 from alembic import command
 from alembic.config import Config
@@ -23,9 +27,11 @@ from pydantic import SecretStr
 from app.core.config import Settings
 from app.main import create_app
 
+# feature: example
 # Everywhere as in CI: no time limit for an example, which a busy machine would miss, and the same examples in every run.
 hypothesis.settings.load_profile("ci")
 
+# /feature: example
 pytest_plugins = ["fastness.testing.services"]
 
 ROOT = Path(__file__).parents[1]

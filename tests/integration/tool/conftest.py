@@ -41,8 +41,8 @@ WORKER = """\
 import os, signal, sys, time
 
 if __name__ == "__main__":
-    print("worker is", os.getpid())
     signal.signal(signal.SIGTERM, lambda *_: (print("worker stops"), sys.exit(0)))
+    print("worker is", os.getpid())
     while True:
         time.sleep(0.05)
 """
@@ -56,6 +56,10 @@ def service(tmp_path: Path) -> Path:
     (tmp_path / "app/main.py").write_text(MAIN)
     (tmp_path / "app/worker.py").write_text(WORKER)
     return tmp_path
+
+
+# Seconds after which something hangs; generous, because it costs nothing where nothing does.
+PATIENCE = 120
 
 
 class Running:
@@ -77,7 +81,7 @@ class Running:
         """Everything printed so far."""
         return Path(self._file.name).read_text()
 
-    def until(self, done: Callable[[str], object], *, seconds: float = 30) -> str:
+    def until(self, done: Callable[[str], object], *, seconds: float = PATIENCE) -> str:
         """The output once `done` accepts it; fails when the command ends first, or does not come so far."""
         limit = time.monotonic() + seconds
         while time.monotonic() < limit:
@@ -90,10 +94,17 @@ class Running:
             time.sleep(0.05)
         pytest.fail(f"not seen in:\n{self.output}")
 
-    def end(self, number: signal.Signals = signal.SIGTERM, *, seconds: float = 30) -> int:
+    def end(self, number: signal.Signals = signal.SIGTERM, *, seconds: float = PATIENCE) -> int:
         """Send a signal and wait for the exit code."""
         self.process.send_signal(number)
-        return self.process.wait(seconds)
+        return self.ended(seconds=seconds)
+
+    def ended(self, *, seconds: float = PATIENCE) -> int:
+        """The exit code, once it ends by itself."""
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"it has not ended; it printed:\n{self.output}")
 
     def close(self) -> None:
         """Leave nothing behind, whatever the test found."""
@@ -134,7 +145,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-def gone(*pids: int, seconds: float = 20) -> bool:
+def gone(*pids: int, seconds: float = PATIENCE) -> bool:
     """All these processes have ended, or do within the time."""
     limit = time.monotonic() + seconds
     while any(map(alive, pids)):

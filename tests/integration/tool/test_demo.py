@@ -14,7 +14,7 @@ import pytest
 from fastness.tool.demo.service import DemoService
 from fastness.tool.errors import CommandError
 
-from .conftest import Running, gone
+from .conftest import PATIENCE, Running, gone
 
 Start = Callable[..., Running]
 
@@ -41,7 +41,7 @@ def processes_in(directory: Path) -> list[int]:
 def test_every_step_is_verified(tmp_path: Path, temporary: Path, start: Start) -> None:
     """`--exit` goes through the whole journey and exits 0; its directory and its processes are gone."""
     demo = start("demo", "--exit", cwd=tmp_path, TMPDIR=str(temporary))
-    assert demo.process.wait(240) == 0, demo.output
+    assert demo.ended(seconds=600) == 0, demo.output
     numbers = re.findall(r"^ *(\d+)/(\d+)  (?!FAILED)", demo.output, re.MULTILINE)
     assert numbers == [(str(number), str(len(numbers))) for number in range(1, len(numbers) + 1)]
     assert demo.output.endswith("Every step was verified.\n")
@@ -52,10 +52,10 @@ def test_every_step_is_verified(tmp_path: Path, temporary: Path, start: Start) -
 def test_it_stays_until_ctrl_c(tmp_path: Path, temporary: Path, start: Start) -> None:
     """Without `--exit` the service stays up, its printed call works, and Ctrl-C ends it all with exit code 0."""
     demo = start("demo", cwd=tmp_path, TMPDIR=str(temporary))
-    output = demo.until(lambda output: "try it" in output, seconds=240)
+    output = demo.until(lambda output: "try it" in output, seconds=600)
     call = shlex.split(re.search(r"try it +(.*)", output)[1])  # type: ignore[index]
     url, name, value = urlsplit(call[-1]), *call[call.index("-H") + 1].split(": ", 1)
-    connection = http.client.HTTPConnection(url.netloc, timeout=10)
+    connection = http.client.HTTPConnection(url.netloc, timeout=PATIENCE)
     connection.request("GET", url.path, headers={name: value})
     assert connection.getresponse().status == 200
     connection.close()
@@ -67,7 +67,7 @@ def test_it_stays_until_ctrl_c(tmp_path: Path, temporary: Path, start: Start) ->
 def test_interrupted_half_way(tmp_path: Path, temporary: Path, start: Start) -> None:
     """SIGTERM in the middle of the journey leaves nothing behind either."""
     demo = start("demo", cwd=tmp_path, TMPDIR=str(temporary))
-    demo.until(lambda output: " 3/" in output, seconds=240)
+    demo.until(lambda output: " 3/" in output, seconds=600)
     assert demo.end(signal.SIGTERM) == 143
     assert list(temporary.iterdir()) == []
     # A process that was just being started learns from its leash, a moment later, that the demo is gone.
@@ -77,7 +77,7 @@ def test_interrupted_half_way(tmp_path: Path, temporary: Path, start: Start) -> 
 def test_no_orphan_when_it_is_killed(tmp_path: Path, temporary: Path, start: Start) -> None:
     """SIGKILL leaves its directory, which nobody can prevent, but no process."""
     demo = start("demo", cwd=tmp_path, TMPDIR=str(temporary))
-    demo.until(lambda output: " 3/" in output, seconds=240)
+    demo.until(lambda output: " 3/" in output, seconds=600)
     pids = processes_in(temporary)
     assert pids
     demo.end(signal.SIGKILL)

@@ -26,7 +26,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (source / "template" / litter).touch()
     out = tmp_path_factory.mktemp("wheel")
     build = f"import hatchling.build as b, sys; print(b.build_wheel({str(out)!r}))"
-    subprocess.run([sys.executable, "-c", build], cwd=source, check=True, capture_output=True, timeout=120)
+    subprocess.run([sys.executable, "-c", build], cwd=source, check=True, capture_output=True, timeout=6000)
     (path,) = out.glob("fastness-*.whl")
     return path
 
@@ -45,7 +45,7 @@ def command(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index", wheel],
         check=True,
         capture_output=True,
-        timeout=120,
+        timeout=6000,
         env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
     )
     # Behind the wheel on the path, so that `fastness` itself is never the checkout's. A .pth of the checkout is not read there.
@@ -62,7 +62,7 @@ def command(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(command: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     environment = {"PATH": os.environ["PATH"], "HOME": str(cwd)}
     return subprocess.run(
-        [command, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=60, check=False
+        [command, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=600, check=False
     )
 
 

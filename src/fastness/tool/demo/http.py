@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-_TIMEOUT = 10  # seconds
+_TIMEOUT = 50  # seconds
 
 
 @dataclass(frozen=True, slots=True)

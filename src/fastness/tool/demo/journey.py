@@ -29,25 +29,25 @@ class Journey:
     def steps(self) -> list[Step]:
         """All steps, in order."""
         return [
-            Step("generate", "fastness new: a service from the template", 60, self._generate),
-            Step("migrate", "alembic upgrade head: the schema, on SQLite", 60, self._migrate),
-            Step("serve", "fastness dev: migrates, serves and delivers", 60, self._serve),
-            Step("ready", "GET /readyz: every resource is ready", 20, self._ready),
-            Step("unauthenticated", "GET /v1/endpoints without a token: refused", 20, self._unauthenticated),
-            Step("token", "fastness token: a development token", 30, self._issue),
-            Step("invalid", "POST /v1/events with a wrong body: refused, and not echoed", 20, self._invalid),
-            Step("missing", "GET /v1/events/{id} that does not exist: a problem", 20, self._missing),
-            Step("subscribe", "POST /v1/endpoints: the receiver subscribes to order.*", 20, self._subscribe),
-            Step("send", f"POST /v1/events: {_EVENTS} events", 20, self._send),
-            Step("receive", "The receiver verifies every delivery (Standard Webhooks)", 60, self._receive),
-            Step("tampered", "Changed, stale and unsigned deliveries do not verify", 20, self._tampered),
-            Step("deliveries", "GET /v1/deliveries: all succeeded", 30, self._deliveries),
-            Step("metrics", "GET /metrics: the requests and the events are counted", 20, self._metrics),
+            Step("generate", "fastness new: a service from the template", 120, self._generate),
+            Step("migrate", "alembic upgrade head: the schema, on SQLite", 120, self._migrate),
+            Step("serve", "fastness dev: migrates, serves and delivers", 120, self._serve),
+            Step("ready", "GET /readyz: every resource is ready", 60, self._ready),
+            Step("unauthenticated", "GET /v1/endpoints without a token: refused", 60, self._unauthenticated),
+            Step("token", "fastness token: a development token", 60, self._issue),
+            Step("invalid", "POST /v1/events with a wrong body: refused, and not echoed", 60, self._invalid),
+            Step("missing", "GET /v1/events/{id} that does not exist: a problem", 60, self._missing),
+            Step("subscribe", "POST /v1/endpoints: the receiver subscribes to order.*", 60, self._subscribe),
+            Step("send", f"POST /v1/events: {_EVENTS} events", 60, self._send),
+            Step("receive", "The receiver verifies every delivery (Standard Webhooks)", 120, self._receive),
+            Step("tampered", "Changed, stale and unsigned deliveries do not verify", 60, self._tampered),
+            Step("deliveries", "GET /v1/deliveries: all succeeded", 60, self._deliveries),
+            Step("metrics", "GET /metrics: the requests and the events are counted", 60, self._metrics),
         ]
 
     def stop(self) -> Step:
         """The last step, once nobody wants to look any more."""
-        return Step("stop", "SIGTERM: everything ends in order", 40, self._stop)
+        return Step("stop", "SIGTERM: everything ends in order", 60, self._stop)
 
     def curl(self) -> str:
         """A call that a reader can paste."""
@@ -116,7 +116,7 @@ class Journey:
         def complete(deliveries: list[Any]) -> bool:
             return len({delivery.headers["webhook-id"] for delivery in deliveries}) >= _EVENTS
 
-        arrived = self._receiver.wait_for(complete, seconds=55)
+        arrived = self._receiver.wait_for(complete, seconds=110)
         got = {delivery.headers["webhook-id"]: delivery for delivery in self._receiver.deliveries}
         expect(arrived, f"{len(got)} of {_EVENTS} arrived, {self._receiver.refused} did not verify")
         expect(not self._receiver.refused, f"{self._receiver.refused} deliveries did not verify")

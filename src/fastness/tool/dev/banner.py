@@ -20,7 +20,7 @@ from fastness.tool.dev.settings import DevSettings
 from fastness.tool.errors import CommandError
 
 _PAGES = {"docs": "/docs", "metrics": "/metrics", "readiness": "/readyz"}
-_PATIENCE = 60.0  # seconds until the server must have answered once
+_PATIENCE = 110.0  # seconds until the server must have answered once
 _LARGEST = 8 << 20  # bytes of an answer that are read
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not bound
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from fastness.tool.errors import CommandError
 
-_TIME_LIMIT = 30  # seconds for importing the settings
+_TIME_LIMIT = 60  # seconds for importing the settings
 _QUESTION = """
 import json
 from app.core.config import Settings

@@ -208,7 +208,7 @@ def _initialise_git(directory: Path) -> bool:
     def run(*arguments: str) -> bool:
         command = [git, *arguments]
         try:
-            done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, timeout=30, check=False)
+            done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, timeout=60, check=False)
         except subprocess.TimeoutExpired:
             return False
         return done.returncode == 0

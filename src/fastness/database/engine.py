@@ -1,0 +1,168 @@
+"""The engine: drivers, pool and connections set up so that neither database loses a write. Transactions are `unit`'s.
+
+Both databases begin a transaction by a statement of ours instead of the driver's: SQLite's driver begins late, so that two
+that read before they write lose an update, and PostgreSQL's takes a round trip of its own for what one statement can say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+from sqlalchemy import URL, Connection, event, make_url
+from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeout)
+"""What is raised while the database is away, behind on its migrations, or too busy."""
+
+BEGIN = "fastness_begin"
+"""Execution option of a connection: how its next transaction begins, a `Begin`."""
+
+_DRIVERS = {
+    "sqlite": "sqlite+aiosqlite",
+    "sqlite+aiosqlite": "sqlite+aiosqlite",
+    "postgres": "postgresql+psycopg",
+    "postgresql": "postgresql+psycopg",
+    "postgresql+psycopg": "postgresql+psycopg",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolSize:
+    """How many connections a process may hold.
+
+    Attributes:
+        kept: connections that stay open.
+        overflow: more of them under load.
+        wait: seconds that a unit of work waits for one.
+    """
+
+    kept: int = 5
+    overflow: int = 5
+    wait: float = 5.0
+
+    def __post_init__(self) -> None:
+        if self.kept < 1 or self.overflow < 0 or self.wait <= 0:
+            raise ValueError(f"pool: {self} needs kept >= 1, overflow >= 0 and wait > 0")
+
+    @property
+    def most(self) -> int:
+        """Connections under load."""
+        return self.kept + self.overflow
+
+
+class Begin:
+    """How a transaction begins, and when its connection was there."""
+
+    __slots__ = ("connected_at", "isolation", "read_only", "timeout")
+
+    def __init__(self, *, isolation: str | None = None, read_only: bool = False, timeout: float | None = None) -> None:
+        """
+        Args:
+            isolation: `REPEATABLE READ` or `SERIALIZABLE` on PostgreSQL; SQLite has no other than the latter.
+            read_only: the transaction changes nothing, and on SQLite waits for no writer.
+            timeout: seconds for each statement. PostgreSQL stops it then; SQLite's is stopped by cancelling its task.
+        """
+        self.isolation = isolation
+        self.read_only = read_only
+        self.timeout = timeout
+        self.connected_at = 0.0
+
+    def __call__(self, connection: Connection) -> None:
+        self.connected_at = perf_counter()
+        if connection.dialect.name == "sqlite":
+            sql = "BEGIN DEFERRED" if self.read_only else "BEGIN IMMEDIATE"
+        else:
+            sql = f"BEGIN ISOLATION LEVEL {self.isolation}" if self.isolation else "BEGIN"
+            if self.read_only:
+                sql += " READ ONLY"
+            if self.timeout is not None:
+                sql += f"; SET LOCAL statement_timeout = {max(1, int(self.timeout * 1000))}"
+        connection.exec_driver_sql(sql)
+
+
+_DEFAULT = Begin()
+
+
+def parse_url(url: str) -> URL:
+    """`url` with the driver that is used here: aiosqlite or psycopg.
+
+    Raises:
+        ValueError: it is not the URL of a SQLite or PostgreSQL database. The text does not quote it: it may hold a password.
+    """
+    try:
+        parsed = make_url(url)
+        parsed = parsed.set(drivername=_DRIVERS[parsed.drivername])
+    except (ArgumentError, KeyError, ValueError):
+        raise ValueError(
+            "the database URL is neither sqlite:///./service.db nor postgresql://user:password@host/database"
+        ) from None
+    if parsed.get_backend_name() == "sqlite" and (parsed.database in {None, "", ":memory:"} or "mode" in parsed.query):
+        raise ValueError("the database URL names no file: SQLite in memory is another database for each connection")
+    return parsed
+
+
+def create_engine(url: str, *, pool: PoolSize | None = None, application: str = "fastness") -> AsyncEngine:
+    """An engine for a service, its worker and its migrations. Connects when it is first used; dispose of it.
+
+    - PostgreSQL: psycopg 3 without prepared statements, so that it also works behind a pooler such as PgBouncer. A connection
+      that was cut is noticed before it is used.
+    - SQLite: WAL, foreign keys, writers that queue (`BEGIN IMMEDIATE`), and a statement that ends when its task is cancelled.
+
+    Args:
+        url: `postgresql://user:password@host/database` or `sqlite:///./service.db`.
+        pool: how many connections; see `fastness doctor database` for how many fit.
+        application: names the connections in PostgreSQL's `pg_stat_activity`.
+
+    Raises:
+        ValueError: see `parse_url`.
+    """
+    parsed, pool = parse_url(url), pool or PoolSize()
+    sqlite = parsed.get_backend_name() == "sqlite"
+    connect: dict[str, Any]
+    if sqlite:
+        connect = {"timeout": pool.wait}
+    else:
+        connect = {"prepare_threshold": None, "connect_timeout": max(2, round(pool.wait)), "application_name": application}
+    engine = create_async_engine(
+        parsed,
+        connect_args=connect,
+        pool_size=pool.kept,
+        max_overflow=pool.overflow,
+        pool_timeout=pool.wait,
+        pool_pre_ping=not sqlite,
+        hide_parameters=True,  # errors reach the log: they must not carry what clients sent
+    )
+    event.listen(engine.sync_engine, "connect", _open_sqlite if sqlite else _open_postgresql)
+    event.listen(engine.sync_engine, "begin", _begin)
+    if sqlite:
+        event.listen(engine.sync_engine, "invalidate", _interrupt)
+    return engine
+
+
+def _open_postgresql(connection: Any, _: Any) -> None:
+    # The driver begins nothing by itself; `_begin` does.
+    connection.autocommit = True
+
+
+def _open_sqlite(connection: Any, _: Any) -> None:
+    connection.isolation_level = None  # the driver begins nothing by itself; `_begin` does
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode = WAL")  # readers and a writer do not wait for each other
+    cursor.execute("PRAGMA synchronous = FULL")  # what was committed survives a power cut
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.execute("PRAGMA trusted_schema = OFF")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    connection.get_execution_options().get(BEGIN, _DEFAULT)(connection)
+
+
+def _interrupt(connection: Any, _: Any, __: BaseException | None) -> None:
+    # A cancelled task leaves its statement running in the driver's thread, with the write lock; closing would wait for it.
+    if connection is not None:
+        connection.run_async(lambda driver: driver.interrupt())

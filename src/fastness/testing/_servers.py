@@ -21,11 +21,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 RUN_VARIABLE = "FASTNESS_TEST_RUN"
-_START_TIME = 30.0
+_START_TIME = 90.0
+_ATTEMPTS = 5
 
 
 class MissingError(Exception):
     """A server could be had in none of the ways; the text says in which and why not."""
+
+
+class _PortTakenError(MissingError):
+    """Somebody else took the port between our choice and the server's start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +124,16 @@ def start(kind: Kind, run: Path) -> Server:
     Raises:
         MissingError: there is no program, or it did not start.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    for _ in range(_ATTEMPTS - 1):
+        with suppress(_PortTakenError):
+            return _start(kind, run)
+    return _start(kind, run)
+
+
+def _start(kind: Kind, run: Path) -> Server:
+    port = _free_port()
     directory = run / kind.name
+    shutil.rmtree(directory, ignore_errors=True)  # of an attempt before
     directory.mkdir()
     log = run / f"{kind.name}.log"
     user = ""
@@ -152,8 +163,11 @@ def start(kind: Kind, run: Path) -> Server:
         except Exception as error:
             if supervisor.poll() is not None or time.monotonic() > deadline:
                 stop(supervisor.pid)
-                text = log.read_text(errors="replace").strip().splitlines()[-3:]
-                raise MissingError(f"starting one failed: {' | '.join(text) or _first_line(error)}") from error
+                supervisor.returncode = 0
+                text = log.read_text(errors="replace").strip()
+                taken = "address already in use" in text.lower()
+                reason = f"starting one failed: {' | '.join(text.splitlines()[-3:]) or _first_line(error)}"
+                raise (_PortTakenError if taken else MissingError)(reason) from error
             time.sleep(0.05)
         else:
             break
@@ -168,6 +182,13 @@ def stop(supervisor: int) -> None:
     deadline = time.monotonic() + _START_TIME
     while not _ended(supervisor) and time.monotonic() < deadline:
         time.sleep(0.02)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def _ended(process: int) -> bool:

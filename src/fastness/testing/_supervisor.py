@@ -29,7 +29,7 @@ def main(owner: int, run: str, user: str, command: list[str]) -> int:
     # The fast shutdown of PostgreSQL, an ordinary one of Redis.
     server.send_signal(signal.SIGINT)
     try:
-        server.wait(10)
+        server.wait(20)
     except subprocess.TimeoutExpired:
         server.kill()
         server.wait()

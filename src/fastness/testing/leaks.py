@@ -20,10 +20,10 @@ class LeakError(AssertionError):
 
 
 @asynccontextmanager
-async def no_leaks(*, grace: float = 1.0) -> AsyncIterator[None]:
+async def no_leaks(*, grace: float = 10.0) -> AsyncIterator[None]:
     """Raise `LeakError` if tasks, threads, sockets or files of the block outlive it: `async with no_leaks(): ...`.
 
-    What is merely on its way to be closed has `grace` seconds. A block that raises is not checked.
+    What is merely on its way to be closed has `grace` seconds, which only a leak uses up. A block that raises is not checked.
     """
     before = _open()
     yield

@@ -53,7 +53,7 @@ class PostgresServer:
     def _run(self, statement: str) -> None:
         import psycopg
 
-        with psycopg.connect(self.url, autocommit=True, connect_timeout=10) as connection:
+        with psycopg.connect(self.url, autocommit=True, connect_timeout=60) as connection:
             connection.execute(statement.encode())
 
 
@@ -162,7 +162,7 @@ def _missing(kind: _servers.Kind, reason: str) -> NoReturn:
 def _connect_postgres(url: str) -> None:
     import psycopg
 
-    psycopg.connect(url, connect_timeout=3).close()
+    psycopg.connect(url, connect_timeout=20).close()
 
 
 def _connect_redis(url: str) -> None:
@@ -172,7 +172,7 @@ def _connect_redis(url: str) -> None:
 
     # Without a second try, which by default is seconds later.
     once = Retry(NoBackoff(), 0)
-    with redis.Redis.from_url(url, socket_connect_timeout=3, socket_timeout=3, retry=once) as client:
+    with redis.Redis.from_url(url, socket_connect_timeout=20, socket_timeout=20, retry=once) as client:
         client.ping()
 
 

@@ -90,7 +90,13 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 @pytest.fixture
 def settings(database_url: str, tmp_path: Path) -> Settings:
     """The service's settings for one test."""
-    return Settings(environment="test", database_url=SecretStr(database_url), dev_key_directory=str(tmp_path / "keys"))
+    return Settings(
+        environment="test",
+        database_url=SecretStr(database_url),
+        database_pool_wait=60,  # a busy machine is not what is tested
+        request_deadline=60,
+        dev_key_directory=str(tmp_path / "keys"),
+    )
 
 
 @pytest.fixture

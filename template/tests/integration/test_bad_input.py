@@ -21,6 +21,8 @@ from fastness.auth.dev import DevIssuer
 from app import NAME
 from tests.conftest import ROOT, SCOPES
 
+# Seconds after which something hangs; generous, because it costs nothing where nothing does.
+PATIENCE = 90
 AWAY = "postgresql://relay:hunter2@127.0.0.1:9/relay"
 
 
@@ -45,7 +47,7 @@ class Process:
 
     def until(self, pattern: str) -> re.Match[str]:
         """The first match of `pattern` in the output, once it is there."""
-        limit = time.monotonic() + 30
+        limit = time.monotonic() + PATIENCE
         while (found := re.search(pattern, self.output)) is None:
             if self.process.poll() is not None or time.monotonic() > limit:
                 pytest.fail(f"{pattern!r} is not in:\n{self.output}")
@@ -54,14 +56,14 @@ class Process:
 
     def end(self) -> tuple[int, str]:
         """Exit status and output of a command that ends by itself."""
-        return self.process.wait(30), self.output
+        return self.process.wait(PATIENCE), self.output
 
     def close(self) -> None:
         """Leave nothing behind."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
-                self.process.wait(10)
+                self.process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
@@ -82,7 +84,7 @@ class Server(Process):
         """The answer to one request, with a token unless `headers` has another."""
         token = self.issuer.issue_token(tenant="acme", scopes=SCOPES)
         sent = {"authorization": f"Bearer {token}", **headers}
-        return httpx2.request(method, self.url + path, headers=sent, content=content, trust_env=False)
+        return httpx2.request(method, self.url + path, headers=sent, content=content, timeout=PATIENCE, trust_env=False)
 
     def logged(self, request_id: str) -> list[dict[str, Any]]:
         """What the log has of a request that was answered."""

@@ -15,7 +15,7 @@ from tests.conftest import alembic
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
-    made = Database(database_url, pool=PoolSize(kept=5, overflow=5, wait=30))
+    made = Database(database_url, pool=PoolSize(kept=5, overflow=5, wait=120))
     await made.open()
     yield made
     await made.close()
@@ -77,7 +77,7 @@ async def test_readers_do_not_wait_for_a_writer(database: Database, counter: Non
     async with database.session() as session, SqlTransaction(session):
         await session.execute(text("UPDATE counter SET value = 1"))
         async with database.session() as other, SqlTransaction(other).reading():
-            assert await asyncio.wait_for(other.scalar(text("SELECT value FROM counter")), 5) == 0
+            assert await asyncio.wait_for(other.scalar(text("SELECT value FROM counter")), 60) == 0
 
 
 async def test_metrics_show_how_full_the_pool_is(database: Database) -> None:

@@ -25,7 +25,7 @@ NOW = datetime(2026, 1, 1, 12, 30, 15, 123456, tzinfo=UTC)
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
-    made = Database(database_url, pool=PoolSize(kept=5, overflow=5, wait=30))
+    made = Database(database_url, pool=PoolSize(kept=5, overflow=5, wait=120))
     await made.open()
     yield made
     await made.close()
@@ -249,7 +249,7 @@ async def test_an_endpoint_is_not_deleted_under_an_event(units: Units) -> None:
         await uow.events.add(event)
         ids = {"event_id": event.id, "endpoint_id": subscription.endpoint_id}
         await uow.deliveries.add([Delivery.create(id=new_id(), tenant="acme", at=NOW, **ids)])
-    await asyncio.wait_for(removal, 5)
+    await asyncio.wait_for(removal, 60)
 
 
 async def test_what_is_not_due_or_has_ended_is_not_claimed(units: Units) -> None:

@@ -21,9 +21,9 @@ async def test_it_works_until_there_is_nothing_and_then_waits() -> None:
 
     loop = Loop("work", run_once, idle=3600)
     await loop.open()
-    await asyncio.wait_for(idle.wait(), 5)
+    await asyncio.wait_for(idle.wait(), 60)
     await loop.check()
-    await asyncio.wait_for(loop.close(), 5)
+    await asyncio.wait_for(loop.close(), 60)
     assert not amounts
 
 
@@ -43,7 +43,7 @@ async def test_an_error_is_logged_and_the_work_tried_again() -> None:
     loop = Loop("work", run_once, idle=0.001)
     with capture_logs("app") as logs:
         await loop.open()
-        await asyncio.wait_for(tried.wait(), 5)
+        await asyncio.wait_for(tried.wait(), 60)
         await loop.check()
         await loop.close()
     assert logs.messages == [f"work failed; trying again in {pause} s" for pause in ("0.001", "0.002")]
@@ -86,7 +86,7 @@ async def test_closing_that_is_cancelled_ends_the_work() -> None:
     await begun.wait()
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(loop.close(), 0.01)
-    await asyncio.wait_for(cancelled.wait(), 5)
+    await asyncio.wait_for(cancelled.wait(), 60)
 
 
 async def test_a_loop_that_does_not_run_is_not_ready() -> None:

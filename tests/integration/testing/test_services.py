@@ -92,6 +92,7 @@ def test_own_servers_are_started_once_and_ended(run, pytester):
     tests = """
         import os, pathlib, pytest, psycopg
         from urllib.parse import urlsplit
+
         @pytest.mark.parametrize("number", range(4))
         def test_postgres(postgres_url, number):
             with psycopg.connect(postgres_url) as connection:

@@ -64,7 +64,7 @@ async def test_server_is_called_when_the_delay_is_over(server: Server) -> None:
     """After the delay streams are told to end and the server's handler gets the SIGTERM."""
     async with Drain(delay=0.01) as drain:
         signal.raise_signal(signal.SIGTERM)
-        await asyncio.wait_for(drain.closing.wait(), 5)
+        await asyncio.wait_for(drain.closing.wait(), 60)
         assert server.signals == [signal.SIGTERM]
 
 
@@ -142,7 +142,7 @@ async def test_outside_of_the_main_thread_nothing_is_set(server: Server) -> None
         async with Drain(delay=0.01) as drain:
             assert signal.getsignal(signal.SIGTERM) == server.handle
             drain.begin()
-            await asyncio.wait_for(drain.closing.wait(), 5)
+            await asyncio.wait_for(drain.closing.wait(), 60)
 
     await asyncio.to_thread(asyncio.run, in_thread())
     assert server.signals == []
@@ -157,7 +157,7 @@ async def test_begin_does_what_sigterm_does_once(server: Server) -> None:
         drain.begin()
         drain.begin()
         assert drain.draining
-        await asyncio.wait_for(drain.closing.wait(), 5)
+        await asyncio.wait_for(drain.closing.wait(), 60)
         assert server.signals == [signal.SIGTERM]
 
 
@@ -191,7 +191,7 @@ async def test_stream_ends_while_its_source_waits(server: Server) -> None:
         await turn()
         assert not waiting.done()
         signal.raise_signal(signal.SIGINT)
-        assert await asyncio.wait_for(waiting, 5) == "end"
+        assert await asyncio.wait_for(waiting, 60) == "end"
         assert events == ["cleaned up"]
         assert [item async for item in drain.until(source())] == []
 

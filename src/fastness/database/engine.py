@@ -6,6 +6,9 @@ that read before they write lose an update, and PostgreSQL's takes a round trip 
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
+from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -139,7 +142,7 @@ def create_engine(url: str, *, pool: PoolSize | None = None, application: str = 
     event.listen(engine.sync_engine, "connect", _open_sqlite if sqlite else _open_postgresql)
     event.listen(engine.sync_engine, "begin", _begin)
     if sqlite:
-        event.listen(engine.sync_engine, "invalidate", _interrupt)
+        event.listen(engine.sync_engine, "invalidate", _abandon_sqlite)
     return engine
 
 
@@ -162,7 +165,17 @@ def _begin(connection: Connection) -> None:
     connection.get_execution_options().get(BEGIN, _DEFAULT)(connection)
 
 
-def _interrupt(connection: Any, _: Any, __: BaseException | None) -> None:
-    # A cancelled task leaves its statement running in the driver's thread, with the write lock; closing would wait for it.
+def _abandon_sqlite(connection: Any, _: Any, __: BaseException | None) -> None:
+    # A cancelled task leaves its statement in the driver's thread, and its transaction with the write lock.
     if connection is not None:
-        connection.run_async(lambda driver: driver.interrupt())
+        with suppress(sqlite3.Error, ValueError):  # what cannot be rolled back is closed next
+            connection.run_async(_roll_back)
+
+
+async def _roll_back(driver: Any) -> None:
+    rollback = asyncio.ensure_future(driver.rollback())  # waits for the statement that is under way
+    while not rollback.done():
+        # Again and again, because an interrupt has no effect on a statement that the thread has yet to begin.
+        await driver.interrupt()
+        await asyncio.wait({rollback}, timeout=0.01)
+    await rollback

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 import pytest
 from sqlalchemy import ForeignKey, func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship, selectinload
 
 from fastness import context
@@ -149,7 +148,8 @@ async def test_ending_the_transaction_by_hand_is_refused(database: Database, end
 
 async def test_what_follows_a_commit(database: Database, caplog: pytest.LogCaptureFixture) -> None:
     """Callbacks run after the commit, not after a rollback, and an error in one neither undoes it nor stops the others."""
-    uow, told = database.unit(), []
+    uow = database.unit()
+    told: list[object] = []
     async with uow:
         uow.session.add(Order(id=2, amount=1))
         uow.on_commit(lambda: 1 / 0)
@@ -295,8 +295,9 @@ SLOW = {
 }
 
 
-async def test_cancelling_a_unit_ends_its_statement(database: Database) -> None:
-    """The statement is stopped where it runs, so that its locks are free for the next."""
+@pytest.mark.parametrize("delay", [0, 0.2])
+async def test_cancelling_a_unit_ends_its_statement(database: Database, delay: float) -> None:
+    """The statement is stopped where it runs, or before it runs, so that its locks are free for the next."""
     begun = asyncio.Event()
 
     async def work() -> None:
@@ -308,7 +309,7 @@ async def test_cancelling_a_unit_ends_its_statement(database: Database) -> None:
     task = asyncio.create_task(work())
     async with asyncio.timeout(30):
         await begun.wait()
-    await asyncio.sleep(0.1)  # into the statement
+    await asyncio.sleep(delay)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -1,0 +1,44 @@
+"""A rule's examples as projects in memory. The tests run them; `fastness explain` and the docs can show them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from textwrap import dedent
+
+from fastness.tool.check import engine
+from fastness.tool.check.config import Config
+from fastness.tool.check.rule import Example, Rule
+from fastness.tool.findings import Report
+from fastness.tool.project.project import Project
+
+_FILE = re.compile(r"^# file: (\S+)[ \t]*\n", re.MULTILINE)
+_DEFAULT = "app/main.py"
+
+
+def files(example: Example) -> dict[str, str]:
+    """The example's files by path."""
+    parts = _FILE.split(dedent(example.source).strip("\n") + "\n")
+    found = {_DEFAULT: parts[0]} if parts[0].strip() else {}
+    return {**found, **dict(zip(parts[1::2], parts[2::2], strict=True))}
+
+
+def project(sources: Mapping[str, str]) -> Project:
+    """A project of these files. What is not Python is configuration."""
+    python = {path: text.encode() for path, text in sources.items() if path.endswith(".py")}
+    return Project(python, files={path: text for path, text in sources.items() if not path.endswith(".py")})
+
+
+def report(rule: Rule, example: Example) -> Report:
+    """What one rule says about one example."""
+    return engine.check(project(files(example)), Config(), rules=[rule])
+
+
+def expected(example: Example) -> set[tuple[str, int]]:
+    """The places that `# found` marks."""
+    return {
+        (path, number)
+        for path, text in files(example).items()
+        for number, line in enumerate(text.split("\n"), start=1)
+        if line.rstrip().endswith("# found")
+    }

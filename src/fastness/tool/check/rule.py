@@ -1,0 +1,171 @@
+"""What a rule is: a function over the model, its documentation and its examples, all in one file.
+
+A rule's file is `rules/<family>/<name>.py`, and the file's place is the rule's name: `rules/security/unverified_jwt.py` is
+`security/unverified-jwt`. Nothing is registered anywhere else. The file has
+
+- a module docstring: the first line says what is wrong, the rest why it hurts and what to do instead;
+- one function `check`, decorated with `@rule(...)`, that yields `Found`s. Its parameters say what it needs, by type:
+  `Service`, `Module` (then it is called once per module of the service), `Requirements`, `Resolver`, `CallGraph`, `Project`;
+- `EXAMPLES`: `Bad` and `Good` sources, which run as tests. In a bad one `# found` ends each line that must be reported.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TypeVar, get_type_hints
+
+from fastness.tool.findings import Evidence, Fix, Severity
+from fastness.tool.project.module import Module
+from fastness.tool.project.symbols import Class, Function, Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A fault at a place, before the engine gives it its rule's name.
+
+    Attributes:
+        severity: where it differs from the rule's.
+        count: how many places suffer from this one cause.
+    """
+
+    path: str
+    line: int
+    column: int
+    message: str
+    evidence: tuple[Evidence, ...] = ()
+    count: int = 1
+    severity: Severity | None = None
+
+
+def found(
+    scope: Scope, node: ast.AST, message: str, *evidence: Evidence, count: int = 1, severity: Severity | None = None
+) -> Found:
+    """A fault at a node of the file in which a scope lies."""
+    line, column = position(node)
+    return Found(module_of(scope).path, line, column, message, evidence, count, severity)
+
+
+def proof(scope: Scope, node: ast.AST, text: str) -> Evidence:
+    """A place that proves a fault."""
+    return Evidence(module_of(scope).path, position(node)[0], text)
+
+
+def module_of(scope: Scope) -> Module:
+    """The file in which a scope lies."""
+    return scope.module if isinstance(scope, Class | Function) else scope
+
+
+def position(node: ast.AST) -> tuple[int, int]:
+    """Line and column of a node, both counted from 1; of a function or class, of its `def` and not its decorators."""
+    return getattr(node, "lineno", 1), getattr(node, "col_offset", 0) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Bad:
+    """Sources in which the rule must find exactly the lines that end in `# found`.
+
+    `# file: path.py` on a line of its own begins the next file; without one, everything is in `app/main.py`.
+    """
+
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Good:
+    """Sources in which the rule must find nothing, and the reason why."""
+
+    source: str
+    why: str = ""
+
+
+Example = Bad | Good
+Check = Callable[..., Iterator[Found]]
+_C = TypeVar("_C", bound=Check)
+
+
+@dataclass(frozen=True, slots=True)
+class _Declared:
+    severity: Severity
+    practice: str
+    fix: Fix
+    help: str
+
+
+_DECLARED = "__fastness_rule__"
+
+
+def rule(*, severity: Severity, practice: str, help: str, fix: Fix = Fix.NONE) -> Callable[[_C], _C]:  # noqa: A002
+    """Declare the function that checks a rule.
+
+    Args:
+        practice: the line of the list of practices that the rule proves, as `4.1`.
+        help: what to do about a finding, one sentence.
+    """
+
+    def declare(check: _C) -> _C:
+        setattr(check, _DECLARED, _Declared(severity, practice, fix, help))
+        return check
+
+    return declare
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule, as read from its file.
+
+    Attributes:
+        needs: the types of what `check` takes, in order.
+    """
+
+    name: str
+    severity: Severity
+    practice: str
+    fix: Fix
+    help: str
+    title: str
+    text: str
+    check: Check
+    needs: tuple[type, ...]
+    examples: Sequence[Example]
+
+    @property
+    def family(self) -> str:
+        return self.name.partition("/")[0]
+
+    @property
+    def per_module(self) -> bool:
+        """Called once for each module of the service."""
+        return Module in self.needs
+
+
+def read(module: ModuleType) -> Rule:
+    """The rule that a module defines.
+
+    Raises:
+        ValueError: the module breaks the form that is described above.
+    """
+    family, name = module.__name__.split(".")[-2:]
+    check = getattr(module, "check", None)
+    declared = getattr(check, _DECLARED, None)
+    if check is None or not isinstance(declared, _Declared):
+        raise ValueError(f"{module.__name__} has no function check decorated with @rule")
+    title, _, text = (module.__doc__ or "").partition("\n")
+    if not title:
+        raise ValueError(f"{module.__name__} has no docstring: its first line is the rule's title")
+    hints = get_type_hints(check)
+    return Rule(
+        name=f"{family}/{name}".replace("_", "-"),
+        severity=declared.severity,
+        practice=declared.practice,
+        fix=declared.fix,
+        help=declared.help,
+        title=title.rstrip("."),
+        text=inspect.cleandoc(text),
+        check=check,
+        needs=tuple(hints[parameter] for parameter in inspect.signature(check).parameters),
+        examples=tuple(getattr(module, "EXAMPLES", ())),
+    )

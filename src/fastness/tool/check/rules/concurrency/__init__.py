@@ -1,0 +1,1 @@
+"""What runs where: the event loop, threads, background tasks and module state."""

@@ -1,0 +1,204 @@
+"""A coroutine makes a call that blocks the event loop.
+
+While a blocking call waits, the process serves nobody else: a query of 50 ms inside `async def` limits a worker to twenty
+requests per second, whatever their number of connections, and a slow upstream stops the health check too. The call is
+rarely in the endpoint itself; most are two or three functions away, behind a service or a dependency.
+
+Declare the endpoint with `def`, and FastAPI runs it in a thread; or use an async library (`AsyncSession`,
+`httpx.AsyncClient`); or hand the call to a thread with `asyncio.to_thread`. Small local files are reported as information.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fastness.tool.check.knowledge import blocking, loop
+from fastness.tool.check.knowledge.chains import told
+from fastness.tool.check.rule import Bad, Found, Good, found, rule
+from fastness.tool.findings import Fix, Severity
+from fastness.tool.project import Service
+from fastness.tool.project.calls import Chain, Outward
+
+
+@rule(
+    severity=Severity.ERROR,
+    practice="4.1",
+    fix=Fix.REVIEW,
+    help="declare it with `def` when nothing in it is awaited, else use an async library or `asyncio.to_thread`",
+)
+def check(service: Service) -> Iterator[Found]:
+    entries = loop.entries(service)
+    chains = service.graph.nearest([entry.function for entry in entries], _kind, through=loop.runs_here)
+    for entry in entries:
+        reached = chains.get(entry.function)
+        if reached:
+            yield _fault(entry, reached)
+
+
+def _kind(call: Outward) -> str | None:
+    return None if call.site.awaited else blocking.kind(call.target.path)
+
+
+def _fault(entry: loop.Entry, reached: dict[str, Chain]) -> Found:
+    kinds = [kind for kind in blocking.ORDER if kind in reached]
+    worst = reached[kinds[0]]
+    evidence = [step for kind in kinds for step in told(reached[kind], f"blocks: {kind}")]
+    way = f" through {worst.edges[-1].target.qualified}" if worst.edges else ""
+    message = (
+        f"async {entry.role} {entry.function.qualified} blocks the event loop: "
+        f"{blocking.display(worst.last.target.path)} ({kinds[0]}){way}"
+    )
+    severity = Severity.INFO if kinds == [blocking.FILE] else None
+    return found(entry.function, entry.function.node, message, *dict.fromkeys(evidence), count=entry.routes, severity=severity)
+
+
+EXAMPLES = [
+    Bad("""
+        from fastapi import FastAPI
+        import requests
+
+        app = FastAPI()
+
+        @app.get("/")
+        async def root():  # found
+            return requests.get("https://example.org").json()
+    """),
+    Bad("""
+        # file: app/db.py
+        from sqlalchemy import create_engine
+        from sqlalchemy.orm import sessionmaker
+
+        SessionLocal = sessionmaker(bind=create_engine("sqlite://"))
+
+        def get_db():
+            db = SessionLocal()
+            try:
+                yield db
+            finally:
+                db.close()
+        # file: app/crud.py
+        def get_users(db):
+            return db.query(1).all()
+
+        class Users:
+            def __init__(self, db):
+                self.db = db
+        # file: app/main.py
+        from fastapi import Depends, FastAPI
+        from app.db import get_db
+
+        app = FastAPI()
+
+        @app.get("/users")
+        async def users(db=Depends(get_db)):  # found
+            return db.query(1).all()
+    """),
+    Bad("""
+        from typing import Annotated
+        from fastapi import APIRouter, Depends, FastAPI
+        from sqlmodel import Session, create_engine
+
+        engine = create_engine("sqlite://")
+
+        def get_session():
+            with Session(engine) as session:
+                yield session
+
+        SessionDep = Annotated[Session, Depends(get_session)]
+
+        class Repository:
+            def __init__(self, session: SessionDep):
+                self.session = session
+
+            def all(self):
+                return self.session.exec("select 1").all()
+
+        router = APIRouter()
+
+        async def current_user(session: SessionDep):  # found
+            return session.get(int, 1)
+
+        @router.get("/a")
+        async def a(session: SessionDep):  # found
+            return Repository(session).all()
+
+        @router.get("/b")
+        async def b(user=Depends(current_user)):
+            return user
+
+        app = FastAPI()
+        app.include_router(router)
+    """),
+    Good(
+        """
+        import asyncio
+        import requests
+        from functools import lru_cache
+        from fastapi import Depends, FastAPI
+        from fastapi.concurrency import run_in_threadpool
+
+        app = FastAPI()
+
+        def fetch():
+            return requests.get("https://example.org")
+
+        @lru_cache
+        def settings():
+            return open("settings.json").read()
+
+        @app.get("/threads")
+        async def threads():
+            settings()
+            await run_in_threadpool(fetch)
+            await asyncio.to_thread(lambda: fetch())
+            await asyncio.get_running_loop().run_in_executor(None, fetch)
+
+        @app.get("/plain")
+        def plain():
+            return fetch()
+
+        def session():
+            return fetch()
+
+        @app.get("/sync-dependency")
+        async def sync_dependency(value=Depends(session)):
+            return value
+    """,
+        "threads, cached initialisers, plain endpoints and plain dependencies do not hold the loop",
+    ),
+    Good(
+        """
+        from fastapi import Depends, FastAPI
+        from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+        from sqlalchemy.orm import sessionmaker
+
+        engine = create_async_engine("sqlite+aiosqlite://")
+        Old = sessionmaker(engine, class_=AsyncSession)
+
+        async def get_db():
+            async with Old() as session:
+                yield session
+
+        app = FastAPI()
+
+        @app.get("/")
+        async def root(db=Depends(get_db)):
+            await db.execute("select 1")
+            await db.commit()
+    """,
+        "an AsyncSession from the plain sessionmaker is still an AsyncSession",
+    ),
+    Good(
+        """
+        import boto3
+        from fastapi import FastAPI
+
+        app = FastAPI()
+
+        @app.get("/upload-url")
+        async def url():
+            return boto3.client("s3").generate_presigned_url("put_object")
+    """,
+        "making a client and signing need no network",
+    ),
+]

@@ -1,0 +1,10 @@
+"""The static model of a service: files, names, calls, routes. It is read from sources; nothing of the project is run.
+
+The layers, lowest first: `locate` finds files, `module` and `index` read one, `project` joins them by imports, `resolve`
+says what expressions stand for, `calls` who calls whom, `service` what FastAPI makes of it.
+"""
+
+from fastness.tool.project.project import Project
+from fastness.tool.project.service import Service
+
+__all__ = ["Project", "Service"]

@@ -1,0 +1,173 @@
+"""Who calls whom: the edges that running a function takes, and the shortest chain from it to a call of interest.
+
+What only mentions a function does not call it, so work that is handed to a thread ends a chain by itself.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from fastness.tool.project.resolve import Resolver
+from fastness.tool.project.symbols import CallSite, Class, Function
+from fastness.tool.project.values import ClassValue, External, FunctionValue, Instance
+
+_MANY = 12  # implementations of one abstract method; beyond, the chain says nothing about the call
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """One call from one function of the project to another."""
+
+    site: CallSite
+    target: Function
+
+
+@dataclass(frozen=True, slots=True)
+class Outward:
+    """One call that leaves the project."""
+
+    site: CallSite
+    target: External
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """How an entry reaches a call: the edges in order, then the call itself."""
+
+    entry: Function
+    edges: tuple[Edge, ...]
+    last: Outward
+
+
+class CallGraph:
+    """The calls of one project, resolved when asked for."""
+
+    def __init__(self, resolver: Resolver) -> None:
+        self.resolver = resolver
+        self._edges: dict[Function, tuple[list[Edge], list[Outward]]] = {}
+
+    def edges(self, function: Function) -> list[Edge]:
+        """The functions of the project that running this one runs."""
+        return self._of(function)[0]
+
+    def outward(self, function: Function) -> list[Outward]:
+        """The calls to libraries that running this function makes itself."""
+        return self._of(function)[1]
+
+    def nearest(
+        self,
+        entries: Iterable[Function],
+        classify: Callable[[Outward], str | None],
+        *,
+        through: Callable[[Edge], bool] = lambda _: True,
+    ) -> dict[Function, dict[str, Chain]]:
+        """For each entry the shortest chain to a call of each class that it reaches.
+
+        The whole part of the graph that the entries reach is walked once, forwards for its edges and backwards from the
+        calls, whatever the number of entries.
+
+        Args:
+            classify: the class of a call, None for one that is of no interest.
+            through: whether a chain may go on over an edge.
+        """
+        entries = list(entries)
+        callers: dict[Function, list[tuple[Function, Edge]]] = {}
+        direct: dict[str, dict[Function, Outward]] = {}
+        seen = set(entries)
+        pending = deque(seen)
+        while pending:
+            function = pending.popleft()
+            for call in self.outward(function):
+                kind = classify(call)
+                if kind is not None:
+                    direct.setdefault(kind, {}).setdefault(function, call)
+            for edge in self.edges(function):
+                if through(edge):
+                    callers.setdefault(edge.target, []).append((function, edge))
+                    if edge.target not in seen:
+                        seen.add(edge.target)
+                        pending.append(edge.target)
+        found: dict[Function, dict[str, Chain]] = {}
+        for kind, ends in direct.items():
+            steps = _steps(ends, callers)
+            for entry in entries:
+                if entry in ends or entry in steps:
+                    found.setdefault(entry, {})[kind] = _chain(entry, ends, steps)
+        return found
+
+    def _of(self, function: Function) -> tuple[list[Edge], list[Outward]]:
+        known = self._edges.get(function)
+        if known is None:
+            known = self._edges[function] = ([], [])
+            for site in function.calls:
+                if not site.deferred:
+                    self._resolve(site, *known)
+        return known
+
+    def _resolve(self, site: CallSite, edges: list[Edge], outward: list[Outward]) -> None:
+        for value in self.resolver.targets(site):
+            if isinstance(value, External):
+                outward.append(Outward(site, value))
+            elif isinstance(value, FunctionValue):
+                edges += [Edge(site, target) for target in self._dispatch(value)]
+            elif isinstance(value, ClassValue):
+                made = self.resolver.method(value.definition, "__init__")
+                edges += [Edge(site, made)] if made else []
+            elif isinstance(value, Instance):
+                called = self.resolver.method(value.definition, "__call__")
+                edges += [Edge(site, called)] if called else []
+
+    def _dispatch(self, value: FunctionValue) -> list[Function]:
+        function = value.definition
+        owner = value.receiver or function.owner
+        if owner is None or not is_abstract(function):
+            return [function]
+        overriding = {
+            found for child in self._family(owner) if (found := child.method(function.name)) and not is_abstract(found)
+        }
+        return sorted(overriding, key=lambda f: (f.module.path, f.node.lineno)) if 0 < len(overriding) <= _MANY else [function]
+
+    def _family(self, owner: Class) -> Iterator[Class]:
+        yield from self.resolver.subclasses(owner)
+
+
+def _steps(ends: Iterable[Function], callers: Mapping[Function, list[tuple[Function, Edge]]]) -> dict[Function, Edge]:
+    """The first edge of the shortest way from each function to one of the ends."""
+    steps: dict[Function, Edge] = {}
+    reached = set(ends)
+    # By place, so that of two ways that are equally short every run takes the same.
+    pending = deque(sorted(reached, key=lambda function: (function.module.path, function.node.lineno)))
+    while pending:
+        function = pending.popleft()
+        for caller, edge in callers.get(function, ()):
+            if caller not in reached:
+                reached.add(caller)
+                steps[caller] = edge
+                pending.append(caller)
+    return steps
+
+
+def _chain(entry: Function, ends: Mapping[Function, Outward], steps: Mapping[Function, Edge]) -> Chain:
+    edges: list[Edge] = []
+    function = entry
+    while function not in ends:
+        edges.append(steps[function])
+        function = edges[-1].target
+    return Chain(entry, tuple(edges), ends[function])
+
+
+def is_abstract(function: Function) -> bool:
+    """The method has no body of its own: it is there to be overridden."""
+    if function.decorated("abstractmethod"):
+        return True
+    body = function.body
+    return len(body) <= 1 and all(_says_nothing(statement) for statement in body)
+
+
+def _says_nothing(statement: ast.stmt) -> bool:
+    if isinstance(statement, ast.Expr):
+        return isinstance(statement.value, ast.Constant)
+    return isinstance(statement, ast.Raise | ast.Pass)

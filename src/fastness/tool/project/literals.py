@@ -1,0 +1,108 @@
+"""Values that can be read off the sources: texts and numbers behind names, settings defaults and concatenation."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from fastness.tool.project import hints
+from fastness.tool.project.symbols import Binding, Class, Kind, Scope
+from fastness.tool.project.values import ClassValue, External, Instance, ModuleValue
+
+if TYPE_CHECKING:
+    from fastness.tool.project.resolve import Resolver
+
+
+def text(resolver: Resolver, node: ast.expr, scope: Scope) -> str | None:
+    """The text of an expression: a literal, a constant, a setting's default, or what these make together. None: unknown."""
+    found, holder = origin(resolver, node, scope)
+    if isinstance(found, ast.Constant):
+        return found.value if isinstance(found.value, str) else None
+    if isinstance(found, ast.BinOp) and isinstance(found.op, ast.Add):
+        left, right = text(resolver, found.left, holder), text(resolver, found.right, holder)
+        return left + right if left is not None and right is not None else None
+    if isinstance(found, ast.JoinedStr):
+        parts = [_part(resolver, value, holder) for value in found.values]
+        return None if None in parts else "".join(part for part in parts if part is not None)
+    return None
+
+
+def _part(resolver: Resolver, value: ast.expr, scope: Scope) -> str | None:
+    return text(resolver, value.value if isinstance(value, ast.FormattedValue) else value, scope)
+
+
+def origin(resolver: Resolver, node: ast.expr, scope: Scope, depth: int = 0) -> tuple[ast.expr, Scope]:
+    """The expression behind a name or attribute: the one value that it is ever given, else the expression itself."""
+    if depth > 8:
+        return node, scope
+    bindings: list[tuple[Binding, Scope]] = []
+    if isinstance(node, ast.Name):
+        found = resolver.binding(node.id, scope)
+        if found is not None:
+            bindings = [(binding, found[1]) for binding in found[0]]
+    elif isinstance(node, ast.Attribute):
+        bindings = list(_attribute(resolver, node, scope))
+    if len(bindings) != 1:
+        return node, scope
+    binding, holder = bindings[0]
+    if binding.kind is Kind.IMPORT and binding.member is not None:
+        importer = holder if not hasattr(holder, "module") else holder.module
+        module = resolver.project.find(binding.module, importer)
+        return origin(resolver, ast.Name(binding.member), module, depth + 1) if module is not None else (node, scope)
+    if binding.kind is not Kind.ASSIGN or binding.value is None:
+        return node, scope
+    return origin(resolver, default(resolver, binding.value, holder), holder, depth + 1)
+
+
+def default(resolver: Resolver, node: ast.expr, scope: Scope) -> ast.expr:
+    """What a `Field(default)` or `os.getenv(name, default)` falls back to, else the expression itself."""
+    if not isinstance(node, ast.Call):
+        return node
+    paths = resolver.paths(node.func, scope)
+    position = {"pydantic.Field": 0, "sqlmodel.Field": 0, "os.getenv": 1, "os.environ.get": 1}
+    for path in paths & position.keys():
+        place = position[path]
+        if len(node.args) > place:
+            return node.args[place]
+        for keyword in node.keywords:
+            if keyword.arg == "default":
+                return keyword.value
+    return node
+
+
+def _attribute(resolver: Resolver, node: ast.Attribute, scope: Scope) -> Iterator[tuple[Binding, Scope]]:
+    for value in resolver.infer(node.value, scope):
+        if isinstance(value, ModuleValue):
+            yield from ((binding, value.module) for binding in value.module.bindings.get(node.attr, ()))
+        elif isinstance(value, Instance | ClassValue):
+            for base in resolver.mro(value.definition):
+                if isinstance(base, Class) and node.attr in base.bindings:
+                    yield from ((binding, base) for binding in base.bindings[node.attr])
+                    return
+
+
+def metadata(resolver: Resolver, annotation: ast.expr | None, scope: Scope) -> Iterator[tuple[ast.expr, Scope]]:
+    """What an `Annotated` carries besides the type, through aliases, with the scope each expression stands in."""
+    if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+        annotation = hints.parsed(annotation)
+    if annotation is None:
+        return
+    if isinstance(annotation, ast.Name | ast.Attribute):
+        aliased = hints.alias(resolver, annotation, scope)
+        if aliased is not None:
+            yield from metadata(resolver, *aliased)
+        return
+    if isinstance(annotation, ast.BinOp):
+        yield from metadata(resolver, annotation.left, scope)
+        return
+    if isinstance(annotation, ast.Subscript):
+        inside = hints.arguments(annotation)
+        values = resolver.infer(annotation.value, scope)
+        if any(isinstance(value, External) and value.last == "Annotated" for value in values):
+            yield from metadata(resolver, inside[0], scope)
+            for extra in inside[1:]:
+                yield extra, scope
+        elif any(isinstance(value, External) and value.last in {"Optional", "Union"} for value in values):
+            for argument in inside:
+                yield from metadata(resolver, argument, scope)

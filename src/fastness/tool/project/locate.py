@@ -1,0 +1,105 @@
+"""Which files are the project's own Python: vendored code, virtual environments, builds and ignored files are not.
+
+Nothing is read but `.gitignore` files, and symbolic links are not followed, so a loop of them cannot trap the walk.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_NEVER = frozenset({
+    "__pycache__", "node_modules", "site-packages", "dist-packages", "venv", "virtualenv", "__pypackages__", "bower_components",
+    "_vendor", "vendor", "vendored", "third_party",
+})  # fmt: skip
+_LARGEST = 4 << 20  # bytes; larger sources are generated data
+
+
+@dataclass(frozen=True, slots=True)
+class _Ignore:
+    base: str  # the directory of the .gitignore, relative to the root, "" for the root itself
+    pattern: re.Pattern[str]
+    negated: bool
+    directories_only: bool
+
+
+def python_files(root: Path) -> Iterator[str]:
+    """The project's Python files as paths relative to `root`, with forward slashes, in a stable order."""
+    yield from _walk(root, "", ())
+
+
+def too_large(path: Path) -> bool:
+    """The file is data in Python's clothes: reading it would cost seconds and tell nothing."""
+    return path.stat().st_size > _LARGEST
+
+
+def _walk(root: Path, relative: str, inherited: Sequence[_Ignore]) -> Iterator[str]:
+    try:
+        with os.scandir(root / relative) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+    except OSError:
+        return  # unreadable or gone since its parent was listed
+    ignores = [*inherited, *_gitignore(root, relative)] if any(entry.name == ".gitignore" for entry in found) else inherited
+    directories = []
+    for entry in found:
+        path = f"{relative}/{entry.name}" if relative else entry.name
+        if entry.is_symlink():
+            continue
+        if entry.is_dir():
+            if not _skipped(entry) and not _ignored(path, ignores, directory=True):
+                directories.append(path)
+        elif entry.name.endswith(".py") and not _ignored(path, ignores, directory=False):
+            yield path
+    for path in directories:
+        yield from _walk(root, path, ignores)
+
+
+def _skipped(entry: os.DirEntry[str]) -> bool:
+    name = entry.name
+    if name.startswith(".") or name in _NEVER or name.endswith((".egg-info", ".dist-info")):
+        return True
+    return Path(entry.path, "pyvenv.cfg").exists()  # a virtual environment, whatever its name
+
+
+def _gitignore(root: Path, relative: str) -> Iterator[_Ignore]:
+    try:
+        lines = (root / relative / ".gitignore").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return
+    for raw in lines:
+        line = raw.strip()
+        if not line or line.startswith("#"):
+            continue
+        negated = line.startswith("!")
+        line = line.removeprefix("!")
+        directories_only = line.endswith("/")
+        line = line.rstrip("/")
+        if not line:
+            continue
+        anchored = "/" in line
+        yield _Ignore(relative, _translate(line.lstrip("/"), anchored=anchored), negated, directories_only)
+
+
+def _translate(pattern: str, *, anchored: bool) -> re.Pattern[str]:
+    pieces = []
+    for part in pattern.split("/"):
+        if part == "**":
+            pieces.append("(?:[^/]+/)*")
+        else:
+            pieces.append(fnmatch.translate(part).removeprefix("(?s:").removesuffix(")\\Z").replace(".*", "[^/]*") + "/")
+    return re.compile(("" if anchored else "(?:.*/)?") + "".join(pieces))
+
+
+def _ignored(path: str, ignores: Sequence[_Ignore], *, directory: bool) -> bool:
+    verdict = False
+    for ignore in ignores:
+        if ignore.directories_only and not directory:
+            continue
+        inside = path[len(ignore.base) + 1 :] if ignore.base else path
+        if ignore.pattern.fullmatch(inside + "/"):
+            verdict = not ignore.negated  # the last pattern that matches decides
+    return verdict

@@ -1,0 +1,146 @@
+"""One source file: its text, its tree and the scopes in it, each made when first asked for."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tokenize
+import warnings
+from collections.abc import Iterator
+from functools import cached_property
+from io import BytesIO
+
+from fastness.tool.project import index
+from fastness.tool.project.symbols import Binding, CallSite, Class, Function, Scope
+
+_TEST_PATH = re.compile(r"(?:^|/)(?:tests?|testing|conftest\.py|test_[^/]*\.py|[^/]*_tests?\.py)(?:/|$)", re.IGNORECASE)
+_MIGRATION_PATH = re.compile(r"(?:^|/)(?:alembic|migrations?|versions)/")
+_SCRIPT_PATH = re.compile(r"(?:^|/)(?:scripts?|examples?|docs?|benchmarks?|bench|tools?|notebooks?)/")
+
+
+class UnparsableError(Exception):
+    """The file cannot be read as Python. The message says why, and where when that is known."""
+
+
+class Module:
+    """A Python file of the project.
+
+    Attributes:
+        path: relative to the checked directory, with forward slashes.
+        name: the dotted name under which the project imports it.
+        text: the source as it stands in the file; lines in findings refer to it.
+    """
+
+    def __init__(self, path: str, name: str, source: bytes) -> None:
+        self.path = path
+        self.name = name
+        self.text = _decoded(source)
+        self.is_package = path.endswith("__init__.py")
+        self.bindings: dict[str, list[Binding]] = {}
+        self.calls: list[CallSite] = []
+        self.functions: list[Function] = []
+        self.classes: list[Class] = []
+        self.imports: list[tuple[str, str | None, ast.Import | ast.ImportFrom, Scope, bool]] = []
+        self.stars: list[str] = []
+
+    def __repr__(self) -> str:
+        return f"<Module {self.path}>"
+
+    @property
+    def qualified(self) -> str:
+        return self.name
+
+    @cached_property
+    def is_test(self) -> bool:
+        """A test, by its place: most rules have nothing to say about it."""
+        return bool(_TEST_PATH.search(self.path))
+
+    @cached_property
+    def is_migration(self) -> bool:
+        """Runs once, by hand or by a deployment, never in the service."""
+        return bool(_MIGRATION_PATH.search(self.path))
+
+    @cached_property
+    def is_service(self) -> bool:
+        """Part of what runs in production, as far as its place tells."""
+        return not (self.is_test or self.is_migration or _SCRIPT_PATH.search(self.path))
+
+    @cached_property
+    def lines(self) -> list[str]:
+        return self.text.split("\n")
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        """The syntax tree.
+
+        Raises:
+            UnparsableError: no version of Python reads the file.
+        """
+        return _parsed(self.text)
+
+    def indexed(self) -> Module:
+        """The module with its scopes filled. Raises UnparsableError."""
+        if not self._indexed:
+            index.build(self, self.tree)
+            self._indexed = True
+        return self
+
+    _indexed = False
+
+    def absolute(self, module: str | None, level: int) -> str:
+        """The dotted name that `from <level dots><module> import` means in this file."""
+        if not level:
+            return module or ""
+        parts = self.name.split(".") if self.name else []
+        keep = len(parts) - level + (1 if self.is_package else 0)
+        return ".".join([*parts[: max(keep, 0)], *([module] if module else [])])
+
+    @cached_property
+    def calls_by_name(self) -> dict[str, list[CallSite]]:
+        """Every call in the file by the last part of what it calls."""
+        found: dict[str, list[CallSite]] = {}
+        for site in self.all_calls:
+            found.setdefault(site.name, []).append(site)
+        return found
+
+    @property
+    def all_calls(self) -> Iterator[CallSite]:
+        """Every call in the file, at module level, in classes and in functions."""
+        yield from self.calls
+        for defined in self.classes:
+            yield from defined.calls
+        for function in self.functions:
+            yield from function.calls
+
+    def mentions(self, *words: str) -> bool:
+        """One of the words stands in the text: a cheap reason to look closer, never a reason to report."""
+        return any(word in self.text for word in words)
+
+
+def _decoded(source: bytes) -> str:
+    try:
+        encoding, _ = tokenize.detect_encoding(BytesIO(source).readline)
+        return source.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
+    except (SyntaxError, UnicodeDecodeError, LookupError) as error:
+        raise UnparsableError(f"not text in its encoding: {error}") from error
+
+
+def _parsed(text: str) -> ast.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the project's invalid escapes are not ours to print
+        try:
+            return ast.parse(text)
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            first = error
+        try:
+            from fastness.tool.project import newer
+
+            return ast.parse(newer.rewrite(text))
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            raise UnparsableError(_reason(first)) from first
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, SyntaxError) and error.lineno is not None:
+        return f"line {error.lineno}: {error.msg}"
+    return str(error) or type(error).__name__

@@ -1,0 +1,158 @@
+"""The project: its files, and how a dotted name leads from one to the other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from fastness.tool.project import locate
+from fastness.tool.project.module import Module, UnparsableError
+
+_IMPORTED = re.compile(rb"^[ \t]*(?:from|import)[ \t]+([A-Za-z_]\w*)", re.MULTILINE)
+
+
+class Project:
+    """Every Python file below one directory, parsed when first needed.
+
+    Attributes:
+        root: the checked directory; None when the sources were given as text.
+        modules: the files that can be read, by path.
+        unreadable: why the others cannot, by path.
+    """
+
+    def __init__(
+        self, sources: Mapping[str, bytes], *, root: Path | None = None, files: Mapping[str, str] | None = None
+    ) -> None:
+        self.root = root
+        self.modules: dict[str, Module] = {}
+        self.unreadable: dict[str, str] = {}
+        self._files = dict(files or {})
+        self._roots = _Roots(sources)
+        for path, source in sources.items():
+            try:
+                self.modules[path] = Module(path, self._roots.name_of(path), source)
+            except UnparsableError as error:
+                self.unreadable[path] = str(error)
+        self._found: dict[tuple[str, str], Module | None] = {}
+
+    @classmethod
+    def at(cls, root: Path) -> Project:
+        """The project below a directory. Files are read, nothing is run."""
+        sources: dict[str, bytes] = {}
+        unreadable: dict[str, str] = {}
+        for path in locate.python_files(root):
+            try:
+                if locate.too_large(root / path):
+                    unreadable[path] = "larger than 4 MiB: generated data is not read"
+                else:
+                    sources[path] = (root / path).read_bytes()
+            except OSError as error:
+                unreadable[path] = error.strerror or str(error)
+        project = cls(sources, root=root)
+        project.unreadable.update(unreadable)
+        return project
+
+    @cached_property
+    def readable(self) -> list[Module]:
+        """The modules that parse, indexed; the others are in `unreadable` from now on."""
+        found = []
+        for module in self.modules.values():
+            try:
+                found.append(module.indexed())
+            except UnparsableError as error:
+                self.unreadable[module.path] = str(error)
+        return found
+
+    @property
+    def service(self) -> Iterator[Module]:
+        """The modules that run in production, as far as their place tells."""
+        return (module for module in self.readable if module.is_service)
+
+    def find(self, name: str, importer: Module) -> Module | None:
+        """The project's module of that dotted name, as a file sees it: the nearest import root wins. None: not ours."""
+        roots = self._roots.of(importer.path)
+        key = (name, roots[0] if roots else "")
+        if key not in self._found:
+            self._found[key] = self._find(name, roots)
+        return self._found[key]
+
+    def _find(self, name: str, roots: Iterable[str]) -> Module | None:
+        relative = name.replace(".", "/")
+        for root in [*roots, *self._roots.elsewhere(name.partition(".")[0])]:
+            base = f"{root}/{relative}" if root else relative
+            module = self.modules.get(f"{base}.py") or self.modules.get(f"{base}/__init__.py")
+            if module is not None:
+                try:
+                    return module.indexed()
+                except UnparsableError:
+                    return None
+        return None
+
+    def has_package(self, name: str, importer: Module) -> bool:
+        """A directory of that dotted name holds files of the project, with or without `__init__.py`."""
+        relative = name.replace(".", "/")
+        roots = [*self._roots.of(importer.path), *self._roots.elsewhere(name.partition(".")[0])]
+        return any((f"{root}/{relative}" if root else relative) in self._roots.directories for root in roots)
+
+    def files(self, *names: str) -> Iterator[tuple[str, str]]:
+        """The text of files with one of these names, in the root and one or two levels below: configuration, not code."""
+        for path, text in self._files.items():
+            if PurePosixPath(path).name in names:
+                yield path, text
+        if self.root is None:
+            return
+        for pattern in ("", "*/", "*/*/"):
+            for name in names:
+                for found in sorted(self.root.glob(pattern + name)):
+                    relative = found.relative_to(self.root)
+                    if found.is_file() and not any(part.startswith(".") or part == "node_modules" for part in relative.parts):
+                        yield relative.as_posix(), found.read_text(encoding="utf-8", errors="replace")
+
+
+class _Roots:
+    """The directories from which absolute imports start, for each file.
+
+    A directory is a package, and so no such root, when it has an `__init__.py` or when some file imports it by name.
+    """
+
+    def __init__(self, sources: Mapping[str, bytes]) -> None:
+        self.directories: set[str] = {""}
+        for path in sources:
+            parent = PurePosixPath(path).parent
+            self.directories.update("" if str(p) == "." else str(p) for p in (parent, *parent.parents))
+        imported = {name.decode() for source in sources.values() for name in _IMPORTED.findall(source)}
+        self._packages = {d for d in self.directories if f"{d}/__init__.py" in sources}
+        self._packages |= {
+            d for d in self.directories if d and d.rpartition("/")[2] in imported and d.rpartition("/")[2] not in {"src", "lib"}
+        }
+        self._packages |= {d for d in self.directories if d.rpartition("/")[2] == "src" and "src" in imported}
+        self._packages |= {d for d in self.directories if any(str(p) in self._packages for p in PurePosixPath(d).parents)}
+        self._tops: dict[str, list[str]] = {}
+        for path in sources:
+            root = self.of(path)[0]
+            top = path[len(root) + 1 if root else 0 :].partition("/")[0].removesuffix(".py")
+            if root not in self._tops.setdefault(top, []):
+                self._tops[top].append(root)
+
+    def of(self, path: str) -> list[str]:
+        """The roots that a file's imports are tried from, nearest first."""
+        found = []
+        directory = path.rpartition("/")[0]
+        while True:
+            if directory not in self._packages or not directory:
+                found.append(directory)
+            if not directory:
+                return found
+            directory = directory.rpartition("/")[0]
+
+    def elsewhere(self, top: str) -> list[str]:
+        """Roots in other parts of the tree that hold this top-level name: several distributions in one repository."""
+        return self._tops.get(top, [])
+
+    def name_of(self, path: str) -> str:
+        """The dotted name of a file below its nearest root."""
+        root = self.of(path)[0]
+        inside = path[len(root) + 1 if root else 0 :].removesuffix(".py").removesuffix("/__init__")
+        return "" if inside == "__init__" else inside.replace("/", ".")

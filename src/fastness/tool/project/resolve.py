@@ -1,0 +1,460 @@
+"""What names and expressions stand for: imports, aliases, attributes and calls, followed across the whole project.
+
+The analysis is flow-insensitive: a name stands for everything that its scope binds it to. What cannot be told is the empty
+tuple, never a guess, so a rule that asks for a thing by its path is told the truth or nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
+
+from fastness.tool.project import hints
+from fastness.tool.project.external import canonical
+from fastness.tool.project.module import Module
+from fastness.tool.project.project import Project
+from fastness.tool.project.symbols import Binding, CallSite, Class, Function, Kind, Scope, dotted
+from fastness.tool.project.values import ClassValue, Elements, External, FunctionValue, Instance, ModuleValue, Value, Values
+
+_MOST = 8  # values of one expression; more is noise
+_DEEPEST = 60  # nested questions; what lies deeper is not told
+_BUILTINS = frozenset(dir(builtins))
+_PROPERTIES = ("property", "cached_property", "hybrid_property", "abstractproperty")
+_OFFLOADED = {
+    "asyncio.to_thread": 0,
+    "anyio.to_thread.run_sync": 0,
+    "starlette.concurrency.run_in_threadpool": 0,
+    "asyncio.loop.run_in_executor": 1,
+    "functools.partial": 0,
+}
+
+
+class Resolver:
+    """Answers about one project. Answers are remembered, so a question costs once."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self._known: dict[tuple[str, int, int], Values] = {}
+        self._trees: dict[int, object] = {}
+        self._asking: set[tuple[str, int, int]] = set()
+        self._starred_names: dict[tuple[int, str], Values] = {}
+
+    # -- expressions
+
+    def infer(self, node: ast.expr | None, scope: Scope) -> Values:
+        """What an expression stands for, in the scope where it is evaluated."""
+        if node is None or isinstance(node, ast.Constant | ast.Compare | ast.Lambda):
+            return _literal(node)
+        return self._once("infer", node, scope, lambda: self._infer(node, scope))
+
+    def paths(self, node: ast.expr | None, scope: Scope) -> set[str]:
+        """The paths of everything external that an expression can stand for."""
+        return {value.path for value in self.infer(node, scope) if isinstance(value, External)}
+
+    def targets(self, site: CallSite) -> Values:
+        """What a call calls."""
+        return self.infer(site.node.func, site.scope)
+
+    def calls(self, site: CallSite, *paths: str) -> bool:
+        """The call goes to one of these external functions."""
+        return any(isinstance(value, External) and value.path in paths for value in self.targets(site))
+
+    def _once(self, question: str, about: object, scope: object, answer: Callable[[], Values]) -> Values:
+        key = (question, id(about), id(scope))
+        if key in self._known:
+            return self._known[key]
+        if key in self._asking or len(self._asking) > _DEEPEST:
+            return ()
+        self._trees[id(about)] = about  # ids stay unique as long as the object lives
+        self._asking.add(key)
+        try:
+            found = answer()
+        finally:
+            self._asking.discard(key)
+        self._known[key] = found
+        return found
+
+    def _infer(self, node: ast.expr, scope: Scope) -> Values:  # noqa: C901, PLR0911, PLR0912 - one dispatch
+        match node:
+            case ast.Name():
+                return self.name(node.id, scope)
+            case ast.Attribute():
+                if self._is_super(node.value) and isinstance(scope, Function) and (owner := self.enclosing_class(scope)):
+                    return self._inherited(owner, node.attr)
+                return self._each(self.infer(node.value, scope), lambda value: self.attribute(value, node.attr))
+            case ast.Call():
+                return self._each(self.infer(node.func, scope), lambda value: self.result(value, node, scope))
+            case ast.Await():
+                return self.infer(node.value, scope)
+            case ast.Subscript():
+                return self._each(self.infer(node.value, scope), _item)
+            case ast.IfExp():
+                return _union((self.infer(node.body, scope), self.infer(node.orelse, scope)))
+            case ast.BoolOp():
+                return _union(self.infer(value, scope) for value in node.values)
+            case ast.NamedExpr() | ast.Starred():
+                return self.infer(node.value, scope)
+            case ast.List() | ast.Tuple() | ast.Set():
+                return (Elements(_union(self.infer(element, scope) for element in node.elts[:_MOST])),)
+            case ast.Dict():
+                return (Elements(_union(self.infer(value, scope) for value in node.values[:_MOST])),)
+            case ast.ListComp() | ast.SetComp() | ast.GeneratorExp():
+                return (Elements(self.infer(node.elt, scope)),)
+            case ast.DictComp():
+                return (Elements(self.infer(node.value, scope)),)
+            case ast.BinOp(op=ast.Div()):
+                return tuple(v for v in self.infer(node.left, scope) if isinstance(v, External) and v.path == "pathlib.Path()")
+            case ast.JoinedStr():
+                return (External("str()"),)
+            case _:
+                return ()
+
+    # -- names
+
+    def name(self, name: str, scope: Scope) -> Values:
+        """What a name stands for where it is used."""
+        found = self.binding(name, scope)
+        if found is not None:
+            bindings, where = found
+            return _union(self.bound(binding, where) for binding in bindings[:_MOST])
+        module = scope if isinstance(scope, Module) else scope.module
+        starred = self._starred(name, module)
+        if starred is not None:
+            return starred
+        return (External(name),) if name in _BUILTINS else ()
+
+    def binding(self, name: str, scope: Scope) -> tuple[list[Binding], Scope] | None:
+        """The bindings that a name refers to, with the scope that holds them; None when the module has none."""
+        where: Scope = scope
+        first = True
+        while not isinstance(where, Module):
+            visible = first or not isinstance(where, Class)  # a class's names are not visible in its methods
+            if visible and name in where.bindings and not (isinstance(where, Function) and name in where.globals):
+                return where.bindings[name], where
+            where, first = where.parent, False
+        return (where.bindings[name], where) if name in where.bindings else None
+
+    def _starred(self, name: str, module: Module) -> Values | None:
+        if not module.stars:
+            return None
+
+        key = (id(module), name)
+        if key not in self._starred_names:
+            self._starred_names[key] = ()  # two modules that star-import each other
+            self._starred_names[key] = self._star(name, module)
+        return self._starred_names[key] or None
+
+    def _star(self, name: str, module: Module) -> Values:
+        outside = []
+        for star in module.stars:
+            origin = self.project.find(star, module)
+            if origin is None:
+                outside.append(star)
+                continue
+            found = self.member_of(origin, name, submodules=False)
+            if found:
+                return found
+        return (External(canonical(f"{outside[0]}.{name}")),) if len(outside) == 1 and name not in _BUILTINS else ()
+
+    def bound(self, binding: Binding, scope: Scope) -> Values:
+        """What one binding gives its name."""
+        return self._once("bound", binding, scope, lambda: self._bound(binding, scope))
+
+    def _bound(self, binding: Binding, scope: Scope) -> Values:  # noqa: PLR0911 - one dispatch
+        match binding.kind:
+            case Kind.IMPORT:
+                module = scope if isinstance(scope, Module) else scope.module
+                return self.imported(binding.module, binding.member, module)
+            case Kind.FUNCTION | Kind.CLASS:
+                return self._defined(binding)
+            case Kind.PARAMETER:
+                return self._parameter(binding, scope) if isinstance(scope, Function) else ()
+            case Kind.WITH:
+                return self._each(self.infer(binding.value, scope), self._entered)
+            case Kind.LOOP:
+                return self._each(self.infer(binding.value, scope), _item)
+            case Kind.EXCEPT:
+                caught = binding.annotation.elts if isinstance(binding.annotation, ast.Tuple) else [binding.annotation]
+                return _union(self.annotation(node, scope) for node in caught if node is not None)
+            case _:
+                declared = self.annotation(binding.annotation, scope)
+                return declared or self.infer(binding.value, scope)
+
+    @staticmethod
+    def _defined(binding: Binding) -> Values:
+        if isinstance(binding.definition, Class):
+            return (ClassValue(binding.definition),)
+        if isinstance(binding.definition, Function):
+            return (FunctionValue(binding.definition),)
+        return ()
+
+    def imported(self, module: str, member: str | None, importer: Module) -> Values:
+        """What `from module import member` gives, or `import module` without a member."""
+        found = self.project.find(module, importer)
+        if member is None:
+            return (ModuleValue(found),) if found else (External(module),)
+        if found is not None and found is not importer:
+            return self.member_of(found, member)
+        submodule = self.project.find(f"{module}.{member}" if module else member, importer)
+        if submodule is not None:
+            return (ModuleValue(submodule),)
+        return () if found or self.project.has_package(module, importer) else (External(canonical(f"{module}.{member}")),)
+
+    def member_of(self, module: Module, name: str, *, submodules: bool = True) -> Values:
+        """What a module's attribute stands for: its own names, what it re-exports, its submodules."""
+        if name in module.bindings:
+            return self.name(name, module)
+        starred = self._starred(name, module)
+        if starred:
+            return starred
+        if submodules and module.is_package:
+            found = self.project.find(f"{module.name}.{name}" if module.name else name, module)
+            if found is not None:
+                return (ModuleValue(found),)
+        return ()
+
+    # -- parameters and annotations
+
+    def _parameter(self, binding: Binding, function: Function) -> Values:
+        if not isinstance(binding.node, ast.arg):
+            return ()
+        first = next(function.parameters, None)
+        owner = function.owner
+        if owner is not None and first is not None and first[0] is binding.node and not function.decorated("staticmethod"):
+            return (ClassValue(owner),) if function.decorated("classmethod") else (Instance(owner),)
+        outer = function.parent  # defaults and annotations are evaluated outside of the function
+        declared = self.annotation(binding.annotation, outer)
+        if declared:
+            return declared
+        if isinstance(binding.value, ast.Call):
+            provider = self.provider(binding.value, outer)
+            return self.provided(provider, outer) if provider is not None else self.infer(binding.value, outer)
+        return ()
+
+    def annotation(self, node: ast.expr | None, scope: Scope) -> Values:
+        """What an annotated name holds: an instance of the class that the annotation names."""
+        if node is None:
+            return ()
+        return self._once("annotation", node, scope, lambda: hints.values(self, node, scope))
+
+    def provider(self, call: ast.expr | None, scope: Scope) -> ast.expr | None:
+        """What `Depends(provider)` depends on; None when the expression is no dependency."""
+        if not isinstance(call, ast.Call) or not self.paths(call.func, scope) & {"fastapi.Depends", "fastapi.Security"}:
+            return None
+        if call.args:
+            return call.args[0]
+        return next((k.value for k in call.keywords if k.arg == "dependency"), None)
+
+    def provided(self, provider: ast.expr, scope: Scope) -> Values:
+        """What a dependency gives to the parameter that asks for it."""
+        return self._each(self.infer(provider, scope), self._supplied)
+
+    def _supplied(self, value: Value) -> Values:
+        if isinstance(value, FunctionValue):
+            found = self.returns(value.definition)
+            return self._each(found, _item) if value.definition.is_generator else found
+        if isinstance(value, ClassValue):
+            return (Instance(value.definition),)
+        if isinstance(value, Instance):
+            call = self.method(value.definition, "__call__")
+            return self._supplied(FunctionValue(call)) if call else ()
+        return (External(canonical(f"{value.path}()")),) if isinstance(value, External) else ()
+
+    # -- calls and attributes
+
+    def returns(self, function: Function) -> Values:
+        """What calling a function gives: of a generator, its elements."""
+        return self._once("returns", function, function, lambda: self._returns(function))
+
+    def _returns(self, function: Function) -> Values:
+        declared = self.annotation(function.node.returns, function.parent)
+        if function.is_generator:
+            if any(isinstance(value, Elements) and value.of for value in declared):
+                return declared
+            found = _union(self.infer(node.value, function) for node in _own(function, ast.Yield))
+            return (Elements(found or declared),)
+        if declared:
+            return declared
+        return _union(self.infer(node.value, function) for node in _own(function, ast.Return))
+
+    def result(self, callee: Value, call: ast.Call, scope: Scope) -> Values:  # noqa: PLR0911 - one answer per kind
+        """What a call gives when this is what it calls."""
+        if isinstance(callee, FunctionValue):
+            return self.returns(callee.definition)
+        if isinstance(callee, ClassValue):
+            return (Instance(callee.definition, (call, scope)),)
+        if isinstance(callee, Instance):
+            function = self.method(callee.definition, "__call__")
+            return self.returns(function) if function else ()
+        if not isinstance(callee, External):
+            return ()
+        if callee.path == "typing.cast" and call.args:
+            return self.annotation(call.args[0], scope)
+        position = _OFFLOADED.get(callee.path)
+        if position is not None and len(call.args) > position:
+            inner = self.infer(call.args[position], scope)
+            if callee.path == "functools.partial":
+                return inner
+            return self._each(inner, lambda value: self.result(value, call, scope))
+        if callee.path == "sqlalchemy.orm.sessionmaker":
+            made = next((k.value for k in call.keywords if k.arg == "class_"), None)
+            if self.paths(made, scope) & {"sqlalchemy.ext.asyncio.AsyncSession"}:
+                return (External("sqlalchemy.ext.asyncio.async_sessionmaker()", (call, scope)),)
+        return (External(canonical(f"{callee.path}()"), (call, scope)),)
+
+    def attribute(self, value: Value, name: str) -> Values:
+        """What an attribute of a value stands for."""
+        if isinstance(value, External):
+            return (External(canonical(f"{value.path}.{name}"), value.call),)
+        if isinstance(value, ModuleValue):
+            return self.member_of(value.module, name)
+        if isinstance(value, ClassValue):
+            return self._of_class(value.definition, name, instance=False)
+        if isinstance(value, Instance):
+            return self._of_class(value.definition, name, instance=True)
+        return ()
+
+    def _of_class(self, defined: Class, name: str, *, instance: bool) -> Values:
+        for base in self.mro(defined):
+            if isinstance(base, External):
+                return (External(canonical(f"{base.path}().{name}" if instance else f"{base.path}.{name}")),)
+            found = self._own_attribute(base, name, defined, instance=instance)
+            if found:
+                return found
+        return ()
+
+    def _own_attribute(self, base: Class, name: str, receiver: Class, *, instance: bool) -> Values:
+        found: list[Values] = []
+        for binding in base.bindings.get(name, ()):
+            if isinstance(binding.definition, Function):
+                if binding.definition.decorated(*_PROPERTIES):
+                    found.append(self.returns(binding.definition) if instance else ())
+                else:
+                    found.append((FunctionValue(binding.definition, receiver),))
+            else:
+                provider = self.provider(binding.value, base)
+                declared = self.bound(binding, base) if binding.annotation is not None or provider is None else ()
+                found.append(declared or (self.provided(provider, base) if provider is not None else ()))
+        if instance:
+            found += [self.bound(binding, function) for binding, function in base.instance.get(name, ())]
+        return _union(found)
+
+    def _entered(self, value: Value) -> Values:
+        if isinstance(value, External):
+            return (External(canonical(f"{value.path}.__enter__()"), value.call),)
+        if isinstance(value, Instance):
+            enter = self.method(value.definition, "__enter__") or self.method(value.definition, "__aenter__")
+            return (self.returns(enter) if enter else ()) or (value,)
+        return value.of if isinstance(value, Elements) else ()
+
+    # -- classes
+
+    def mro(self, defined: Class) -> list[Class | External]:
+        """The class, then its bases depth first, external ones by path."""
+        order: list[Class | External] = []
+        self._linearise(defined, order)
+        return order
+
+    def _linearise(self, defined: Class, order: list[Class | External]) -> None:
+        if defined in order or len(order) > 40:
+            return
+        order.append(defined)
+        for base in self.bases(defined):
+            if isinstance(base, ClassValue):
+                self._linearise(base.definition, order)
+            elif isinstance(base, External) and base not in order:
+                order.append(base)
+
+    def bases(self, defined: Class) -> Values:
+        """The direct bases, generic parameters left out."""
+        return self._once(
+            "bases",
+            defined,
+            defined,
+            lambda: _union(
+                self.infer(b.value if isinstance(b, ast.Subscript) else b, defined.parent) for b in defined.node.bases
+            ),
+        )
+
+    def derives(self, defined: Class, *paths: str) -> bool:
+        """The class has one of these external classes among its ancestors."""
+        return any(isinstance(base, External) and base.path in paths for base in self.mro(defined))
+
+    def method(self, defined: Class, name: str) -> Function | None:
+        """The method that instances of a class answer with, inherited or its own."""
+        for base in self.mro(defined):
+            if isinstance(base, Class) and (found := base.method(name)):
+                return found
+        return None
+
+    def _inherited(self, owner: Class, name: str) -> Values:
+        for base in self.mro(owner)[1:]:
+            if isinstance(base, External):
+                return (External(canonical(f"{base.path}().{name}")),)
+            found = base.method(name)
+            if found is not None:
+                return (FunctionValue(found, owner),)
+        return ()
+
+    def subclasses(self, defined: Class) -> Iterator[Class]:
+        """Every class of the project that has this one among its ancestors."""
+        for child in self._children.get(defined, ()):
+            yield child
+            yield from self.subclasses(child)
+
+    @cached_property
+    def _children(self) -> dict[Class, list[Class]]:
+        found: dict[Class, list[Class]] = {}
+        for module in self.project.readable:
+            for defined in module.classes:
+                for base in self.bases(defined):
+                    if isinstance(base, ClassValue) and base.definition is not defined:
+                        found.setdefault(base.definition, []).append(defined)
+        return found
+
+    @staticmethod
+    def enclosing_class(scope: Scope) -> Class | None:
+        """The class in whose method a scope lies."""
+        while not isinstance(scope, Module):
+            if isinstance(scope, Class):
+                return scope
+            scope = scope.parent
+        return None
+
+    @staticmethod
+    def _is_super(node: ast.expr) -> bool:
+        return isinstance(node, ast.Call) and dotted(node.func) == "super"
+
+    @staticmethod
+    def _each(values: Values, answer: Callable[[Value], Values]) -> Values:
+        return values and _union(answer(value) for value in values)
+
+
+def _own(function: Function, kind: type[ast.Return | ast.Yield]) -> Iterator[ast.Return | ast.Yield]:
+    """Returns or yields of the function itself, not of functions inside it."""
+    pending: list[ast.AST] = list(function.node.body)
+    while pending:
+        node = pending.pop()
+        if isinstance(node, kind):
+            yield node
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+            pending.extend(ast.iter_child_nodes(node))
+
+
+def _literal(node: ast.expr | None) -> Values:
+    return (External("str()"),) if isinstance(node, ast.Constant) and isinstance(node.value, str) else ()
+
+
+def _item(value: Value) -> Values:
+    if isinstance(value, Elements):
+        return value.of
+    return (value,) if isinstance(value, ClassValue | External) else ()
+
+
+def _union(found: Iterable[Values]) -> Values:
+    kept: dict[Value, None] = {}
+    for values in found:
+        kept.update(dict.fromkeys(values))
+    return tuple(kept)[:_MOST]

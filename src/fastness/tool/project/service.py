@@ -1,0 +1,390 @@
+"""The model of a service: apps, routers, path operations, dependencies, middleware and handlers, found in the sources."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cached_property
+
+from fastness.tool.project import literals
+from fastness.tool.project.calls import CallGraph
+from fastness.tool.project.module import Module
+from fastness.tool.project.project import Project
+from fastness.tool.project.requirements import Requirements
+from fastness.tool.project.resolve import Resolver
+from fastness.tool.project.routes import METHODS, Dependency, Include, Middleware, Route, Router
+from fastness.tool.project.symbols import CallSite, Class, Function, Kind, Scope, argument
+from fastness.tool.project.values import ClassValue, External, FunctionValue, Instance, Values
+
+_APP = "fastapi.FastAPI"
+_ROUTER = "fastapi.APIRouter"
+_ADDS = {"add_api_route": "endpoint", "add_api_websocket_route": "endpoint"}
+_ORM_BASES = frozenset({
+    "sqlalchemy.orm.DeclarativeBase", "sqlalchemy.orm.DeclarativeBaseNoMeta", "sqlalchemy.orm.declarative_base()",
+    "sqlalchemy.ext.automap.automap_base()", "ormar.Model", "tortoise.Model", "tortoise.models.Model", "peewee.Model",
+})  # fmt: skip
+
+
+class Service:
+    """One project seen as FastAPI sees it.
+
+    Attributes:
+        project: its files.
+        resolver: what names and expressions stand for.
+        graph: who calls whom.
+    """
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self.resolver = Resolver(project)
+        self.graph = CallGraph(self.resolver)
+
+    @cached_property
+    def requirements(self) -> Requirements:
+        """The versions that the project asks for."""
+        return Requirements(self.project)
+
+    # -- apps and routers
+
+    @cached_property
+    def routers(self) -> list[Router]:
+        """Every app and router that the sources make, with what is included in what."""
+        self._collect()
+        return list(self._routers.values())
+
+    @property
+    def apps(self) -> list[Router]:
+        return [router for router in self.routers if router.is_app]
+
+    @cached_property
+    def routes(self) -> list[Route]:
+        """Every path operation, in the order of files and lines."""
+        self._collect()
+        return self._routes
+
+    @cached_property
+    def middleware(self) -> list[Middleware]:
+        """Every middleware that an app is given."""
+        self._collect()
+        return self._middleware
+
+    def _collect(self) -> None:
+        if self._collected:
+            return
+        self._collected = True
+        for module in self.project.readable:
+            if module.is_test or not module.mentions("fastapi", "router", "app", "Router"):
+                continue
+            for name in ("FastAPI", "APIRouter"):
+                for site in module.calls_by_name.get(name, ()):
+                    self._router_made_by(site.node, site.scope)
+            for function in module.functions:
+                for decorator in function.decorators:
+                    if isinstance(decorator, ast.Call) and isinstance(decorator.func, ast.Attribute):
+                        self._decorated(function, decorator, decorator.func)
+            for name in ("include_router", "mount", "add_middleware", "Middleware", *_ADDS):
+                for site in module.calls_by_name.get(name, ()):
+                    self._called(name, site)
+
+    _collected = False
+
+    @cached_property
+    def _routers(self) -> dict[int, Router]:
+        return {}
+
+    @cached_property
+    def _routes(self) -> list[Route]:
+        return []
+
+    @cached_property
+    def _middleware(self) -> list[Middleware]:
+        return []
+
+    def router_of(self, node: ast.expr, scope: Scope) -> Router | None:
+        """The app or router that an expression stands for."""
+        for value in self.resolver.infer(node, scope):
+            made = value.call if isinstance(value, External | Instance) else None
+            if made is None:
+                continue
+            if isinstance(value, External) and value.path in (f"{_APP}()", f"{_ROUTER}()", f"{_APP}().router"):
+                return self._router_made_by(*made)
+            if isinstance(value, Instance) and self.resolver.derives(value.definition, _APP, _ROUTER):
+                return self._router_made_by(*made)
+        return None
+
+    def is_router(self, node: ast.expr, scope: Scope) -> bool:
+        """The expression is an app or router, even one that cannot be traced to its making."""
+        values = self.resolver.infer(node, scope)
+        if any(isinstance(v, External) and v.path in (f"{_APP}()", f"{_ROUTER}()", f"{_APP}().router") for v in values):
+            return True
+        return any(isinstance(v, Instance) and self.resolver.derives(v.definition, _APP, _ROUTER) for v in values)
+
+    def _router_made_by(self, call: ast.Call, scope: Scope) -> Router | None:
+        known = self._routers.get(id(call))
+        if known is not None:
+            return known
+        for value in self.resolver.infer(call.func, scope):
+            is_app = isinstance(value, External) and value.path == _APP
+            is_router = isinstance(value, External) and value.path == _ROUTER
+            if isinstance(value, ClassValue):
+                is_app = self.resolver.derives(value.definition, _APP)
+                is_router = self.resolver.derives(value.definition, _ROUTER)
+            if is_app or is_router:
+                given = argument(call, "prefix")
+                prefix = "" if given is None or is_app else literals.text(self.resolver, given, scope)
+                made = self._routers[id(call)] = Router(call, scope, is_app, prefix)
+                made.dependencies = self.declared(argument(call, "dependencies"), scope)
+                return made
+        return None
+
+    # -- path operations
+
+    def _decorated(self, function: Function, decorator: ast.Call, called: ast.Attribute) -> None:
+        scope = function.parent
+        name = called.attr
+        if name in METHODS or name in ("api_route", "websocket", "route", "websocket_route"):
+            path = argument(decorator, "path", 0)
+            if not self._takes_routes(called.value, scope, path):
+                return
+            self._add_route(function, decorator, called.value, name, path, scope)
+        elif name == "middleware" and self.is_router(called.value, scope):
+            self._middleware.append(Middleware(self.router_of(called.value, scope), None, function, decorator, scope))
+
+    def _takes_routes(self, receiver: ast.expr, scope: Scope, path: ast.expr | None) -> bool:
+        if self.is_router(receiver, scope):
+            return True
+        if self.resolver.infer(receiver, scope):
+            return False
+        # A router handed in without annotation: `def register(app): @app.get("/x") ...`.
+        return (
+            isinstance(path, ast.Constant)
+            and isinstance(path.value, str)
+            and path.value.startswith("/")
+            and self._fastapi(scope)
+        )
+
+    @staticmethod
+    def _fastapi(scope: Scope) -> bool:
+        module = scope if isinstance(scope, Module) else scope.module
+        return any(name.partition(".")[0] == "fastapi" for name, *_ in module.imports)
+
+    def _add_route(  # noqa: PLR0917
+        self, handler: Function, call: ast.Call, receiver: ast.expr, name: str, path: ast.expr | None, scope: Scope
+    ) -> None:
+        router = self.router_of(receiver, scope)
+        text = literals.text(self.resolver, path, scope) if path is not None else None
+        route = Route(router, text, self._methods(name, call), handler, call, scope)
+        self._routes.append(route)
+        if router is not None:
+            router.routes.append(route)
+
+    @staticmethod
+    def _methods(name: str, call: ast.Call) -> frozenset[str]:
+        if name in METHODS:
+            return frozenset({name.upper()})
+        if "websocket" in name:
+            return frozenset({"WEBSOCKET"})
+        listed = argument(call, "methods")
+        if isinstance(listed, ast.List | ast.Tuple | ast.Set):
+            return frozenset(str(e.value).upper() for e in listed.elts if isinstance(e, ast.Constant))
+        return frozenset({"GET"})
+
+    def _called(self, name: str, site: CallSite) -> None:
+        receiver = site.node.func.value if isinstance(site.node.func, ast.Attribute) else None
+        if name in _ADDS and receiver is not None and self.is_router(receiver, site.scope):
+            endpoint = site.argument("endpoint", 1)
+            for value in self.resolver.infer(endpoint, site.scope):
+                if isinstance(value, FunctionValue):
+                    kind = "websocket" if "websocket" in name else "api_route"
+                    self._add_route(value.definition, site.node, receiver, kind, site.argument("path", 0), site.scope)
+        elif name == "include_router" and receiver is not None:
+            self._included(site, receiver, site.argument("router", 0), site.argument("prefix"))
+        elif name == "mount" and receiver is not None and self.is_router(receiver, site.scope):
+            self._included(site, receiver, site.argument("app", 1), site.argument("path", 0))
+        elif name == "add_middleware" and receiver is not None and self.is_router(receiver, site.scope):
+            self._add_middleware(site, self.router_of(receiver, site.scope))
+        elif name == "Middleware" and self.resolver.calls(site, "starlette.middleware.Middleware"):
+            self._add_middleware(site, None)
+
+    def _included(self, site: CallSite, receiver: ast.expr, child: ast.expr | None, prefix: ast.expr | None) -> None:
+        if child is None:
+            return
+        parent = self.router_of(receiver, site.scope)
+        included = self.router_of(child, site.scope)
+        if included is None or included is parent:
+            return
+        text = "" if prefix is None else literals.text(self.resolver, prefix, site.scope)
+        include = Include(parent, included, text, site.node, site.scope)
+        included.included_in.append(include)
+        if parent is not None:
+            parent.includes.append(include)
+
+    def _add_middleware(self, site: CallSite, app: Router | None) -> None:
+        for value in self.resolver.infer(site.argument("middleware_class", 0) or site.argument("cls"), site.scope):
+            if isinstance(value, ClassValue):
+                self._middleware.append(Middleware(app, value.definition, None, site.node, site.scope, site))
+            elif isinstance(value, External):
+                self._middleware.append(Middleware(app, value, None, site.node, site.scope, site))
+
+    def prefixes(self, route: Route) -> list[str]:
+        """Every path under which a route is served; `{?}` stands for a prefix that cannot be told. Empty: never included."""
+        own = route.path if route.path is not None else "{?}"
+        if route.router is None:
+            return [own]
+        return [prefix + own for prefix in self.mounted_at(route.router)]
+
+    def mounted_at(self, router: Router, seen: frozenset[int] = frozenset()) -> list[str]:
+        """The prefixes under which everything in a router is served, its own included."""
+        own = router.prefix if router.prefix is not None else "{?}"
+        if id(router) in seen:
+            return []
+        if not router.included_in:
+            return [own]  # an app, or a router that is handed to somebody in a way that cannot be followed
+        found = []
+        for include in router.included_in:
+            given = include.prefix if include.prefix is not None else "{?}"
+            above = self.mounted_at(include.parent, seen | {id(router)}) if include.parent is not None else [""]
+            found += [outer + given + own for outer in above]
+        return found
+
+    # -- dependencies
+
+    def declared(self, listed: ast.expr | None, scope: Scope) -> list[Dependency]:
+        """The dependencies of a `dependencies=[...]`."""
+        if isinstance(listed, ast.Name):
+            found = self.resolver.binding(listed.id, scope)
+            if found is not None and found[0][-1].kind is Kind.ASSIGN:
+                listed, scope = found[0][-1].value, found[1]
+        if isinstance(listed, ast.BinOp) and isinstance(listed.op, ast.Add):
+            return self.declared(listed.left, scope) + self.declared(listed.right, scope)
+        if not isinstance(listed, ast.List | ast.Tuple):
+            return []
+        return [dependency for element in listed.elts if (dependency := self.dependency(element, scope))]
+
+    def dependency(self, node: ast.expr, scope: Scope, parameter: str | None = None) -> Dependency | None:
+        """The dependency that a `Depends(...)` expression declares; a name that stands for one counts."""
+        if isinstance(node, ast.Name | ast.Attribute):
+            for value in self.resolver.infer(node, scope):
+                if isinstance(value, External) and value.path in ("fastapi.Depends()", "fastapi.Security()") and value.call:
+                    return self.dependency(value.call[0], value.call[1], parameter)
+            return None
+        provider = self.resolver.provider(node, scope)
+        if not isinstance(node, ast.Call):
+            return None
+        security = "fastapi.Security" in self.resolver.paths(node.func, scope)
+        if provider is None:
+            is_dependency = self.resolver.paths(node.func, scope) & {"fastapi.Depends", "fastapi.Security"}
+            return Dependency(None, node, scope, node, parameter, security) if is_dependency else None
+        return Dependency(self._target(self.resolver.infer(provider, scope)), node, scope, node, parameter, security)
+
+    def _target(self, values: Values) -> Function | Class | External | None:
+        for value in values:
+            if isinstance(value, FunctionValue | ClassValue):
+                return value.definition
+            if isinstance(value, Instance):
+                return self.resolver.method(value.definition, "__call__") or value.definition
+            if isinstance(value, External):
+                return value
+        return None
+
+    def parameters(self, function: Function) -> Iterator[Dependency]:
+        """The dependencies that a function's parameters declare, in `Annotated` or as defaults."""
+        scope = function.parent
+        for parameter, default in function.parameters:
+            found = self.dependency(default, scope, parameter.arg) if default is not None else None
+            found = found or self._annotated(parameter, scope)
+            if found is not None:
+                if found.target is None and isinstance(found.node, ast.Call) and not found.node.args:
+                    found.target = self._target(self._class_of(parameter.annotation, scope))  # `x: Class = Depends()`
+                yield found
+
+    def _class_of(self, annotation: ast.expr | None, scope: Scope) -> Values:
+        values = self.resolver.annotation(annotation, scope)
+        made = (ClassValue(value.definition) for value in values if isinstance(value, Instance))
+        return (*made, *(value for value in values if isinstance(value, External)))
+
+    def _annotated(self, parameter: ast.arg, scope: Scope) -> Dependency | None:
+        for metadata, where in literals.metadata(self.resolver, parameter.annotation, scope):
+            found = self.dependency(metadata, where, parameter.arg)
+            if found is not None:
+                if found.target is None:
+                    found.target = self._target(self._class_of(parameter.annotation, scope))
+                return found
+        return None
+
+    def dependencies(self, route: Route) -> list[Dependency]:
+        """Everything that a route depends on directly: its own, its router's, those of every include, its app's."""
+        found = [*self.parameters(route.handler), *self.declared(route.option("dependencies"), route.scope)]
+        if route.handler.owner is not None:
+            found += self._of_class(route.handler.owner)
+        return found + (self._inherited(route.router, frozenset()) if route.router is not None else [])
+
+    def _of_class(self, defined: Class) -> list[Dependency]:
+        found = []
+        for base in self.resolver.mro(defined):
+            if isinstance(base, Class):
+                for name, bindings in base.bindings.items():
+                    values = [binding.value for binding in bindings if binding.value is not None]
+                    found += [made for value in values if (made := self.dependency(value, base, name))]
+        return found
+
+    def _inherited(self, router: Router, seen: frozenset[int]) -> list[Dependency]:
+        if id(router) in seen:
+            return []
+        found = list(router.dependencies)
+        for include in router.included_in:
+            found += self.declared(argument(include.call, "dependencies"), include.scope)
+            if include.parent is not None:
+                found += self._inherited(include.parent, seen | {id(router)})
+        return found
+
+    def tree(self, route: Route) -> Iterator[Dependency]:
+        """Every dependency of a route, direct or not, each target once."""
+        seen: set[int] = set()
+        pending = self.dependencies(route)
+        while pending:
+            dependency = pending.pop(0)
+            if dependency.target is not None and id(dependency.target) in seen:
+                continue
+            seen.add(id(dependency.target))
+            yield dependency
+            pending += self.nested(dependency)
+
+    def nested(self, dependency: Dependency) -> list[Dependency]:
+        """What a dependency itself depends on."""
+        target = dependency.target
+        if isinstance(target, Class):
+            made = self.resolver.method(target, "__init__")
+            fields = [d for _, b in target.fields if b.value is not None and (d := self.dependency(b.value, target))]
+            return [*(self.parameters(made) if made else ()), *fields]
+        return list(self.parameters(target)) if isinstance(target, Function) else []
+
+    # -- classes
+
+    def is_model(self, defined: Class) -> bool:
+        """A Pydantic model, settings and SQLModel's non-table classes included."""
+        return self.resolver.derives(defined, "pydantic.BaseModel", "sqlmodel.SQLModel", "pydantic_settings.BaseSettings")
+
+    def is_settings(self, defined: Class) -> bool:
+        return self.resolver.derives(defined, "pydantic_settings.BaseSettings")
+
+    def is_entity(self, defined: Class) -> bool:
+        """An ORM class: mapped to a table, by its bases and never by its name."""
+        for base in self.resolver.mro(defined):
+            if isinstance(base, External) and base.path in _ORM_BASES:
+                return True
+            if isinstance(base, Class) and _table(base) and self.resolver.derives(base, "sqlmodel.SQLModel"):
+                return True
+            if isinstance(base, Class) and any(
+                self.resolver.paths(d.func if isinstance(d, ast.Call) else d, base.parent) & _AS_BASE
+                for d in base.node.decorator_list
+            ):
+                return True
+        return False
+
+
+_AS_BASE = {"sqlalchemy.orm.as_declarative", "sqlalchemy.ext.declarative.as_declarative"}
+
+
+def _table(defined: Class) -> bool:
+    return any(k.arg == "table" and isinstance(k.value, ast.Constant) and k.value.value is True for k in defined.node.keywords)

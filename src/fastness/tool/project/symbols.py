@@ -1,0 +1,215 @@
+"""What a file defines: scopes, what their names are bound to, and the calls that each makes. Plain data, no resolution."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from fastness.tool.project.module import Module
+
+FunctionNode: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+class Kind(Enum):
+    """How a name got its value."""
+
+    IMPORT = auto()
+    FUNCTION = auto()
+    CLASS = auto()
+    ASSIGN = auto()
+    PARAMETER = auto()
+    WITH = auto()
+    LOOP = auto()
+    EXCEPT = auto()
+
+
+@dataclass(slots=True)
+class Binding:
+    """One place that gives a name its value; a name has as many as there are branches that bind it.
+
+    Attributes:
+        value: the expression that it comes from: assigned, entered, iterated, or a parameter's default.
+        module: of an import, the absolute dotted module; `member` is the name taken from it, None for the module itself.
+        definition: the class or function that a definition made.
+        type_checking: an import that exists for type checkers only.
+    """
+
+    kind: Kind
+    node: ast.AST
+    value: ast.expr | None = None
+    annotation: ast.expr | None = None
+    module: str = ""
+    member: str | None = None
+    definition: Class | Function | None = None
+    type_checking: bool = False
+    is_async: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class CallSite:
+    """One call in a function's body, or at module level.
+
+    Attributes:
+        awaited: `await f()`.
+        dropped: the result is used by nobody.
+        looped: repeated by a loop or comprehension of the same scope.
+        deferred: inside a lambda: this scope does not run it.
+    """
+
+    node: ast.Call
+    scope: Scope
+    awaited: bool
+    dropped: bool
+    looped: bool
+    deferred: bool
+
+    @property
+    def name(self) -> str:
+        """The last part of what is called: `get` of `requests.get()`."""
+        called = self.node.func
+        return called.attr if isinstance(called, ast.Attribute) else called.id if isinstance(called, ast.Name) else ""
+
+    def argument(self, keyword: str, position: int | None = None) -> ast.expr | None:
+        """The argument of that name, or at that position."""
+        return argument(self.node, keyword, position)
+
+
+@dataclass(slots=True, eq=False)
+class Function:
+    """A function or method, with the scope that its body is."""
+
+    name: str
+    node: FunctionNode
+    module: Module
+    parent: Scope
+    bindings: dict[str, list[Binding]] = field(default_factory=dict)
+    calls: list[CallSite] = field(default_factory=list)
+    globals: set[str] = field(default_factory=set)
+    has_await: bool = False
+    is_generator: bool = False
+
+    @property
+    def is_async(self) -> bool:
+        return isinstance(self.node, ast.AsyncFunctionDef)
+
+    @property
+    def owner(self) -> Class | None:
+        """The class of which this is a method."""
+        return self.parent if isinstance(self.parent, Class) else None
+
+    @property
+    def qualified(self) -> str:
+        """The name with its classes and outer functions: `Users.create`."""
+        return self.name if isinstance(self.parent, _module_type()) else f"{self.parent.qualified}.{self.name}"
+
+    @property
+    def decorators(self) -> list[ast.expr]:
+        return self.node.decorator_list
+
+    def decorated(self, *names: str) -> bool:
+        """One of the decorators ends in one of these names, called or not."""
+        return any(last_name(decorator) in names for decorator in self.decorators)
+
+    @property
+    def parameters(self) -> Iterator[tuple[ast.arg, ast.expr | None]]:
+        """Every parameter but `*args` and `**kwargs`, with its default."""
+        arguments = self.node.args
+        positional = [*arguments.posonlyargs, *arguments.args]
+        padding: list[ast.expr | None] = [None] * (len(positional) - len(arguments.defaults))
+        yield from zip(positional, [*padding, *arguments.defaults], strict=True)
+        yield from zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+
+    @property
+    def body(self) -> list[ast.stmt]:
+        """The statements without the docstring."""
+        statements = self.node.body
+        documented = statements and isinstance(statements[0], ast.Expr) and isinstance(statements[0].value, ast.Constant)
+        return statements[1:] if documented and isinstance(statements[0].value.value, str) else statements  # type: ignore[attr-defined]
+
+    def __repr__(self) -> str:
+        return f"<Function {self.module.path}:{self.qualified}>"
+
+
+@dataclass(slots=True, eq=False)
+class Class:
+    """A class, with the scope that its body is and everything that its methods assign to `self`."""
+
+    name: str
+    node: ast.ClassDef
+    module: Module
+    parent: Scope
+    bindings: dict[str, list[Binding]] = field(default_factory=dict)
+    calls: list[CallSite] = field(default_factory=list)
+    instance: dict[str, list[tuple[Binding, Function]]] = field(default_factory=dict)
+
+    @property
+    def qualified(self) -> str:
+        return self.name if isinstance(self.parent, _module_type()) else f"{self.parent.qualified}.{self.name}"
+
+    def method(self, name: str) -> Function | None:
+        """The method of that name that this class itself defines."""
+        found = [b.definition for b in self.bindings.get(name, ()) if isinstance(b.definition, Function)]
+        return found[-1] if found else None
+
+    @property
+    def methods(self) -> Iterator[Function]:
+        for bindings in self.bindings.values():
+            for binding in bindings:
+                if isinstance(binding.definition, Function):
+                    yield binding.definition
+
+    @property
+    def fields(self) -> Iterator[tuple[str, Binding]]:
+        """The annotated names of the class body, in order."""
+        for name, bindings in self.bindings.items():
+            for binding in bindings:
+                if binding.kind is Kind.ASSIGN and binding.annotation is not None:
+                    yield name, binding
+
+    def __repr__(self) -> str:
+        return f"<Class {self.module.path}:{self.qualified}>"
+
+
+Scope: TypeAlias = "Module | Class | Function"
+
+
+def _module_type() -> type[Module]:
+    from fastness.tool.project.module import Module
+
+    return Module
+
+
+def argument(call: ast.Call, keyword: str, position: int | None = None) -> ast.expr | None:
+    """The argument of a call that has this name, or stands at this position."""
+    for passed in call.keywords:
+        if passed.arg == keyword:
+            return passed.value
+    if position is not None and position < len(call.args):
+        found = call.args[position]
+        return None if isinstance(found, ast.Starred) else found
+    return None
+
+
+def last_name(node: ast.expr) -> str:
+    """The last part of a dotted name, of what is called when it is a call; empty for anything else."""
+    while isinstance(node, ast.Call):
+        node = node.func
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+
+
+def dotted(node: ast.AST) -> str:
+    """`a.b.c` as text, empty when the expression is anything else."""
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else ""
+
+
+def constant(node: ast.AST | None) -> object:
+    """The value of a literal, None for everything else."""
+    return node.value if isinstance(node, ast.Constant) else None

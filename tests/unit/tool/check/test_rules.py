@@ -1,0 +1,34 @@
+"""Every rule against its own examples, and every rule's file against the form that rules have."""
+
+import pytest
+
+from fastness.tool.check import examples
+from fastness.tool.check.rule import Bad, Example, Good, Rule
+from fastness.tool.check.rules import catalogue
+from fastness.tool.findings.sections import SECTIONS
+
+RULES = list(catalogue().values())
+CASES = [pytest.param(r, e, id=f"{r.name}-{n}") for r in RULES for n, e in enumerate(r.examples)]
+
+
+@pytest.mark.parametrize(("rule", "example"), CASES)
+def test_examples(rule: Rule, example: Example) -> None:
+    """A rule finds the marked lines of its examples and no others."""
+    report = examples.report(rule, example)
+    assert not report.failures
+    assert not report.not_checked
+    found = {(finding.path, finding.line) for finding in report.findings}
+    assert found == examples.expected(example)
+    assert bool(found) == isinstance(example, Bad)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_form(rule: Rule) -> None:
+    """A rule has a family that reports know, documentation, a way out, and examples of both kinds."""
+    assert rule.family in SECTIONS
+    assert rule.title
+    assert len(rule.text) > 80
+    assert rule.help
+    assert not rule.help.endswith(".")
+    assert any(isinstance(example, Bad) for example in rule.examples)
+    assert any(isinstance(example, Good) for example in rule.examples)

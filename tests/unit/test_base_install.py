@@ -1,5 +1,6 @@
 """The base install is FastAPI, pydantic-settings, structlog and prometheus-client: every other import is optional."""
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -17,7 +18,7 @@ RUNTIME = sorted(
     if path.relative_to(SOURCE).parts[0] not in ("tool", "testing")
 )
 # The door to an extra: private, and imported by its package only when it is used.
-DOORS = {"fastness.auth._jose"}
+DOORS = {"fastness.auth._jose", "fastness.outbound._call", "fastness.outbound._transport"}
 
 _IMPORT = """
 import importlib, importlib.abc, sys
@@ -82,6 +83,43 @@ def test_the_tool_is_not_imported_by_the_runtime() -> None:
     done = run(RUNTIME, without=set())
     assert done.returncode == 0, done.stderr
     assert not [name for name in done.stdout.split() if name.startswith(("fastness.tool", "fastness.testing"))]
+
+
+def test_importing_does_nothing_to_the_machine(tmp_path: Path) -> None:
+    """No module writes, listens, connects or starts anything on import; metrics that workers share are made with their objects."""
+    code = """
+import importlib, os, sys, threading
+
+# What stands outside of us does as it does: imported first, so that only our own modules are watched.
+ours, shared = sys.argv[2:], sys.argv[1]
+pending = []
+
+def watch(event, arguments):
+    if event == "open" and isinstance(arguments[1], str) and not set("wax+").isdisjoint(arguments[1]):
+        pending.append((event, arguments[0]))
+    elif event == "open" and arguments[1] is None and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+        pending.append((event, arguments[0]))
+    elif event.startswith(("socket.connect", "socket.bind", "subprocess.", "os.mkdir", "os.remove", "os.fork", "os.posix_spawn")):
+        pending.append((event, arguments))
+
+threads = threading.active_count()
+sys.dont_write_bytecode = True
+sys.addaudithook(watch)
+for name in ours:
+    importlib.import_module(name)
+    assert not pending, f"{name}: {pending}"
+assert threading.active_count() == threads
+assert not os.path.exists(shared), os.listdir(shared)
+"""
+    shared = tmp_path / "metrics"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(shared), *RUNTIME],
+        env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(shared)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_base_dependencies_are_these() -> None:

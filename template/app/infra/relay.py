@@ -10,7 +10,6 @@ from app.domain.services.dispatch import Dispatcher, DispatchRules
 from app.infra.db.engine import Database, Session
 from app.infra.db.sealing import Sealer
 from app.infra.db.uow import SqlUnitOfWork
-from app.infra.http.guard import parse_networks
 from app.infra.http.sender import HTTPSender
 from app.infra.loop import Loop
 from app.infra.measures import BusinessMeasures
@@ -37,7 +36,7 @@ class Relay:
         if networks is None:
             # Outside of production, receivers on this machine are wanted.
             networks = () if settings.is_production else ("127.0.0.0/8", "::1/128")
-        sender = HTTPSender(time_limit=settings.delivery_time_limit, allowed=parse_networks(networks))
+        sender = HTTPSender(time_limit=settings.delivery_time_limit, allowed=networks)
         dispatcher = Dispatcher(
             lambda: self.unit_of_work(database.session()),
             sender=sender,

@@ -10,11 +10,10 @@ from email.utils import format_datetime
 import pytest
 
 from app.domain.deliveries import AttemptError
-from app.infra.http.guard import parse_networks
 from app.infra.http.sender import HTTPSender
 from tests.integration.receiver import answer, receiving
 
-LOOPBACK = parse_networks(["127.0.0.0/8"])
+LOOPBACK = ["127.0.0.0/8"]
 
 
 @asynccontextmanager

@@ -12,6 +12,10 @@ from fastapi.routing import iter_route_contexts
 from fastness.problems import MEDIA_TYPE, VALIDATION, ProblemType, plain
 
 _PROBLEM_REF = "#/components/schemas/Problem"
+_RETRY_AFTER: dict[str, Any] = {
+    "description": "Seconds to wait before the next request.",
+    "schema": {"type": "integer", "minimum": 0},
+}
 _PROBLEM_SCHEMA: dict[str, Any] = {
     "title": "Problem",
     "description": "A problem document (RFC 9457).",
@@ -93,11 +97,14 @@ def problem_response(*types: ProblemType) -> dict[str, Any]:
     }
     if examples:
         content["examples"] = examples
-    # The same document with the plain type is for a client that accepts nothing else.
-    return {
+    response: dict[str, Any] = {
         "description": "\n".join(kind.description or kind.title for kind in types),
+        # The same document with the plain type is for a client that accepts nothing else.
         "content": {MEDIA_TYPE: content, "application/json": content},
     }
+    if any(kind.retry_after is not None for kind in types):
+        response["headers"] = {"Retry-After": _RETRY_AFTER}
+    return response
 
 
 def add_problem(operation: dict[str, Any], *types: ProblemType) -> None:
@@ -114,6 +121,8 @@ def add_problem(operation: dict[str, Any], *types: ProblemType) -> None:
                 present["description"] += "\n" + added["description"]
             examples = added["content"][MEDIA_TYPE].get("examples", {})
             present["content"][MEDIA_TYPE].setdefault("examples", {}).update(examples)
+            if "headers" in added:
+                present["headers"] = {**added["headers"], **present.get("headers", {})}
 
 
 def _document(app: FastAPI, schema: dict[str, Any]) -> None:

@@ -72,6 +72,18 @@ def test_problems_that_share_a_status_are_all_listed() -> None:
     assert set(response["content"]["application/json"]["examples"]) == {"Slow down", "Quota used up"}
 
 
+def test_a_type_that_says_when_to_try_again_documents_the_header() -> None:
+    """`Retry-After` is shown where one of the types of a status has it, and headers that are there already stay."""
+    away = ProblemType("urn:problem-type:test:away", "Away", 429, retry_after=5)
+    operation: dict[str, Any] = {}
+    openapi.add_problem(operation, LIMITED)
+    assert "headers" not in operation["responses"]["429"]
+    operation["responses"]["429"]["headers"] = {"X-Own": {}}
+    openapi.add_problem(operation, away)
+    assert set(operation["responses"]["429"]["headers"]) == {"X-Own", "Retry-After"}
+    assert set(openapi.problem_response(away)["headers"]) == {"Retry-After"}
+
+
 def test_what_the_app_declares_itself_stands() -> None:
     """A response that the app documents is not overwritten."""
     operation = service().openapi()["paths"]["/open"]["get"]

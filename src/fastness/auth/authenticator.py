@@ -42,11 +42,6 @@ UNAVAILABLE = ProblemType(
 
 API_KEY_HEADER = "X-API-Key"
 
-_REFUSALS = _metrics.counter("fastness_auth_refusals", "Requests without access, by reason.", ("reason",))
-_REFUSED = {reason: _REFUSALS.labels(reason.value) for reason in Reason}
-_DENIED = _REFUSALS.labels("scope")
-_UNVERIFIED = _REFUSALS.labels("unavailable")
-
 
 class Authenticator:
     """Knows which credentials the service takes. It is found as `authenticator` in the lifespan state.
@@ -67,6 +62,10 @@ class Authenticator:
             raise ValueError(f"realm: {realm!r} cannot stand in a challenge; use printable ASCII without quotes")
         verifiers: dict[Method, Verifier | None] = {"jwt": jwt, "api_key": api_key}
         self._verifiers = {method: verifier for method, verifier in verifiers.items() if verifier is not None}
+        refusals = _metrics.counter("fastness_auth_refusals", "Requests without access, by reason.", ("reason",))
+        self._refused = {reason: refusals.labels(reason.value) for reason in Reason}
+        self._denied = refusals.labels("scope")
+        self._unverified = refusals.labels("unavailable")
         self._challenges: dict[Method, str] = {"jwt": f'Bearer realm="{realm}"', "api_key": f'APIKey realm="{realm}"'}
 
     async def authenticate(self, headers: Headers, *, methods: Collection[Method] = ("jwt", "api_key")) -> Principal:
@@ -95,7 +94,7 @@ class Authenticator:
         except Refused as refused:
             raise self._refusal(refused.reason, accepted, method) from None
         except Unavailable as error:
-            _UNVERIFIED.inc()
+            self._unverified.inc()
             wait = str(max(1, math.ceil(error.retry_after)))
             raise Problem(UNAVAILABLE, headers={"Retry-After": wait}) from error
         if not isinstance(principal, Principal):
@@ -109,7 +108,7 @@ class Authenticator:
     def deny(self, principal: Principal, required: Iterable[str]) -> Problem:
         """The 403 for a principal that lacks some of the `required` scopes."""
         scopes = sorted(required)
-        _DENIED.inc()
+        self._denied.inc()
         audit.record("auth.deny", method=principal.method, missing=sorted(set(scopes) - principal.scopes))
         challenge = f'{self._challenges["jwt"]}, error="insufficient_scope", scope="{" ".join(scopes)}"'
         # RFC 6750, section 3: the challenge is for bearer tokens.
@@ -117,7 +116,7 @@ class Authenticator:
         return Problem(FORBIDDEN, headers=headers, required_scopes=scopes)
 
     def _refusal(self, reason: Reason, accepted: list[Method], method: Method) -> Problem:
-        _REFUSED[reason].inc()
+        self._refused[reason].inc()
         audit.record("auth.refuse", reason=reason.value, method=method)
         # RFC 6750, section 3.1: no error code where no credential was given; otherwise the same one whatever was wrong.
         error = {Reason.MISSING: None, Reason.AMBIGUOUS: "invalid_request"}.get(reason, "invalid_token")

@@ -28,17 +28,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("fastness.auth")
 
-_REFRESHES = _metrics.counter(
-    "fastness_auth_jwks_refreshes", "Fetches of a JWK Set, by outcome (ok or failed).", ("jwks", "outcome")
-)
-_REFRESHED = _metrics.gauge(
-    "fastness_auth_jwks_refreshed_timestamp_seconds",
-    "When the JWK Set in use was last fetched; of several workers, the oldest.",
-    ("jwks",),
-    many="livemin",
-)
-_KEYS = _metrics.gauge("fastness_auth_jwks_keys", "Usable keys in the JWK Set.", ("jwks",), many="livemin")
-
 _MAX_REPORTED = 300
 
 
@@ -105,6 +94,17 @@ class JWKS:
         self._failures = 0
         self._refresher: asyncio.Task[None] | None = None
         self._fetching: asyncio.Task[bool] | None = None
+        # The series themselves begin with the first fetch: before it, any number would be an untruth.
+        self._refreshes = _metrics.counter(
+            "fastness_auth_jwks_refreshes", "Fetches of a JWK Set, by outcome (ok or failed).", ("jwks", "outcome")
+        )
+        self._refreshed = _metrics.gauge(
+            "fastness_auth_jwks_refreshed_timestamp_seconds",
+            "When the JWK Set in use was last fetched; of several workers, the oldest.",
+            ("jwks",),
+            many="livemin",
+        )
+        self._keys = _metrics.gauge("fastness_auth_jwks_keys", "Usable keys in the JWK Set.", ("jwks",), many="livemin")
 
     async def open(self) -> None:
         """Fetch the keys and start to keep them fresh. Returns also when the issuer is down."""
@@ -162,7 +162,7 @@ class JWKS:
                 table = KeyTable(await self._document(), symmetric=False)
         except Exception as error:  # noqa: BLE001 - whatever an issuer does must not end the loop
             self._failures += 1
-            _REFRESHES.labels(self.name, "failed").inc()
+            self._refreshes.labels(self.name, "failed").inc()
             cause = f"{type(error).__name__}: {error}"[:_MAX_REPORTED]
             logger.warning("%s: keys could not be fetched from %s: %s", self.name, self._url or self._issuer, cause)
             return False
@@ -172,9 +172,9 @@ class JWKS:
         return True
 
     def _adopt(self, table: KeyTable) -> None:
-        _REFRESHES.labels(self.name, "ok").inc()
-        _REFRESHED.labels(self.name).set(time())
-        _KEYS.labels(self.name).set(len(table))
+        self._refreshes.labels(self.name, "ok").inc()
+        self._refreshed.labels(self.name).set(time())
+        self._keys.labels(self.name).set(len(table))
         before, self._table = self._table, table
         if before is not None and before.ids.keys() == table.ids.keys():
             return

@@ -68,7 +68,7 @@ def handlers(
     Args:
         errors: domain exceptions and the status or problem type each becomes; a subclass is covered by its nearest
             base. The text of the exception becomes `detail`, except for 5xx, so it must be fit for a client to read. An
-            attribute `extensions` (a mapping) is added to the document.
+            attribute `extensions` (a mapping) is added to the document. A type's `retry_after` becomes `Retry-After`.
 
     Raises:
         ValueError: a declared status is not an error status.

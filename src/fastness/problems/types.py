@@ -22,14 +22,21 @@ class ProblemType:
         title: short summary, the same for every occurrence.
         status: HTTP status code, 400 to 599.
         description: for the documentation: when it happens and what a client can do.
+        retry_after: whole seconds that a client should wait before it tries again (`Retry-After`, RFC 9110, section 10.2.3);
+            an occurrence that knows better says so with a header of its own.
     """
 
     uri: str
     title: str
     status: int
     description: str = ""
+    retry_after: int | None = None
 
     def __post_init__(self) -> None:
+        if self.retry_after is not None and self.retry_after < 0:
+            raise ValueError(
+                f"problem type {self.uri!r}: retry_after={self.retry_after!r} is not a number of seconds from 0 up"
+            )
         if not 400 <= self.status <= 599:
             raise ValueError(f"problem type {self.uri!r}: status {self.status} is not an error status (400 to 599)")
 
@@ -69,6 +76,8 @@ class Problem(Exception):  # noqa: N818 - the field's term, as RFC 9457 has it
         Exception.__init__(self, detail or self.kind.title)  # not super(): a subclass may be an HTTPException as well
         self.detail = detail
         self.headers = dict(headers or {})
+        if self.kind.retry_after is not None and not any(name.lower() == "retry-after" for name in self.headers):
+            self.headers["Retry-After"] = str(self.kind.retry_after)
         self.extensions = extensions
 
     def document(self) -> dict[str, Any]:

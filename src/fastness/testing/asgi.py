@@ -67,7 +67,7 @@ class Connection:
         sent: every message that the application has sent so far.
     """
 
-    def __init__(self, app: ASGIApp, scope: Scope, *, time_limit: float = 10.0) -> None:
+    def __init__(self, app: ASGIApp, scope: Scope, *, time_limit: float = 30.0) -> None:
         self.scope = scope
         self.sent: list[Message] = []
         self._app = app
@@ -223,12 +223,12 @@ def scope(
     }
 
 
-def http(app: ASGIApp, path: str = "/", *, time_limit: float = 10.0, **options: Any) -> Connection:
+def http(app: ASGIApp, path: str = "/", *, time_limit: float = 30.0, **options: Any) -> Connection:
     """An HTTP connection to drive by hand. `options` are those of `scope`; `time_limit` in seconds bounds each wait."""
     return Connection(app, scope(path, **options), time_limit=time_limit)
 
 
-def websocket(app: ASGIApp, path: str = "/", *, time_limit: float = 10.0, **options: Any) -> Connection:
+def websocket(app: ASGIApp, path: str = "/", *, time_limit: float = 30.0, **options: Any) -> Connection:
     """A WebSocket connection to drive by hand, with `websocket.connect` given. `options` are those of `scope`."""
     made = scope(path, **{"scheme": "ws", "subprotocols": [], **options}, type="websocket")
     del made["method"]
@@ -243,7 +243,7 @@ async def request(
     *,
     body: bytes | Iterable[bytes] = b"",
     raise_errors: bool = True,
-    time_limit: float = 10.0,
+    time_limit: float = 30.0,
     **options: Any,
 ) -> Response:
     """Send one request and give the whole answer.
@@ -266,7 +266,7 @@ async def request(
 
 
 @asynccontextmanager
-async def lifespan(app: ASGIApp, *, time_limit: float = 10.0) -> AsyncIterator[dict[str, Any]]:
+async def lifespan(app: ASGIApp, *, time_limit: float = 30.0) -> AsyncIterator[dict[str, Any]]:
     """Start the application, give its lifespan state, and shut it down, also when the block raises.
 
     Raises:

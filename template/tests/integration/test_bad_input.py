@@ -204,10 +204,12 @@ def test_a_body_of_another_type_is_a_problem(server: Server, media_type: str) ->
 
 
 def test_a_database_that_is_away_is_a_problem(tmp_path: Path) -> None:
-    """The service starts without it and says 503; the log says why, and neither shows the password."""
+    """The service starts without it and says 503 and when to come again; the log says why, and neither shows the password."""
     server = Server(tmp_path, AWAY)
     try:
-        problem = check_problem(server, server.request("GET", "/v1/events", headers={}), 503)
+        answer = server.request("GET", "/v1/events", headers={})
+        problem = check_problem(server, answer, 503)
+        assert answer.headers["retry-after"] == "5"
         assert problem["type"] == f"urn:problem-type:{NAME}:database-unavailable"
         assert any("exception" in entry for entry in server.logged(problem["request_id"]))
         assert "hunter2" not in server.output

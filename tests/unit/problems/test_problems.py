@@ -20,6 +20,7 @@ from fastness.problems.handlers import validation_errors
 from fastness.testing.asgi import Response, request
 
 GONE = ProblemType("urn:problem-type:test:sold-out", "Sold out", 409, "Nothing is left.")
+AWAY = ProblemType("urn:problem-type:test:away", "Away", 503, retry_after=5)
 
 
 class DomainError(Exception):
@@ -34,6 +35,10 @@ class SoldOutError(DomainError):
 
 class BackendError(Exception):
     """Its text is not for clients."""
+
+
+class AwayError(Exception):
+    """A moment later it may be there again."""
 
 
 class Cat(BaseModel):
@@ -64,7 +69,12 @@ def service() -> FastAPI:
     app = FastAPI(
         middleware=[Middleware(ContextMiddleware), Middleware(ProblemMiddleware)],
         exception_handlers=problems.handlers(
-            {DomainError: 404, SoldOutError: GONE, BackendError: ProblemType("about:blank", "Bad Gateway", 502)}
+            {
+                DomainError: 404,
+                SoldOutError: GONE,
+                BackendError: ProblemType("about:blank", "Bad Gateway", 502),
+                AwayError: AWAY,
+            }
         ),
     )
 
@@ -78,6 +88,8 @@ def service() -> FastAPI:
             "subclass": SoldOutError(3),
             "backend": BackendError("password=hunter2"),
             "problem": Problem(GONE, "sold", headers={"Retry-After": "9"}, left=0),
+            "away": AwayError("hunter2"),
+            "away for long": Problem(AWAY, headers={"retry-after": "60"}),
             "unhandled": RuntimeError("password=hunter2"),
             "redirect": HTTPException(304),
         }
@@ -142,6 +154,15 @@ async def test_a_raised_problem_is_sent_as_it_is() -> None:
     response = await request(service(), "/raise/problem")
     found = document(response, 409)
     assert (found["detail"], found["left"], response.headers["retry-after"]) == ("sold", 0, "9")
+
+
+async def test_a_type_says_when_to_try_again() -> None:
+    """`retry_after` is sent with every occurrence, a mapped exception's too, except where an occurrence knows better."""
+    for what, seconds in (("away", ["5"]), ("away for long", ["60"]), ("subclass", [])):
+        response = await request(service(), f"/raise/{what}")
+        assert response.headers.getlist("retry-after") == seconds
+    with pytest.raises(ValueError, match="retry_after=-1"):
+        ProblemType("urn:problem-type:test:past", "Past", 503, retry_after=-1)
 
 
 async def test_leaving_early_without_an_error_is_no_problem() -> None:

@@ -30,7 +30,11 @@ VERSION_MISMATCH = ProblemType(
     "Somebody changed it since it was read; read it again and decide anew.",
 )
 DATABASE_UNAVAILABLE = ProblemType(
-    f"urn:problem-type:{NAME}:database-unavailable", "The database does not answer", 503, "Try again later."
+    f"urn:problem-type:{NAME}:database-unavailable",
+    "The database does not answer",
+    503,
+    "Try again after `Retry-After` seconds.",
+    retry_after=5,
 )
 
 PROBLEMS: dict[type[Exception], ProblemType] = {

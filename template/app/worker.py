@@ -7,7 +7,7 @@ from fastness.lifespan import Resources, StartupError
 
 from app.core.config import Settings
 from app.core.logging import configure_logging
-from app.infra.db.engine import Database
+from app.infra.db.database import make_database
 from app.infra.relay import Relay
 
 
@@ -17,8 +17,7 @@ def make_resources(settings: Settings) -> Resources:
     Raises:
         ValueError: a setting cannot be used.
     """
-    url = settings.database_url.get_secret_value()
-    database = Database(url, application=f"{settings.service_name}-worker")
+    database = make_database(settings, application=f"{settings.service_name}-worker")
     relay = Relay(settings, database)
     # Closing waits for the deliveries that are under way, as long as one may take.
     return Resources([database, *relay.delivery], close_timeout=settings.delivery_time_limit + 5)

@@ -1,6 +1,5 @@
 """Dependencies of every endpoint: what the service holds, and for whom a request is made."""
 
-from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -10,7 +9,6 @@ from fastness.problems import Problem
 
 from app.api.problems import NO_TENANT
 from app.infra import Infra
-from app.infra.db.engine import Session
 
 
 async def _infra(request: Request) -> Infra:
@@ -34,12 +32,3 @@ class _Tenant:
 
 
 CurrentTenant = Annotated[str, Depends(_Tenant())]
-
-
-async def _session(infra: CurrentInfra) -> AsyncIterator[Session]:
-    async with infra.database.session() as session:
-        yield session
-
-
-# Function scope: the session is closed before the response leaves, so that no client hears of work that was then rolled back.
-CurrentSession = Annotated[Session, Depends(_session, scope="function")]

@@ -1,5 +1,6 @@
 """What each business error is on the wire. One table, which `app.main` gives to the problem handlers."""
 
+from fastness.database import UNAVAILABLE
 from fastness.problems import ProblemType
 
 from app import NAME
@@ -9,7 +10,6 @@ from app.api.refusals import REFUSALS
 
 # /feature: example
 from app.domain.errors import NotFound, VersionMismatch
-from app.infra.db.engine import UNAVAILABLE
 
 NO_TENANT = ProblemType(
     f"urn:problem-type:{NAME}:no-tenant", "The credential names no tenant", 403, "Use a credential with a tenant."

@@ -3,16 +3,17 @@
 from typing import Annotated
 
 from fastapi import Depends
+from fastness.database import CurrentUnit
 
-from app.api.deps import CurrentInfra, CurrentSession
+from app.api.deps import CurrentInfra
 from app.domain.ports import UnitOfWork
 from app.domain.services.deliveries import DeliveryService
 from app.domain.services.endpoints import EndpointService
 from app.domain.services.events import EventService
 
 
-async def _unit_of_work(infra: CurrentInfra, session: CurrentSession) -> UnitOfWork:
-    return infra.relay.unit_of_work(session)
+async def _unit_of_work(infra: CurrentInfra, unit: CurrentUnit) -> UnitOfWork:
+    return infra.relay.unit_of_work(unit)
 
 
 CurrentUnitOfWork = Annotated[UnitOfWork, Depends(_unit_of_work)]

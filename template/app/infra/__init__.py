@@ -10,7 +10,7 @@ from app.infra.auth import make_authenticator, make_keys
 from app.infra.cache.redis import RedisCache
 
 # /feature: redis
-from app.infra.db.engine import Database, PoolSize
+from app.infra.db.database import make_database
 
 # feature: example
 from app.infra.relay import Relay
@@ -27,11 +27,7 @@ class Infra:
     """
 
     def __init__(self, settings: Settings) -> None:
-        pool = PoolSize(
-            kept=settings.database_pool_size, overflow=settings.database_pool_overflow, wait=settings.database_pool_wait
-        )
-        url = settings.database_url.get_secret_value()
-        self.database = Database(url, pool=pool, application=settings.service_name)
+        self.database = make_database(settings, application=settings.service_name)
         resources: list[Resource] = [self.database]
         self.optional: tuple[str, ...] = ()
         rate_limits: Store = MemoryStore()  # each process counts by itself
@@ -58,5 +54,9 @@ class Infra:
             resources,
             drain=Drain(delay=delay),
             settle=settings.is_production,
-            state={"infra": self, "authenticator": make_authenticator(settings, keys), "rate_limit_store": rate_limits},
+            state={
+                "infra": self,
+                "authenticator": make_authenticator(settings, keys),
+                "rate_limit_store": rate_limits,
+            },
         )

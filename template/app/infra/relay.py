@@ -2,12 +2,12 @@
 
 from datetime import timedelta
 
+from fastness.database import Database, UnitOfWork
 from fastness.lifespan import Resource
 
 from app.core.config import Settings
 from app.domain.endpoints import EndpointRules
 from app.domain.services.dispatch import Dispatcher, DispatchRules
-from app.infra.db.engine import Database, Session
 from app.infra.db.sealing import Sealer
 from app.infra.db.uow import SqlUnitOfWork
 from app.infra.http.sender import HTTPSender
@@ -38,7 +38,7 @@ class Relay:
             networks = () if settings.is_production else ("127.0.0.0/8", "::1/128")
         sender = HTTPSender(time_limit=settings.delivery_time_limit, allowed=networks)
         dispatcher = Dispatcher(
-            lambda: self.unit_of_work(database.session()),
+            lambda: self.unit_of_work(database.unit()),
             sender=sender,
             measures=self.measures,
             # A lease outlives a batch in which every receiver takes as long as it may.
@@ -46,6 +46,6 @@ class Relay:
         )
         self.delivery: list[Resource] = [sender, Loop("deliveries", dispatcher.run_once, idle=settings.delivery_poll)]
 
-    def unit_of_work(self, session: Session) -> SqlUnitOfWork:
-        """A unit of work on `session`."""
-        return SqlUnitOfWork(session, self._sealer)
+    def unit_of_work(self, unit: UnitOfWork) -> SqlUnitOfWork:
+        """The domain's view of `unit`."""
+        return SqlUnitOfWork(unit, self._sealer)

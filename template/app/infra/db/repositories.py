@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
+from fastness.database import UnitOfWork
 from sqlalchemy import Select, delete, func, insert, or_, select, update
 from sqlalchemy.engine import CursorResult
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, joinedload, selectinload
 from sqlalchemy.sql.dml import Delete, Update
 
@@ -26,23 +26,23 @@ T = TypeVar("T")
 class SqlEndpoints:
     """`app.domain.ports.Endpoints`."""
 
-    def __init__(self, session: AsyncSession, sealer: Sealer) -> None:
-        self._session = session
+    def __init__(self, unit: UnitOfWork, sealer: Sealer) -> None:
+        self._unit = unit
         self._sealer = sealer
 
     async def add(self, endpoint: Endpoint) -> None:
         values = {"id": endpoint.id, "tenant": endpoint.tenant, **self._values(endpoint)}
-        await self._session.execute(insert(EndpointRow).values(**values))
+        await self._unit.session.execute(insert(EndpointRow).values(**values))
 
     async def get(self, tenant: str, endpoint_id: UUID) -> Endpoint | None:
         query = select(EndpointRow).where(EndpointRow.tenant == tenant, EndpointRow.id == endpoint_id)
-        row = await self._session.scalar(query)
+        row = await self._unit.session.scalar(query)
         return None if row is None else endpoint_of(row, self._sealer)
 
     async def list(self, tenant: str, *, limit: int, before: UUID | None) -> Page[Endpoint]:
         query = select(EndpointRow).where(EndpointRow.tenant == tenant)
         return await _page(
-            self._session, query, EndpointRow.id, lambda row: endpoint_of(row, self._sealer), limit=limit, before=before
+            self._unit, query, EndpointRow.id, lambda row: endpoint_of(row, self._sealer), limit=limit, before=before
         )
 
     async def subscriptions(self, tenant: str) -> Sequence[Subscription]:
@@ -51,11 +51,11 @@ class SqlEndpoints:
             .where(EndpointRow.tenant == tenant, EndpointRow.enabled)
             .with_for_update(read=True, key_share=True)  # an endpoint that is deleted now would leave deliveries without it
         )
-        return [Subscription(endpoint_id, tuple(types)) for endpoint_id, types in await self._session.execute(query)]
+        return [Subscription(endpoint_id, tuple(types)) for endpoint_id, types in await self._unit.session.execute(query)]
 
     async def count(self, tenant: str) -> int:
         query = select(func.count()).select_from(EndpointRow).where(EndpointRow.tenant == tenant)
-        return await self._session.scalar(query) or 0
+        return await self._unit.session.scalar(query) or 0
 
     async def save(self, endpoint: Endpoint, *, replacing: int) -> bool:
         statement = (
@@ -63,13 +63,13 @@ class SqlEndpoints:
             .where(EndpointRow.tenant == endpoint.tenant, EndpointRow.id == endpoint.id, EndpointRow.version == replacing)
             .values(**self._values(endpoint))
         )
-        return await _changes_a_row(self._session, statement)
+        return await _changes_a_row(self._unit, statement)
 
     async def delete(self, endpoint: Endpoint) -> bool:
         statement = delete(EndpointRow).where(
             EndpointRow.tenant == endpoint.tenant, EndpointRow.id == endpoint.id, EndpointRow.version == endpoint.version
         )
-        return await _changes_a_row(self._session, statement)
+        return await _changes_a_row(self._unit, statement)
 
     def _values(self, endpoint: Endpoint) -> dict[str, Any]:
         seal = self._sealer.seal
@@ -90,8 +90,8 @@ class SqlEndpoints:
 class SqlEvents:
     """`app.domain.ports.Events`."""
 
-    def __init__(self, session: AsyncSession) -> None:
-        self._session = session
+    def __init__(self, unit: UnitOfWork) -> None:
+        self._unit = unit
 
     async def add(self, event: Event) -> None:
         values = {
@@ -101,34 +101,34 @@ class SqlEvents:
             "payload": event.payload,
             "created_at": event.created_at,
         }
-        await self._session.execute(insert(EventRow).values(**values))
+        await self._unit.session.execute(insert(EventRow).values(**values))
 
     async def get(self, tenant: str, event_id: UUID) -> Event | None:
-        row = await self._session.scalar(select(EventRow).where(EventRow.tenant == tenant, EventRow.id == event_id))
+        row = await self._unit.session.scalar(select(EventRow).where(EventRow.tenant == tenant, EventRow.id == event_id))
         return None if row is None else event_of(row)
 
     async def list(self, tenant: str, *, type: str | None, limit: int, before: UUID | None) -> Page[Event]:  # noqa: A002
         query = select(EventRow).where(EventRow.tenant == tenant)
         if type is not None:
             query = query.where(EventRow.type == type)
-        return await _page(self._session, query, EventRow.id, event_of, limit=limit, before=before)
+        return await _page(self._unit, query, EventRow.id, event_of, limit=limit, before=before)
 
 
 class SqlDeliveries:
     """`app.domain.ports.Deliveries`."""
 
-    def __init__(self, session: AsyncSession) -> None:
-        self._session = session
+    def __init__(self, unit: UnitOfWork) -> None:
+        self._unit = unit
 
     async def add(self, deliveries: Sequence[Delivery]) -> None:
         if deliveries:
-            await self._session.execute(insert(DeliveryRow), [_delivery_values(delivery) for delivery in deliveries])
+            await self._unit.session.execute(insert(DeliveryRow), [_delivery_values(delivery) for delivery in deliveries])
 
     async def get(self, tenant: str, delivery_id: UUID, *, for_update: bool = False) -> Delivery | None:
         query = select(DeliveryRow).where(DeliveryRow.tenant == tenant, DeliveryRow.id == delivery_id)
         if for_update:
             query = query.with_for_update()
-        row = await self._session.scalar(query)
+        row = await self._unit.session.scalar(query)
         return None if row is None else delivery_of(row)
 
     async def report(self, tenant: str, delivery_id: UUID) -> DeliveryReport | None:
@@ -137,7 +137,7 @@ class SqlDeliveries:
             .where(DeliveryRow.tenant == tenant, DeliveryRow.id == delivery_id)
             .options(selectinload(DeliveryRow.history))
         )
-        row = await self._session.scalar(query)
+        row = await self._unit.session.scalar(query)
         if row is None:
             return None
         return DeliveryReport(delivery_of(row), [attempt_of(attempt) for attempt in row.history])
@@ -150,11 +150,11 @@ class SqlDeliveries:
             query = query.where(DeliveryRow.endpoint_id == where.endpoint_id)
         if where.event_id is not None:
             query = query.where(DeliveryRow.event_id == where.event_id)
-        return await _page(self._session, query, DeliveryRow.id, delivery_of, limit=limit, before=before)
+        return await _page(self._unit, query, DeliveryRow.id, delivery_of, limit=limit, before=before)
 
     async def save(self, delivery: Delivery) -> None:
         values = {**_delivery_values(delivery), "lease": None, "leased_until": None}
-        await self._session.execute(update(DeliveryRow).where(DeliveryRow.id == delivery.id).values(**values))
+        await self._unit.session.execute(update(DeliveryRow).where(DeliveryRow.id == delivery.id).values(**values))
 
     async def add_attempt(self, delivery_id: UUID, attempt: Attempt) -> None:
         values = {
@@ -166,14 +166,14 @@ class SqlDeliveries:
             "error": attempt.error,
             "excerpt": attempt.excerpt,
         }
-        await self._session.execute(insert(AttemptRow).values(**values))
+        await self._unit.session.execute(insert(AttemptRow).values(**values))
 
 
 class SqlDeliveryQueue:
     """`app.domain.ports.DeliveryQueue`, on the deliveries themselves."""
 
-    def __init__(self, session: AsyncSession, sealer: Sealer) -> None:
-        self._session = session
+    def __init__(self, unit: UnitOfWork, sealer: Sealer) -> None:
+        self._unit = unit
         self._sealer = sealer
 
     async def claim(self, *, limit: int, at: datetime, until: datetime) -> Sequence[Claim]:
@@ -189,10 +189,10 @@ class SqlDeliveryQueue:
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
-        ids = (await self._session.scalars(due)).all()
+        ids = (await self._unit.session.scalars(due)).all()
         lease = uuid4()
         if ids:
-            await self._session.execute(
+            await self._unit.session.execute(
                 update(DeliveryRow).where(DeliveryRow.id.in_(ids)).values(lease=lease, leased_until=until)
             )
         return [Claim(delivery_id, lease) for delivery_id in ids]
@@ -205,7 +205,7 @@ class SqlDeliveryQueue:
         )
         if for_update:
             query = query.with_for_update(of=DeliveryRow)
-        row = await self._session.scalar(query)
+        row = await self._unit.session.scalar(query)
         if row is None:
             return None
         return Dispatch(delivery=delivery_of(row), endpoint=endpoint_of(row.endpoint, self._sealer), event=event_of(row.event))
@@ -273,7 +273,7 @@ def _delivery_values(delivery: Delivery) -> dict[str, Any]:
 
 
 async def _page(
-    session: AsyncSession,
+    unit: UnitOfWork,
     query: Select[Row],
     id_column: InstrumentedAttribute[UUID],
     convert: Callable[[Row], T],
@@ -284,10 +284,10 @@ async def _page(
     if before is not None:
         query = query.where(id_column < before)
     # One more than asked for tells whether there is a next page.
-    rows = (await session.scalars(query.order_by(id_column.desc()).limit(limit + 1))).all()
+    rows = (await unit.session.scalars(query.order_by(id_column.desc()).limit(limit + 1))).all()
     return Page([convert(row) for row in rows[:limit]], rows[limit - 1].id if len(rows) > limit else None)
 
 
-async def _changes_a_row(session: AsyncSession, statement: Update | Delete) -> bool:
-    result = await session.execute(statement)
+async def _changes_a_row(unit: UnitOfWork, statement: Update | Delete) -> bool:
+    result = await unit.session.execute(statement)
     return isinstance(result, CursorResult) and result.rowcount > 0

@@ -40,7 +40,9 @@ class RateLimit:
         by: whose requests count together. None: the principal's, or the client's where nobody is authenticated, so list it
             after authentication. `"client"`: the client's. `"principal"`: the principal's, and an error where there is none.
             A function of the request: those for which it gives the same key; where it gives None, the client's.
-        name: limits that share a name share their quota over all endpoints; without one, each endpoint counts by itself.
+        name: limits that share a name share their quota over all endpoints. Without one, each operation of the API counts by
+            itself, as OpenAPI shows it: an endpoint that is included under two prefixes has a quota at each, so a limit that
+            is to hold for `/v1` and `/v2` together needs a name. An app that is mounted twice counts as one.
         store: where the state is kept.
         on_store_failure: `"open"` lets requests through while the store is down, `"closed"` refuses them with 503.
 
@@ -114,9 +116,10 @@ class RateLimit:
 
 
 def _endpoint(scope: Any) -> str:
-    # Not the request's path, which is the client's to vary. The template lacks the prefixes of included routers.
-    endpoint, route = scope.get("endpoint"), scope.get("route")
-    return f"{getattr(endpoint, '__module__', '')}.{getattr(endpoint, '__qualname__', '')} {getattr(route, 'path', '')}"
+    # Not the request's path, which is the client's to vary. FastAPI leaves the place of a route that came with an included
+    # router here; `scope["route"]` lacks the prefix, and routers that one function makes have endpoints of one name.
+    endpoint, place = scope.get("endpoint"), scope.get("fastapi", {}).get("effective_route_context") or scope.get("route")
+    return f"{getattr(endpoint, '__module__', '')}.{getattr(endpoint, '__qualname__', '')} {getattr(place, 'path', '')}"
 
 
 def _client(connection: HTTPConnection) -> str | None:

@@ -135,6 +135,27 @@ async def test_each_endpoint_counts_by_itself_unless_named(store):
     assert [(await get(app, path)).status for path in paths] == [200, 200, 200, 429, 429]
 
 
+async def test_an_endpoint_at_two_places_counts_at_each_unless_named(store):
+    """Included under two prefixes it is two operations, with a quota each; so are endpoints that one function makes."""
+
+    def resource(name):
+        router = APIRouter()
+
+        async def read():
+            return {}
+
+        router.get("/{item}", dependencies=[Depends(RateLimit("1/minute", name=name, store=store))])(read)
+        return router
+
+    for name, statuses in ((None, [200, 200, 200, 429]), ("items", [200, 429, 429, 429])):
+        app, twice = make(), resource(name)
+        app.include_router(twice, prefix="/v1/items")
+        app.include_router(twice, prefix="/v2/items")
+        app.include_router(resource(name), prefix="/v1/orders")
+        paths = ["/v1/items/1", "/v2/items/1", "/v1/orders/1", "/v1/items/2"]
+        assert [(await get(app, path)).status for path in paths] == statuses
+
+
 async def test_several_limits_on_one_route(store):
     """Each limit tells its own state, and the one that is used up refuses."""
     app = make()

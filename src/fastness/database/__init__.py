@@ -4,6 +4,7 @@
 """
 
 from fastness.database.engine import UNAVAILABLE, PoolSize, create_engine, parse_url
+from fastness.database.fit import Fit, Fleet, examine
 from fastness.database.resource import CurrentUnit, Database
 from fastness.database.schema import Schema, SchemaBehind
 from fastness.database.unit import Isolation, UnitError, UnitOfWork
@@ -12,6 +13,8 @@ __all__ = [
     "UNAVAILABLE",
     "CurrentUnit",
     "Database",
+    "Fit",
+    "Fleet",
     "Isolation",
     "PoolSize",
     "Schema",
@@ -19,5 +22,6 @@ __all__ = [
     "UnitError",
     "UnitOfWork",
     "create_engine",
+    "examine",
     "parse_url",
 ]

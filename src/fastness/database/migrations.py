@@ -1,8 +1,8 @@
 """Alembic's side of the database: what `migrations/env.py` calls. It runs apart from the service, never in its start.
 
-    from fastness.database import migrations
+from fastness.database import migrations
 
-    migrations.run(Settings().database_url, metadata=[Base.metadata])
+migrations.run(Settings().database_url, metadata=[Base.metadata])
 """
 
 from __future__ import annotations

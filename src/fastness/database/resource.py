@@ -16,7 +16,8 @@ from starlette.requests import HTTPConnection
 
 from fastness import _metrics
 from fastness.database import session as sessions
-from fastness.database.engine import BEGIN, Begin, PoolSize, create_engine
+from fastness.database.engine import BEGIN, UNAVAILABLE, Begin, PoolSize, create_engine
+from fastness.database.fit import Fleet, examine
 from fastness.database.schema import Schema
 from fastness.database.unit import Isolation, UnitOfWork
 
@@ -32,6 +33,7 @@ class Database:
         url: see `create_engine`.
         pool: how many connections this process may hold.
         schema: the migrations that the code needs; while the database lacks some, the service is not ready.
+        fleet: how many processes have such a pool: at start, all of them must fit what the database admits.
         application: names the connections in `pg_stat_activity`.
         name: names the resource and the pool in metrics.
     """
@@ -42,6 +44,7 @@ class Database:
         *,
         pool: PoolSize | None = None,
         schema: Schema | None = None,
+        fleet: Fleet | None = None,
         application: str = "fastness",
         name: str = "database",
     ) -> None:
@@ -49,6 +52,7 @@ class Database:
         self.pool = pool or PoolSize()
         self.engine: AsyncEngine = create_engine(url, pool=self.pool, application=application)
         self._schema = schema
+        self._fleet = fleet
         self._holding: dict[asyncio.Task[object] | None, int] = {}
         self._reported: set[str] = set()
         self._hide_pool: Callable[[], None] | None = None
@@ -72,9 +76,15 @@ class Database:
         return UnitOfWork(self, isolation=isolation)
 
     async def open(self) -> None:
-        """Get ready for use. The database may be away or behind: readiness says so until it is not."""
+        """Get ready for use. The database may be away or behind: readiness says so until it is not.
+
+        Raises:
+            ValueError: the fleet may open more connections than the database admits.
+        """
         if self._schema is not None:
             self._schema.load()
+        if self._fleet is not None:
+            await self._check_fit(self._fleet)
         self._hide_pool = _metrics.observe_pool(self.name, self._usage)
 
     async def check(self) -> None:
@@ -91,6 +101,17 @@ class Database:
         if self._hide_pool is not None:
             self._hide_pool()
         await self.engine.dispose()
+
+    async def _check_fit(self, fleet: Fleet) -> None:
+        try:
+            fit = await examine(self.engine, pool=self.pool, fleet=fleet)
+        except UNAVAILABLE as error:
+            logger.warning("whether the pools fit is not known, for the database does not answer: %s", type(error).__name__)
+            return
+        if fit.verdict == "too many":
+            await self.engine.dispose()
+            raise ValueError(f"{fit}. Make the pools smaller, run fewer processes, or put a pooler in between")
+        logger.log(logging.WARNING if fit.verdict == "tight" or fit.pooler else logging.INFO, "database pools: %s", fit)
 
     # What follows is the unit's side.
 

@@ -6,7 +6,8 @@ from fastness.database import PoolSize, parse_url
 
 
 @pytest.mark.parametrize(
-    "url", ["mysql://u:hunter2@h/d", "hunter2", "", "postgresql+asyncpg://u:hunter2@h/d", "sqlite://", "sqlite:///x?mode=memory"]
+    "url",
+    ["mysql://u:hunter2@h/d", "hunter2", "", "postgresql+asyncpg://u:hunter2@h/d", "sqlite://", "sqlite:///x?mode=memory"],
 )
 def test_another_database_is_refused_without_quoting_the_url(url: str) -> None:
     """A URL may hold a password."""

@@ -18,7 +18,13 @@ RUNTIME = sorted(
     if path.relative_to(SOURCE).parts[0] not in ("tool", "testing")
 )
 # The door to an extra: private, and imported by its package only when it is used.
-DOORS = {"fastness.auth._jose", "fastness.outbound._call", "fastness.outbound._transport"}
+DOORS = {
+    "fastness.auth._jose",
+    "fastness.idempotency.records",
+    "fastness.idempotency.transaction",
+    "fastness.outbound._call",
+    "fastness.outbound._transport",
+}
 
 _IMPORT = """
 import importlib, importlib.abc, sys

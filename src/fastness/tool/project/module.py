@@ -97,10 +97,13 @@ class Module:
 
     @cached_property
     def calls_by_name(self) -> dict[str, list[CallSite]]:
-        """Every call in the file by the last part of what it calls."""
+        """Every call in the file by the last part of what it calls, and by its own name what was imported under another."""
+        renamed = {a.asname: a.name for _, _, node, _, _ in self.imports for a in node.names if a.asname and a.asname != a.name}
         found: dict[str, list[CallSite]] = {}
         for site in self.all_calls:
             found.setdefault(site.name, []).append(site)
+            if site.name in renamed:
+                found.setdefault(renamed[site.name].rpartition(".")[2], []).append(site)
         return found
 
     @property

@@ -10,6 +10,7 @@ import ast
 import builtins
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
+from typing import TypeVar
 
 from fastness.tool.project import hints
 from fastness.tool.project.external import canonical
@@ -20,6 +21,7 @@ from fastness.tool.project.values import ClassValue, Elements, External, Functio
 
 _MOST = 8  # values of one expression; more is noise
 _DEEPEST = 60  # nested questions; what lies deeper is not told
+_N = TypeVar("_N", bound=ast.AST)
 _BUILTINS = frozenset(dir(builtins))
 _PROPERTIES = ("property", "cached_property", "hybrid_property", "abstractproperty")
 _OFFLOADED = {
@@ -273,11 +275,11 @@ class Resolver:
         if function.is_generator:
             if any(isinstance(value, Elements) and value.of for value in declared):
                 return declared
-            found = _union(self.infer(node.value, function) for node in _own(function, ast.Yield))
+            found = _union(self.infer(node.value, function) for node in own_nodes(function, ast.Yield))
             return (Elements(found or declared),)
         if declared:
             return declared
-        return _union(self.infer(node.value, function) for node in _own(function, ast.Return))
+        return _union(self.infer(node.value, function) for node in own_nodes(function, ast.Return))
 
     def result(self, callee: Value, call: ast.Call, scope: Scope) -> Values:  # noqa: PLR0911 - one answer per kind
         """What a call gives when this is what it calls."""
@@ -432,8 +434,8 @@ class Resolver:
         return values and _union(answer(value) for value in values)
 
 
-def _own(function: Function, kind: type[ast.Return | ast.Yield]) -> Iterator[ast.Return | ast.Yield]:
-    """Returns or yields of the function itself, not of functions inside it."""
+def own_nodes(function: Function, kind: type[ast.Return | ast.Yield]) -> Iterator[ast.Return | ast.Yield]:
+    """Nodes of a kind in the function's own body, not in the functions inside it."""
     pending: list[ast.AST] = list(function.node.body)
     while pending:
         node = pending.pop()

@@ -1,0 +1,47 @@
+"""`try` statements and what their handlers do with the exception."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from fastness.tool.project.symbols import Function, last_name
+
+_BROAD = {"Exception", "BaseException"}
+_NESTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+
+
+def own(body: list[ast.stmt]) -> Iterator[ast.AST]:
+    """Every node below these statements that runs with them: not what stands inside nested functions."""
+    pending: list[ast.AST] = list(body)
+    while pending:
+        node = pending.pop()
+        yield node
+        if not isinstance(node, _NESTED):
+            pending.extend(ast.iter_child_nodes(node))
+
+
+def tries(function: Function) -> Iterator[ast.Try]:
+    """The function's own `try` statements."""
+    for node in own(function.node.body):
+        if isinstance(node, ast.Try):
+            yield node
+
+
+def caught(handler: ast.ExceptHandler) -> set[str]:
+    """The last names of the exceptions that a handler catches; empty for a bare `except`."""
+    if handler.type is None:
+        return set()
+    types = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return {last_name(one) for one in types}
+
+
+def is_broad(handler: ast.ExceptHandler) -> bool:
+    """It catches everything, known and unknown."""
+    return handler.type is None or bool(caught(handler) & _BROAD)
+
+
+def raises(handler: ast.ExceptHandler) -> bool:
+    """It raises again, or something else, or ends the process, at least on one way through."""
+    return any(isinstance(node, ast.Raise) or (isinstance(node, ast.Call) and ast.unparse(node.func) in {"sys.exit", "os._exit"})
+               for node in own(handler.body))  # fmt: skip

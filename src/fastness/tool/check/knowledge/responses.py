@@ -1,0 +1,45 @@
+"""What endpoints answer with: which returns are responses already, and which become JSON."""
+
+from __future__ import annotations
+
+import ast
+
+from fastness.tool.project import Service
+from fastness.tool.project.resolve import own_nodes
+from fastness.tool.project.routes import Route
+from fastness.tool.project.symbols import Function, Scope, last_name
+from fastness.tool.project.values import External, Instance
+
+_BODILESS = {"204", "205", "304", "HTTP_204_NO_CONTENT", "HTTP_205_RESET_CONTENT", "HTTP_304_NOT_MODIFIED", "NO_CONTENT"}
+
+
+def returned(function: Function) -> list[ast.expr]:
+    """The values that a function's own return statements give, `None` and nothing left out."""
+    values = [node.value for node in own_nodes(function, ast.Return) if isinstance(node, ast.Return)]
+    return [value for value in values if value is not None and not (isinstance(value, ast.Constant) and value.value is None)]
+
+
+def is_response(service: Service, node: ast.expr, scope: Scope) -> bool:
+    """The value is a response object, which FastAPI sends as it is."""
+    for value in service.resolver.infer(node, scope):
+        if isinstance(value, External) and value.last.endswith("Response") and value.path.endswith(")"):
+            return True
+        if isinstance(value, Instance) and any(
+            isinstance(base, External) and base.path.endswith("Response") for base in service.resolver.mro(value.definition)
+        ):
+            return True
+    called = node.value if isinstance(node, ast.Await) else node
+    return isinstance(called, ast.Call) and last_name(called).endswith("Response")
+
+
+def sends_json(service: Service, route: Route) -> bool:
+    """The route answers with a JSON body, as far as its declaration tells."""
+    if route.is_websocket or not route.methods & {"GET", "POST", "PUT", "PATCH", "DELETE"}:
+        return False
+    status = route.option("status_code")
+    if status is not None and (last_name(status) in _BODILESS or ast.unparse(status) in _BODILESS):
+        return False
+    cls = route.option("response_class")
+    if cls is None:
+        return last_name(route.call) not in {"route"}
+    return "JSON" in last_name(cls)

@@ -1,0 +1,40 @@
+"""Names of secrets, and literals that are none. Used where a value or a log line could give one away."""
+
+from __future__ import annotations
+
+import re
+
+_SECRET = re.compile(
+    r"(?:^|_)(?:secret(?:_key)?|password|passwd|passphrase|pwd|api_?key|access_key|private_key|signing_key|encryption_key"
+    r"|jwt_key|auth_token|access_token|refresh_token|bearer_token|session_secret|root_token|client_secret|credentials?)(?:_\w+)?$",
+    re.IGNORECASE,
+)
+_NOT = re.compile(
+    r"(?:_name|_names|_header|_url|_uri|_path|_file|_field|_fields|_length|_min|_max|_regex|_pattern|_prefix|_id|_ids|_ttl|_lifetime"
+    r"|_expire\w*|_expiry|_minutes|_seconds|_days|_hours|_hash|_hashes|_hashed|_algorithm|_policy|_type|_enabled|_required|_reset|_context"
+    r"|_count|_size|_scheme|_schemes|_env|_dir|_label|_title|_message|_error|_column|_format|_hint|_template|_endpoint|_provider"
+    r"|_arn|_scope|_scopes|_audience|_key_id|_placeholder|_description|_help|_text|_manager|_version|_strategy|_class|_table|_method"
+    r"|_cost|_valid|_exists|_rotation|_store|_backend|_engine|_mode|_detail|_details|_not_found|_invalid|_wrong|_mismatch|_query"
+    r"|_rounds|_cookie|_generator|_encoding|_placeholder|_tag|_status|_namespace|_mount|_validation|_rule|_rules|_strength)$",
+    re.IGNORECASE,
+)
+_PLACEHOLDER = re.compile(r"^(?:<.*>|\{\{?.*\}?\}|\$\{.*\}|%\(.*\)s|\.{2,}|x{3,}|\*{3,}|none|null|string|str|bearer|token|password)$", re.IGNORECASE)
+_DSN = re.compile(r"^[a-z][a-z0-9+.]*://[^\s:/@{}]+:([^\s@/{}]+)@[^\s]+$", re.IGNORECASE)
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+
+def names_secret(name: str) -> bool:
+    """A variable, field or key of this name holds a secret."""
+    snake = _CAMEL.sub("_", name)
+    return bool(_SECRET.search(snake)) and not _NOT.search(snake)
+
+
+def is_literal_secret(text: str) -> bool:
+    """The literal could be used as a secret: not empty, not a template, not a placeholder."""
+    return bool(text.strip()) and not _PLACEHOLDER.match(text.strip()) and " " not in text.strip()
+
+
+def dsn_password(text: str) -> str | None:
+    """The password inside of a connection string."""
+    matched = _DSN.match(text.strip())
+    return matched[1] if matched is not None and not _PLACEHOLDER.match(matched[1]) else None

@@ -1,0 +1,44 @@
+"""Library calls by what they do for the business: mail, money, stored data, computation. Blocking or not is another subject."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+_MAIL = (
+    r"smtplib\.SMTP.*\.(?:send_message|sendmail)|aiosmtplib\.(?:send|SMTP\(\)\.send\w*)|fastapi_mail\.FastMail\(\)\.send_message"
+    r"|sendgrid\..*\.send|resend\..*\.send|mailjet_rest\..*\.create|postmarker\..*\.send|emails\..*\.send"
+    r"|boto3\.client\(\)\.send_(?:raw_)?(?:templated_)?email|redmail\..*\.send|twilio\..*\.create"
+)
+_MONEY = r"stripe\.(?:\w+\.)*(?:create|capture|confirm|refund)(?:_async)?|paypalrestsdk\..*\.(?:create|execute)|braintree\..*\.sale"
+_STORE = (
+    r"sqlalchemy\.orm\.(?:Session|scoped_session)\(\)\.(?:commit|bulk_\w+)|sqlalchemy\.ext\.asyncio\.AsyncSession\(\)\.commit"
+    r"|sqlalchemy\.(?:ext\.asyncio\.Async)?Connection\(\)\.commit|(?:motor|pymongo)\..*\.(?:insert|update|replace|delete)_\w+"
+    r"|supabase\..*\.(?:insert|update|upsert|delete)\(\)\..*execute|supabase\..*\.(?:insert|update|upsert|delete)\(\)\.execute"
+    r"|psycopg2?\..*\.commit|beanie\..*\.(?:insert|save|replace)"
+)
+_DURABLE = [("sends mail", re.compile(_MAIL)), ("moves money", re.compile(_MONEY)), ("writes the database", re.compile(_STORE))]
+
+_CPU = re.compile(
+    r"bcrypt\.(?:hashpw|checkpw|kdf)|passlib\..*\.(?:hash|verify|encrypt|verify_and_update)|passlib\.hash\.\w+\.(?:hash|verify)"
+    r"|argon2\.PasswordHasher\(\)\.(?:hash|verify)|pwdlib\..*\.(?:hash|verify|verify_and_update)|hashlib\.(?:pbkdf2_hmac|scrypt)"
+    r"|werkzeug\.security\.(?:generate|check)_password_hash|nacl\.pwhash\..*"
+    r"|PIL\.Image\.open(?:\(\)\.\w+)*\.(?:resize|save|convert|thumbnail|rotate|crop|filter)|PIL\.Image\.open"
+    r"|pandas\.(?:read_(?:csv|excel|json|parquet|html|xml)|ExcelWriter|DataFrame\(\).*\.to_(?:excel|csv|json|parquet))"
+    r"|openpyxl\.load_workbook|openpyxl\.Workbook\(\)\.save|weasyprint\.HTML\(\)\.write_pdf|fitz\.open|pypdf\.PdfReader"
+    r"|reportlab\..*\.(?:build|save)|docxtpl\.DocxTemplate\(\)\.(?:render|save)|docx\.Document\(\)\.save"
+    r"|shutil\.make_archive|zipfile\.ZipFile\(\)\.(?:writestr|extractall)|numpy\.(?:load|save|loadtxt|genfromtxt)"
+    r"|cv2\.(?:imread|imdecode|resize|imwrite)|sklearn\..*\.(?:fit|fit_transform)|whisper\..*\.transcribe|ffmpeg\..*\.run"
+)
+
+
+@lru_cache(maxsize=None)
+def durable(path: str) -> str | None:
+    """What is lost when the process dies before this call is made, None when nothing of value is."""
+    return next((what for what, pattern in _DURABLE if pattern.fullmatch(path)), None)
+
+
+@lru_cache(maxsize=None)
+def computes(path: str) -> bool:
+    """The call computes for milliseconds and more."""
+    return bool(_CPU.fullmatch(path))

@@ -1,0 +1,72 @@
+"""A coroutine computes on the event loop.
+
+Hashing a password takes a tenth of a second by design; opening a spreadsheet or resizing an image takes as long as the file
+likes. On the event loop every other request waits for it. `await` does not help: there is nothing to wait for.
+
+Declare the endpoint with `def`, hand the work to `asyncio.to_thread`, or to a worker when it takes seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fastness.tool.check.knowledge import blocking, loop, work
+from fastness.tool.check.knowledge.chains import told
+from fastness.tool.check.rule import Bad, Found, Good, found, rule
+from fastness.tool.findings import Severity
+from fastness.tool.project import Service
+from fastness.tool.project.calls import Outward
+
+
+@rule(severity=Severity.WARNING, practice="4.1", help="declare it with `def`, or hand the work to a thread or a worker")
+def check(service: Service) -> Iterator[Found]:
+    entries = loop.entries(service)
+    chains = service.graph.nearest([entry.function for entry in entries], _kind, through=loop.runs_here)
+    for entry in entries:
+        chain = chains.get(entry.function, {}).get("computes")
+        if chain is not None:
+            called = blocking.display(chain.last.target.path)
+            message = f"async {entry.role} {entry.function.qualified} computes on the event loop: {called}"
+            evidence = told(chain, "computes for milliseconds and more")
+            yield found(entry.function, entry.function.node, message, *evidence, count=entry.routes)
+
+
+def _kind(call: Outward) -> str | None:
+    return "computes" if work.computes(call.target.path) and not call.site.awaited else None
+
+
+EXAMPLES = [
+    Bad("""
+        # file: app/security.py
+        from passlib.context import CryptContext
+
+        pwd_context = CryptContext(schemes=["bcrypt"])
+
+        def verify(plain, hashed):
+            return pwd_context.verify(plain, hashed)
+        # file: app/main.py
+        from fastapi import FastAPI
+        from app import security
+
+        app = FastAPI()
+
+        @app.post("/login")
+        async def login(password: str):  # found
+            return security.verify(password, "hash")
+    """),
+    Good("""
+        import asyncio
+        import bcrypt
+        from fastapi import FastAPI
+
+        app = FastAPI()
+
+        @app.post("/login")
+        def login(password: str):
+            return bcrypt.checkpw(password.encode(), b"")
+
+        @app.post("/register")
+        async def register(password: str):
+            return await asyncio.to_thread(bcrypt.hashpw, password.encode(), bcrypt.gensalt())
+    """),
+]

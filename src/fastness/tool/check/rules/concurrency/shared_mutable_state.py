@@ -1,0 +1,121 @@
+"""A request changes state that belongs to the module.
+
+Every request of a process shares the module's lists and dictionaries, and no two processes do: what one customer's request
+puts there another's can read, it grows until the process ends, and with two workers half of the requests do not see it.
+
+Keep it in the database or Redis, or in `request.state` when it is the request's own. A bounded cache is fine.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from fastness.tool.check.knowledge.reach import from_requests
+from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
+from fastness.tool.findings import Severity
+from fastness.tool.project import Service
+from fastness.tool.project.symbols import Binding, Function, Kind
+
+_GROWS = frozenset({"append", "extend", "add", "update", "insert", "setdefault", "appendleft"})
+_SHRINKS = frozenset({"pop", "popitem", "popleft", "clear", "remove", "discard"})
+_HARMLESS = ("cache", "memo", "registry", "lock", "pending", "tasks", "seen", "ttl", "connections", "subscribers", "handlers", "clients")
+
+
+@rule(severity=Severity.WARNING, practice="10.1", help="keep it in the database or Redis: processes do not share memory, requests do")
+def check(service: Service) -> Iterator[Found]:
+    reached = from_requests(service)
+    for module in service.project.service:
+        for name, bindings in module.bindings.items():
+            if len(bindings) != 1 or any(word in name.lower() for word in _HARMLESS) or not _is_collection(bindings[0]):
+                continue
+            changes = [(f, node) for f in module.functions for node in _changes(f, name)]
+            if any(_shrinks(f, name) for f in module.functions):
+                continue  # bounded by whoever takes things out
+            hits = [(f, node) for f, node in changes if f in reached]
+            if hits:
+                function, node = hits[0]
+                message = f"{function.qualified} changes {name}, which every request of this process shares and no other process sees"
+                evidence = [proof(module, bindings[0].node, f"{name} is the module's")]
+                evidence += [proof(f, n, "changed here too") for f, n in hits[1:4]]
+                yield found(function, node, message, *evidence, count=len(hits))
+
+
+def _is_collection(binding: Binding) -> bool:
+    value = binding.value
+    if binding.kind is not Kind.ASSIGN:
+        return False
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Name):
+        return value.func.id in {"list", "dict", "set", "defaultdict"} and not value.keywords
+    return isinstance(value, ast.List | ast.Dict | ast.Set)
+
+
+def _changes(function: Function, name: str) -> Iterator[ast.AST]:
+    if name in function.bindings:
+        return  # a local of the same name
+    for site in function.calls:
+        called = site.node.func
+        if isinstance(called, ast.Attribute) and called.attr in _GROWS and _is(called.value, name):
+            yield site.node
+    for node in ast.walk(function.node):
+        if isinstance(node, ast.Assign | ast.AugAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if any(isinstance(t, ast.Subscript) and _is(t.value, name) for t in targets):
+                yield node
+
+
+def _shrinks(function: Function, name: str) -> bool:
+    if any(isinstance(n, ast.Delete) and any(isinstance(t, ast.Subscript) and _is(t.value, name) for t in n.targets)
+           for n in ast.walk(function.node)):  # fmt: skip
+        return True
+    return any(
+        isinstance(site.node.func, ast.Attribute) and site.node.func.attr in _SHRINKS and _is(site.node.func.value, name)
+        for site in function.calls
+    )
+
+
+def _is(node: ast.expr, name: str) -> bool:
+    """The name itself, or an item of it."""
+    while isinstance(node, ast.Subscript):
+        node = node.value
+    return isinstance(node, ast.Name) and node.id == name
+
+
+EXAMPLES = [
+    Bad("""
+        from fastapi import FastAPI
+
+        app = FastAPI()
+        failures = []
+        totals = {"revenue": 0}
+
+        def count(amount):
+            totals["revenue"] += amount  # found
+
+        @app.post("/")
+        def create(amount: int):
+            failures.append(amount)  # found
+            count(amount)
+    """),
+    Good("""
+        from fastapi import FastAPI
+
+        app = FastAPI()
+        NAMES = {"a": 1}
+        rates_cache = {}
+        recent = []
+        known = []
+
+        def load():
+            known.append(1)
+
+        @app.get("/")
+        def read():
+            totals = []
+            totals.append(NAMES["a"])
+            rates_cache["x"] = 1
+            recent.append(1)
+            del recent[0]
+            return totals
+    """),
+]

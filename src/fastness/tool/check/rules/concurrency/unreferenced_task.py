@@ -1,0 +1,84 @@
+"""A task is started and its reference dropped.
+
+The event loop keeps only weak references to tasks: one that nobody holds can be collected in the middle of its work, and its
+exception is reported, if at all, when that happens. Both are rare, so they are first seen in production.
+
+Keep the task until it is done: in a set with a done callback that discards it, on an object, in a `TaskGroup`.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from fastness.tool.check.rule import Bad, Found, Good, found, rule
+from fastness.tool.findings import Fix, Severity
+from fastness.tool.project.module import Module
+from fastness.tool.project.resolve import Resolver
+from fastness.tool.project.symbols import CallSite, Function, Kind
+
+_STARTS = ("asyncio.create_task", "asyncio.ensure_future", "asyncio.loop.create_task")
+
+
+@rule(
+    severity=Severity.WARNING,
+    practice="4.4",
+    fix=Fix.SAFE,
+    help="keep the task in a set until it is done (`task.add_done_callback(tasks.discard)`), or use a TaskGroup",
+)
+def check(module: Module, resolver: Resolver) -> Iterator[Found]:
+    for name in ("create_task", "ensure_future"):
+        for site in module.calls_by_name.get(name, ()):
+            if resolver.calls(site, *_STARTS) and (site.dropped or _never_used(site)):
+                started = ast.unparse(site.node.args[0]) if site.node.args else "the task"
+                yield found(site.scope, site.node, f"nobody keeps the task that runs {started[:60]}: it can vanish half-way")
+
+
+def _never_used(site: CallSite) -> bool:
+    """The task is only given a name, in a function that never reads it."""
+    scope = site.scope
+    if not isinstance(scope, Function):
+        return False
+    names = [n for n, bindings in scope.bindings.items() for b in bindings if b.value is site.node and b.kind is Kind.ASSIGN]
+    return len(names) == 1 and not any(
+        isinstance(node, ast.Name) and node.id == names[0] and isinstance(node.ctx, ast.Load) for node in ast.walk(scope.node)
+    )
+
+
+EXAMPLES = [
+    Bad("""
+        import asyncio
+        from asyncio import ensure_future as later
+
+        async def watch():
+            ...
+
+        async def start():
+            asyncio.create_task(watch())  # found
+            later(watch())  # found
+            task = asyncio.get_running_loop().create_task(watch())  # found
+    """),
+    Good("""
+        import asyncio
+
+        tasks = set()
+
+        class Server:
+            async def start(self):
+                self.task = asyncio.create_task(self.run())
+
+            async def run(self):
+                task = asyncio.create_task(self.start())
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self.start())
+                await asyncio.gather(*[asyncio.create_task(self.start()) for _ in range(3)])
+
+        def create_task(name):
+            return name
+
+        def queue():
+            create_task("not asyncio's")
+    """),
+]

@@ -1,0 +1,1 @@
+"""What opens when the service starts, and closes when it ends."""

@@ -1,0 +1,1 @@
+"""Sessions, transactions, queries and pools."""

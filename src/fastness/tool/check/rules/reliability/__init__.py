@@ -1,0 +1,1 @@
+"""Errors, timeouts and retries."""

@@ -1,0 +1,106 @@
+"""A call to another service has no timeout.
+
+`requests` waits for ever, and aiohttp for five minutes. When the upstream hangs, each request of this service that needs it
+holds its thread or connection, until none is left for those that do not.
+
+Give every call a timeout, shorter than the caller's patience. httpx has one of five seconds by default.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from fastness.tool.check.rule import Bad, Found, Good, found, rule
+from fastness.tool.findings import Fix, Severity
+from fastness.tool.project.module import Module
+from fastness.tool.project.resolve import Resolver
+from fastness.tool.project.symbols import CallSite, Function
+from fastness.tool.project.values import External
+
+_VERBS = ("get", "post", "put", "patch", "delete", "head", "options", "request")
+_FOR_EVER = {f"requests.{verb}" for verb in _VERBS} | {f"requests.Session().{verb}" for verb in _VERBS}
+_CLIENTS = {"aiohttp.ClientSession": "aiohttp gives up after five minutes", "urllib.request.urlopen": "it waits for ever",
+            "smtplib.SMTP": "it waits for ever", "smtplib.SMTP_SSL": "it waits for ever"}  # fmt: skip
+_HTTPX = {"httpx.Client", "httpx.AsyncClient", "httpx2.Client", "httpx2.AsyncClient",
+          *(f"{package}.{verb}" for package in ("httpx", "httpx2") for verb in _VERBS)}  # fmt: skip
+
+
+@rule(severity=Severity.ERROR, practice="4.5", fix=Fix.SAFE, help="add `timeout=`, shorter than the caller's own deadline")
+def check(module: Module, resolver: Resolver) -> Iterator[Found]:
+    if not module.mentions("requests", "aiohttp", "urllib", "smtplib", "httpx"):
+        return
+    for name in (*_VERBS, "ClientSession", "urlopen", "SMTP", "SMTP_SSL", "Client", "AsyncClient"):
+        for site in module.calls_by_name.get(name, ()):
+            why = next((w for v in resolver.targets(site) if isinstance(v, External) and (w := _why(v.path, site))), None)
+            if why:
+                yield found(site.scope, site.node, f"{ast.unparse(site.node.func)} has no timeout: {why}")
+
+
+def _why(path: str, site: CallSite) -> str | None:
+    timeout = next((k for k in site.node.keywords if k.arg == "timeout"), None)
+    if any(k.arg is None for k in site.node.keywords):
+        return None  # `**options` may carry it
+    disabled = timeout is not None and isinstance(timeout.value, ast.Constant) and timeout.value.value is None
+    if path in _HTTPX:
+        return "timeout=None switches the default off" if disabled else None
+    if timeout is not None and not disabled:
+        return None
+    if path in _FOR_EVER:
+        return "it waits for ever"
+    if path == "aiohttp.ClientSession" and _timed_per_call(site):
+        return None
+    if path.startswith(("smtplib", "urllib")) and len(site.node.args) > 2:
+        return None
+    return _CLIENTS.get(path)
+
+
+def _timed_per_call(site: CallSite) -> bool:
+    """The calls on this session bring timeouts of their own, or one stands around them."""
+    scope = site.scope
+    if not isinstance(scope, Function):
+        return False
+    return any(
+        inner.name in {"timeout", "wait_for", "fail_after", "move_on_after"}
+        or (inner.name in _VERBS and any(k.arg == "timeout" for k in inner.node.keywords))
+        for inner in scope.calls
+    )
+
+
+EXAMPLES = [
+    Bad("""
+        import aiohttp
+        import httpx
+        import requests
+        from requests import get as fetch
+
+        session = requests.Session()
+
+        def a():
+            requests.post("https://example.org", json={})  # found
+            session.get("https://example.org")  # found
+            fetch("https://example.org", timeout=None)  # found
+
+        async def b():
+            async with aiohttp.ClientSession() as client:  # found
+                await client.get("https://example.org")
+            httpx.AsyncClient(timeout=None)  # found
+    """),
+    Good("""
+        import aiohttp
+        import httpx
+        import requests
+
+        def a(**options):
+            requests.post("https://example.org", timeout=3)
+            requests.get("https://example.org", **options)
+            httpx.get("https://example.org")
+            {}.get("https://example.org")
+
+        async def b():
+            async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(3)) as client:
+                await client.get("https://example.org")
+            async with aiohttp.ClientSession() as client:
+                await client.get("https://example.org", timeout=3)
+    """),
+]

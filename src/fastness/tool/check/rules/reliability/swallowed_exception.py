@@ -1,0 +1,108 @@
+"""An exception is swallowed where requests are answered.
+
+`except Exception: pass` around a query turns every fault, a lost connection or a misspelt column, into an empty answer
+with status 200. Nothing is logged, no alert fires, and the client stores the emptiness.
+
+Catch what you expect, by its type; let the rest reach the error handler, or log it with its traceback.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from fastness.tool.check.knowledge.handlers import is_broad, own
+from fastness.tool.check.knowledge.reach import from_requests
+from fastness.tool.check.rule import Bad, Found, Good, found, rule
+from fastness.tool.findings import Severity
+from fastness.tool.project import Service
+from fastness.tool.project.symbols import Function, last_name
+
+_CLEANUP = {"close", "aclose", "disconnect", "logout", "shutdown", "cancel", "terminate", "kill", "unlink", "remove", "rmtree",
+            "rollback", "release", "dispose", "quit", "stop", "wait_closed", "expunge", "delete_file", "send_json", "expire"}  # fmt: skip
+_READS = {"execute", "scalar", "scalars", "get", "query", "commit", "flush", "refresh", "all", "first", "one", "fetch", "fetchone",
+          "fetchall", "post", "put", "request", "send", "find_one", "insert", "update", "table"}  # fmt: skip
+
+
+@rule(severity=Severity.WARNING, practice="5.3", help="catch what you expect by its type, and let the rest reach the error handler")
+def check(service: Service) -> Iterator[Found]:
+    reached = from_requests(service)
+    for module in service.project.service:
+        for function in module.functions:
+            if function in reached:
+                yield from _of(function)
+
+
+def _of(function: Function) -> Iterator[Found]:
+    for node in own(function.node.body):
+        if isinstance(node, ast.Try) and _does_real_work(node):
+            for handler in node.handlers:
+                if is_broad(handler) and (how := _swallows(handler)):
+                    yield found(function, handler, f"{function.qualified} swallows every exception: {how}")
+
+
+def _swallows(handler: ast.ExceptHandler) -> str | None:
+    if len(handler.body) != 1:
+        return None
+    only = handler.body[0]
+    if isinstance(only, ast.Pass) or (isinstance(only, ast.Expr) and isinstance(only.value, ast.Constant)):
+        return "nothing is logged, nothing is raised"
+    if isinstance(only, ast.Return) and isinstance(only.value, ast.List | ast.Dict) and not ast.unparse(only.value).strip("[]{}"):
+        return "it returns an empty answer instead"
+    return None
+
+
+def _does_real_work(node: ast.Try) -> bool:
+    """Something whose failure matters happens inside; clean-up may fail."""
+    called = {last_name(inner) for inner in own(node.body) if isinstance(inner, ast.Call)}
+    return bool(called & _READS) and not called & _CLEANUP
+
+
+EXAMPLES = [
+    Bad("""
+        from fastapi import FastAPI
+
+        app = FastAPI()
+
+        def load(db):
+            try:
+                return db.query(1).all()
+            except Exception:  # found
+                return []
+
+        @app.get("/")
+        def root(db=None):
+            try:
+                db.execute("select 1")
+            except:  # found
+                pass
+            return load(db)
+    """),
+    Good("""
+        import logging
+        from fastapi import FastAPI
+
+        app = FastAPI()
+
+        def script(db):
+            try:
+                db.execute("select 1")
+            except Exception:
+                pass
+
+        @app.get("/")
+        def root(db=None):
+            try:
+                db.execute("select 1")
+            except ValueError:
+                pass
+            try:
+                db.execute("select 1")
+            except Exception:
+                logging.exception("no database")
+            try:
+                db.close()
+            except Exception:
+                pass
+    """),
+]

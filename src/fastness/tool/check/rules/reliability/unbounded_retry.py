@@ -1,0 +1,82 @@
+"""A retry never gives up.
+
+Without a stop, a permanent failure is retried until the process ends: it hides behind the retries, holds whatever the
+caller holds, and keeps an upstream that is trying to come back under load.
+
+Bound the attempts or the time (`stop=stop_after_attempt(3)`), and wait longer between them. A deliberate `stop_never` is taken
+at its word.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from fastness.tool.check.rule import Bad, Found, Good, found, rule
+from fastness.tool.findings import Fix, Severity
+from fastness.tool.project.module import Module
+from fastness.tool.project.resolve import Resolver
+from fastness.tool.project.symbols import CallSite
+
+_TENACITY = ("tenacity.retry", "tenacity.Retrying", "tenacity.AsyncRetrying")
+_BACKOFF = ("backoff.on_exception", "backoff.on_predicate")
+
+
+@rule(severity=Severity.WARNING, practice="5.5", fix=Fix.SAFE, help="stop after a number of attempts or a time, and then fail")
+def check(module: Module, resolver: Resolver) -> Iterator[Found]:
+    if not module.mentions("tenacity", "backoff"):
+        return
+    for name in ("retry", "Retrying", "AsyncRetrying"):
+        for site in module.calls_by_name.get(name, ()):
+            if resolver.calls(site, *_TENACITY) and not _has(site, "stop"):
+                yield found(site.scope, site.node, "this retry has no `stop`: it retries for ever")
+    for name in ("on_exception", "on_predicate"):
+        for site in module.calls_by_name.get(name, ()):
+            if resolver.calls(site, *_BACKOFF) and not _has(site, "max_tries", "max_time"):
+                yield found(site.scope, site.node, "this retry has neither `max_tries` nor `max_time`: it retries for ever")
+    for function in module.functions:
+        for decorator in function.decorators:
+            if not isinstance(decorator, ast.Call) and resolver.paths(decorator, function.parent) & set(_TENACITY):
+                yield found(function, decorator, "a bare `@retry` retries for ever, without a pause")
+
+
+def _has(site: CallSite, *keywords: str) -> bool:
+    return any(k.arg is None or k.arg in keywords for k in site.node.keywords)
+
+
+EXAMPLES = [
+    Bad("""
+        import backoff
+        import tenacity
+        from tenacity import retry, wait_fixed
+
+        @retry(wait=wait_fixed(1))  # found
+        def a(): ...
+
+        @tenacity.retry  # found
+        def b(): ...
+
+        @backoff.on_exception(backoff.expo, ValueError)  # found
+        def c(): ...
+    """),
+    Good("""
+        from tenacity import retry, stop_after_attempt, stop_never
+
+        OPTIONS = {"stop": stop_after_attempt(3)}
+
+        @retry(stop=stop_after_attempt(3))
+        def a(): ...
+
+        @retry(stop=stop_never)
+        def b(): ...
+
+        @retry(**OPTIONS)
+        def c(): ...
+
+        def retry_order(): ...
+
+        def d():
+            while True:
+                retry_order()
+    """),
+]

@@ -1,0 +1,124 @@
+"""A secret is written to the log.
+
+Logs are read by more people, kept for longer and copied to more places than any database; a token that stands in one is a
+token that has leaked.
+
+Log who, not with what: an id or the last four characters. `SecretStr` hides itself.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from fastness.tool.check.rule import Bad, Found, Good, found, rule
+from fastness.tool.findings import Severity
+from fastness.tool.project.module import Module
+from fastness.tool.project.resolve import Resolver
+from fastness.tool.project.symbols import CallSite, Function
+from fastness.tool.project.values import External
+
+_LEVELS = ("debug", "info", "warning", "warn", "error", "exception", "critical", "log", "print", "success", "trace")
+_SECRET = re.compile(
+    r"(?:^|_)(?:password|passwd|secret|secret_key|api_?key|access_token|refresh_token|auth_token|bearer_token|jwt_token|token|private_key"
+    r"|client_secret|credentials|authorization)$",
+    re.IGNORECASE,
+)
+_HARMLESS = re.compile(r"(?:^|_)(?:has|is|num|n|count|max|min|total|hashed|masked|redacted|next|page|continuation|csrf_cookie)_|tokens?_", re.IGNORECASE)
+_MASKS = {"len", "bool", "type", "mask", "redact", "hash", "id", "isinstance", "hide", "obfuscate", "truncate"}
+
+
+@rule(severity=Severity.ERROR, practice="6.6", help="log an id in its place, or hold it in a `SecretStr`")
+def check(module: Module, resolver: Resolver) -> Iterator[Found]:
+    for level in _LEVELS:
+        for site in module.calls_by_name.get(level, ()):
+            if _logs(site, resolver):
+                for name, node in _values(site):
+                    if _names_secret(name) and not _hides_itself(node, site, resolver):
+                        yield found(site.scope, site.node, f"{name} is written to the log")
+                        break
+
+
+def _logs(site: CallSite, resolver: Resolver) -> bool:
+    called = site.node.func
+    if isinstance(called, ast.Name):
+        return called.id == "print"
+    for value in resolver.targets(site):
+        if isinstance(value, External):
+            return value.path.partition(".")[0] in {"logging", "loguru", "structlog", "rich", "logfire", "uvicorn"}
+    receiver = called.value if isinstance(called, ast.Attribute) else None
+    name = receiver.attr if isinstance(receiver, ast.Attribute) else receiver.id if isinstance(receiver, ast.Name) else ""
+    return name in {"logger", "log", "logging", "_logger", "LOGGER", "LOG"}
+
+
+def _values(site: CallSite) -> Iterator[tuple[str, ast.expr]]:
+    """The names whose values the line will contain."""
+    pending: list[ast.expr] = [*site.node.args, *(k.value for k in site.node.keywords if k.arg not in {"exc_info", "extra", "file"})]
+    while pending:
+        node = pending.pop(0)
+        if isinstance(node, ast.Name):
+            yield node.id, node
+        elif isinstance(node, ast.Attribute):
+            yield node.attr, node
+        elif isinstance(node, ast.Subscript):
+            if isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
+                yield node.slice.value, node
+            # a slice shows a part only
+        elif isinstance(node, ast.FormattedValue):
+            pending.append(node.value)
+        elif isinstance(node, ast.JoinedStr | ast.BinOp | ast.Dict | ast.Tuple | ast.List):
+            pending += [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in {"str", "repr", "format", "get_secret_value"}:
+            inner = node.func.value if isinstance(node.func, ast.Attribute) else None
+            pending += [*node.args, *([inner] if inner is not None else [])]
+
+
+def _names_secret(name: str) -> bool:
+    return bool(_SECRET.search(name)) and not _HARMLESS.search(name)
+
+
+def _hides_itself(node: ast.expr, site: CallSite, resolver: Resolver) -> bool:
+    for value in resolver.infer(node, site.scope):
+        if isinstance(value, External) and value.path.endswith(("SecretStr()", "SecretBytes()", "int()", "bool()")):
+            return True
+    return _is_enum_or_constant(node, site)
+
+
+def _is_enum_or_constant(node: ast.expr, site: CallSite) -> bool:
+    """Members of enums and lengths of things are not the secret; a name that is reassigned to a masked form is not either."""
+    if not isinstance(node, ast.Name) or not isinstance(site.scope, Function):
+        return False
+    values = [binding.value for binding in site.scope.bindings.get(node.id, ()) if binding.value is not None]
+    return any(isinstance(v, ast.Call) and ast.unparse(v.func).rpartition(".")[2] in _MASKS for v in values)
+
+
+EXAMPLES = [
+    Bad("""
+        import logging
+
+        logger = logging.getLogger(__name__)
+
+        def make(user, api_key, headers):
+            logger.info("new key %s for %s", api_key, user)  # found
+            logger.debug(f"{api_key=}")  # found
+            logger.warning("password: " + user.password)  # found
+    """),
+    Good("""
+        import logging
+        from pydantic import BaseModel, SecretStr
+
+        logger = logging.getLogger(__name__)
+
+        class Login(BaseModel):
+            password: SecretStr
+
+        def make(login: Login, tokens_left: int, api_key: str, max_token: int):
+            logger.info("password %s", login.password)
+            logger.info("%s tokens left", tokens_left)
+            logger.info("key ends in %s", api_key[-4:])
+            logger.info("token missing: %s", len(api_key))
+            logger.info("limit %s", max_token)
+            logger.info("password changed")
+    """),
+]

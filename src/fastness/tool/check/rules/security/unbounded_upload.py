@@ -1,0 +1,132 @@
+"""An upload of any size is read into memory.
+
+`await file.read()` without a size holds the whole file: one client with one large upload, or a hundred with middling ones, ends
+the process for everybody. A size check after the read comes too late.
+
+Refuse by `file.size` before reading, read in chunks and count, or limit bodies in a middleware or with `max_body_size`.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from fastness.tool.check.rule import Bad, Found, Good, found, rule
+from fastness.tool.findings import Severity
+from fastness.tool.project import Service
+from fastness.tool.project.resolve import Resolver
+from fastness.tool.project.symbols import CallSite, Class, Function, argument
+from fastness.tool.project.values import External
+
+_READS = {"fastapi.UploadFile().read", "fastapi.UploadFile().file.read"}
+_LIMIT = re.compile(r"(?:body|content|upload|request).*(?:size|limit|length)|(?:size|limit).*(?:body|content|upload|request)", re.IGNORECASE)
+
+
+@rule(severity=Severity.WARNING, practice="6.2", help="refuse by `file.size` before reading, or read in chunks and count")
+def check(service: Service) -> Iterator[Found]:
+    if _limited(service):
+        return
+    for module in service.project.service:
+        if not module.mentions("UploadFile"):
+            continue
+        for function in module.functions:
+            if not _looks_at_size_first(function):
+                yield from _of(function, service.resolver)
+
+
+def _of(function: Function, resolver: Resolver) -> Iterator[Found]:
+    for site in function.calls:
+        if site.name == "read" and not site.node.args and not site.node.keywords and _reads_upload(site, resolver):
+            yield found(function, site.node, f"{function.qualified} reads an upload of any size into memory")
+            return
+
+
+def _reads_upload(site: CallSite, resolver: Resolver) -> bool:
+    return any(isinstance(value, External) and value.path in _READS for value in resolver.targets(site))
+
+
+def _looks_at_size_first(function: Function) -> bool:
+    """The size is asked for before the first read."""
+    reads = [site.node.lineno for site in function.calls if site.name == "read"]
+    first = min(reads, default=0)
+    return any(
+        node.lineno < first
+        and ((isinstance(node, ast.Attribute) and node.attr == "size") or (isinstance(node, ast.Constant) and _is_length(node)))
+        for node in ast.walk(function.node)
+        if isinstance(node, ast.Attribute | ast.Constant)
+    )
+
+
+def _is_length(node: ast.Constant) -> bool:
+    return isinstance(node.value, str) and node.value.lower() == "content-length"
+
+
+def _limited(service: Service) -> bool:
+    """Something in front of every endpoint limits bodies."""
+    if any(argument(app.call, "max_body_size") is not None for app in service.apps):
+        return True
+    for middleware in service.middleware:
+        cls = middleware.cls
+        name = cls.name if isinstance(cls, Class) else cls.last if isinstance(cls, External) else ""
+        if _LIMIT.search(name) or any(_LIMIT.search(k.arg or "") for k in middleware.call.keywords):
+            return True
+        if middleware.function is not None and any(
+            isinstance(n, ast.Constant) and _is_length(n) for n in ast.walk(middleware.function.node)
+        ):
+            return True
+    return False
+
+
+EXAMPLES = [
+    Bad("""
+        from fastapi import FastAPI, File, UploadFile
+
+        app = FastAPI()
+
+        @app.post("/a")
+        async def a(file: UploadFile = File(...)):
+            content = await file.read()  # found
+            if len(content) > 1000:
+                raise ValueError("too late")
+
+        @app.post("/b")
+        def b(files: list[UploadFile]):
+            return [f.file.read() for f in files]  # found
+    """),
+    Good("""
+        from fastapi import FastAPI, UploadFile
+
+        app = FastAPI()
+
+        @app.post("/a")
+        async def a(file: UploadFile):
+            if file.size is None or file.size > 1000:
+                raise ValueError("too large")
+            return await file.read()
+
+        @app.post("/b")
+        async def b(file: UploadFile):
+            while chunk := await file.read(65536):
+                print(len(chunk))
+
+        def c(path):
+            return open(path).read()
+    """),
+    Good(
+        """
+        from fastapi import FastAPI, UploadFile
+        from app.limits import MaxBodySizeMiddleware
+
+        app = FastAPI()
+        app.add_middleware(MaxBodySizeMiddleware, limit=1000)
+
+        @app.post("/a")
+        async def a(file: UploadFile):
+            return await file.read()
+        # file: app/limits.py
+        class MaxBodySizeMiddleware: ...
+    """,
+        "a middleware limits every body",
+    ),
+]

@@ -1,0 +1,137 @@
+"""A login can be tried without limit.
+
+Whoever answers a password, a code or a reset link without counting the attempts lets them be guessed: a botnet tries
+a leaked list of millions of passwords in a night, and each try costs this service a deliberately slow hash.
+
+Limit by client and by account: a dependency, a decorator or a middleware.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from fastness.tool.check.rule import Bad, Found, Good, found, rule
+from fastness.tool.findings import Severity
+from fastness.tool.project import Service
+from fastness.tool.project.routes import Dependency, Route
+from fastness.tool.project.symbols import Class, Function, last_name
+from fastness.tool.project.values import External
+
+_LOGIN = re.compile(
+    r"(?:^|[/_-])(?:login|log-in|signin|sign-in|access-token|access_token|token|authenticate|password-recovery|forgot-password"
+    r"|forgot_password|reset-password|reset_password|request-otp|verify-otp|otp|magic-link)(?:$|[/_-])",
+    re.IGNORECASE,
+)
+_FORM = "OAuth2PasswordRequestForm"
+_LIMITS = re.compile(r"limit|throttl|slowdown|brute", re.IGNORECASE)
+_NOT_A_TRY = re.compile(r"refresh|revoke|logout|test|validate|callback|verify_token|fcm|device|push|csrf|google|facebook|github|oauth",
+                        re.IGNORECASE)  # fmt: skip
+
+
+@rule(severity=Severity.WARNING, practice="6.5", help="limit attempts by client and account, with a dependency, decorator or middleware")
+def check(service: Service) -> Iterator[Found]:
+    if any(_names_limit(middleware.cls) for middleware in service.middleware):
+        return
+    seen = set()
+    for route in service.routes:
+        if route.handler in seen or not _is_login(service, route) or _limited(service, route):
+            continue
+        seen.add(route.handler)
+        yield found(route.handler, route.handler.node, f"{route.path or route.handler.name} can be tried without limit")
+
+
+def _is_login(service: Service, route: Route) -> bool:
+    if "POST" not in route.methods or route.handler.module.is_test:
+        return False
+    if any(_target_name(dependency) == _FORM for dependency in service.parameters(route.handler)):
+        return True
+    name = f"{route.path or ''}/{route.handler.name}"
+    return bool(_LOGIN.search(route.path or "")) and not _NOT_A_TRY.search(name) and _takes_credentials(service, route)
+
+
+def _takes_credentials(service: Service, route: Route) -> bool:
+    words = re.compile(r"password|passwd|otp|code|email|username|credential", re.IGNORECASE)
+    for parameter, _ in route.handler.parameters:
+        if words.search(parameter.arg):
+            return True
+        for value in service.resolver.annotation(parameter.annotation, route.handler.parent):
+            definition = getattr(value, "definition", None)
+            if isinstance(definition, Class) and any(words.search(name) for name, _ in definition.fields):
+                return True
+    return False
+
+
+def _limited(service: Service, route: Route) -> bool:
+    if any(_LIMITS.search(ast.unparse(decorator)) for decorator in route.handler.decorators):
+        return True
+    if any(_LIMITS.search(_target_name(dependency) + _text(dependency)) for dependency in service.tree(route)):
+        return True
+    return any(_LIMITS.search(last_name(site.node.func)) for site in route.handler.calls)
+
+
+def _text(dependency: Dependency) -> str:
+    return ast.unparse(dependency.node)
+
+
+def _target_name(dependency: Dependency) -> str:
+    target = dependency.target
+    return target.name if isinstance(target, Function | Class) else target.last if isinstance(target, External) else ""
+
+
+def _names_limit(cls: Class | External | None) -> bool:
+    name = cls.name if isinstance(cls, Class) else cls.last if isinstance(cls, External) else ""
+    return bool(re.search(r"ratelimit|slowapi|throttl|limiter", name, re.IGNORECASE))
+
+
+EXAMPLES = [
+    Bad("""
+        from fastapi import Depends, FastAPI
+        from fastapi.security import OAuth2PasswordRequestForm
+
+        app = FastAPI()
+
+        @app.post("/auth")
+        def auth(form: OAuth2PasswordRequestForm = Depends()):  # found
+            return form.username
+
+        @app.post("/login")
+        def login(email: str, password: str):  # found
+            return email
+    """),
+    Good("""
+        from fastapi import Depends, FastAPI, Request
+        from fastapi.security import OAuth2PasswordRequestForm
+        from fastapi_limiter.depends import RateLimiter
+
+        app = FastAPI()
+
+        @app.post("/token", dependencies=[Depends(RateLimiter(times=5, seconds=60))])
+        def token(form: OAuth2PasswordRequestForm = Depends()):
+            return form.username
+
+        @app.post("/refresh-token")
+        def refresh(token: str):
+            return token
+
+        @app.get("/login")
+        def page():
+            return "form"
+    """),
+    Good(
+        """
+        from fastapi import Depends, FastAPI
+        from fastapi.security import OAuth2PasswordRequestForm
+        from slowapi.middleware import SlowAPIMiddleware
+
+        app = FastAPI()
+        app.add_middleware(SlowAPIMiddleware)
+
+        @app.post("/token")
+        def token(form: OAuth2PasswordRequestForm = Depends()):
+            return form.username
+    """,
+        "the middleware limits everything",
+    ),
+]

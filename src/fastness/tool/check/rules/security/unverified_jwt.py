@@ -1,0 +1,142 @@
+"""A token is accepted without being verified, or made without an end.
+
+Without an explicit list of algorithms the token itself says how it wants to be verified; with `verify_signature` off anyone
+can write one; without `exp` a leaked token works for ever.
+
+Pass `algorithms=["..."]` as a list, leave verification on, and set `exp` when a token is made.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from fastness.tool.check.rule import Bad, Found, Good, found, rule
+from fastness.tool.findings import Fix, Severity
+from fastness.tool.project import literals
+from fastness.tool.project.module import Module
+from fastness.tool.project.resolve import Resolver
+from fastness.tool.project.symbols import CallSite, Function
+
+_DECODES = ("jwt.decode", "jose.jwt.decode", "jwt.PyJWT().decode")
+_ENCODES = ("jwt.encode", "jose.jwt.encode")
+_CHECKS = ("verify_signature", "verify_exp", "verify_aud")
+_CLAIMS = {"sub", "user_id", "username", "email", "scope", "scopes", "role", "uid"}
+
+
+@rule(severity=Severity.ERROR, practice="6.1", fix=Fix.SAFE, help='pass `algorithms=["HS256"]`, keep verification on, and set `exp`')
+def check(module: Module, resolver: Resolver) -> Iterator[Found]:
+    if not module.mentions("jwt", "jose"):
+        return
+    for site in module.calls_by_name.get("decode", ()):
+        if resolver.calls(site, *_DECODES):
+            message = _decoding(site, resolver)
+            if message:
+                yield found(site.scope, site.node, message)
+    for site in module.calls_by_name.get("encode", ()):
+        if resolver.calls(site, *_ENCODES) and _endless(site, resolver):
+            yield found(site.scope, site.node, "this token has no `exp`: once leaked it works for ever")
+
+
+def _decoding(site: CallSite, resolver: Resolver) -> str | None:
+    if any(keyword.arg is None for keyword in site.node.keywords):
+        return None
+    off = _switched_off(site, resolver)
+    if off == "verify_signature":
+        return None if _display_only(site) else "the signature is not verified: anyone can write this token"
+    if off is not None:
+        return f"{off} is switched off" + (": an expired token is accepted" if off == "verify_exp" else "")
+    given = site.argument("algorithms", 2)
+    if given is None:
+        return "no `algorithms`: the token says how it wants to be verified"
+    origin, _ = literals.origin(resolver, given, site.scope)
+    if given is not site.argument("algorithms") or isinstance(given, ast.List | ast.Tuple | ast.Name | ast.Attribute):
+        is_text = isinstance(origin, ast.Constant) and isinstance(origin.value, str)
+    else:
+        is_text = isinstance(given, ast.Constant)
+    return "`algorithms` is a text, not a list: every part of it is accepted as a name" if is_text else None
+
+
+def _switched_off(site: CallSite, resolver: Resolver) -> str | None:
+    verify = site.argument("verify")
+    if isinstance(verify, ast.Constant) and verify.value is False:
+        return "verify_signature"
+    options = site.argument("options")
+    if options is None:
+        return None
+    origin, _ = literals.origin(resolver, options, site.scope)
+    if isinstance(origin, ast.Dict):
+        for key, value in zip(origin.keys, origin.values, strict=True):
+            name = key.value if isinstance(key, ast.Constant) else None
+            if name in _CHECKS[:2] and isinstance(value, ast.Constant) and value.value is False:
+                return str(name)
+    return None
+
+
+def _display_only(site: CallSite) -> bool:
+    """The header or claims are read to choose a key, and the token is verified in the same function."""
+    scope = site.scope
+    return isinstance(scope, Function) and sum(inner.name == "decode" for inner in scope.calls) > 1
+
+
+def _endless(site: CallSite, resolver: Resolver) -> bool:
+    """The payload is a literal whose keys are all known, speaks of a user, and has no `exp`."""
+    payload = site.argument("payload", 0) or site.argument("claims")
+    if payload is None:
+        return False
+    origin, holder = literals.origin(resolver, payload, site.scope)
+    if not isinstance(origin, ast.Dict):
+        return False
+    keys = [key.value if isinstance(key, ast.Constant) else None for key in origin.keys]
+    if None in keys or "exp" in keys or not _CLAIMS & {str(key) for key in keys}:
+        return False
+    return not (isinstance(holder, Function) and _mentions_exp(holder))
+
+
+def _mentions_exp(function: Function) -> bool:
+    return any(isinstance(node, ast.Constant) and node.value == "exp" for node in ast.walk(function.node))
+
+
+EXAMPLES = [
+    Bad("""
+        import jwt
+
+        def read(token, key):
+            jwt.decode(token, key)  # found
+            jwt.decode(token, key, algorithms="HS256")  # found
+            jwt.decode(token, key, ["HS256"], options={"verify_exp": False})  # found
+
+        def peek(token):
+            return jwt.decode(token, options={"verify_signature": False})  # found
+
+        def make(user):
+            return jwt.encode({"sub": user}, "key", algorithm="HS256")  # found
+    """),
+    Good("""
+        # file: app/tokens.py
+        import jwt
+
+        ALGORITHM = "HS256"
+
+        def read(token, key, **options):
+            jwt.decode(token, key, algorithms=[ALGORITHM])
+            return jwt.decode(token, key, **options)
+
+        def make(claims, exp):
+            payload = {"sub": 1}
+            payload["exp"] = exp
+            jwt.encode(payload, "key")
+            return jwt.encode({**claims, "exp": exp}, "key")
+
+        def by_issuer(token, keys):
+            issuer = jwt.decode(token, options={"verify_signature": False})["iss"]
+            return jwt.decode(token, keys[issuer], algorithms=["RS256"])
+        # file: app/jwt.py
+        def decode(token):
+            return token
+        # file: app/main.py
+        from app import jwt
+
+        jwt.decode("x")
+    """),
+]

@@ -1,0 +1,67 @@
+"""When periodic jobs are due. Storing one only once, whatever the number of workers, is the engines' part."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from croniter import croniter
+
+from fastness.jobs.task import Task
+
+CATCH_UP = 600.0
+"""Seconds after which a time that no worker was there for is left out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Periodic:
+    """A task that is enqueued by the clock: once for each time, whatever the number of workers.
+
+    A time at which no worker runs is caught up with for ten minutes. Jobs of one `Periodic` do not overlap.
+
+    Attributes:
+        task: what is run.
+        cron: five fields, in UTC: `0 3 * * *`. Either this or `every`.
+        every: seconds, counted from the beginning of 1970: `every=3600` is on the hour.
+        arguments: of the task.
+        name: tells two of the same task apart; renaming it begins anew.
+    """
+
+    task: Task[..., Any]
+    cron: str | None = None
+    every: float | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.cron is None) == (self.every is None):
+            raise ValueError(f"periodic {self.task.name}: give either cron or every")
+        if self.every is not None and not 1 <= self.every < math.inf:
+            raise ValueError(f"periodic {self.task.name}: every={self.every!r} is not a number of seconds from 1 up")
+        if self.cron is not None and (len(self.cron.split()) != 5 or not croniter.is_valid(self.cron)):
+            raise ValueError(f"periodic {self.task.name}: cron={self.cron!r} is not five fields of cron, such as '0 3 * * *'")
+        self.task.dump(self.arguments)  # now, and not at three in the morning
+
+    @property
+    def key(self) -> str:
+        """Names it where its times are remembered."""
+        return f"{self.task.name}:{self.name}" if self.name else self.task.name
+
+    def last(self, now: float) -> int:
+        """The latest time, in seconds since 1970, that is not after `now`."""
+        if self.every is not None:
+            return int(now // self.every * self.every)
+        return self._cron(now, ahead=False)
+
+    def next(self, now: float) -> int:
+        """The first time after `now`."""
+        if self.every is not None:
+            return math.ceil((now // self.every + 1) * self.every)
+        return self._cron(now, ahead=True)
+
+    def _cron(self, now: float, *, ahead: bool) -> int:
+        # Whole seconds; the time that `now` falls on belongs to the past.
+        times = croniter(self.cron, int(now) + (not ahead))
+        return int(times.get_next(float) if ahead else times.get_prev(float))

@@ -1,0 +1,52 @@
+"""Jobs keep their promises on PostgreSQL and on SQLite."""
+
+import pytest
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from sqlalchemy import text
+
+from fastness.database import Database, PoolSize
+from fastness.jobs import Jobs, migrations
+from fastness.testing import ManualClock
+from fastness.testing.conformance.jobs import JobsConformance
+
+
+@pytest.fixture
+async def database(database_url):
+    """With the tables of jobs."""
+    made = Database(database_url, pool=PoolSize(kept=3, overflow=10, wait=30))
+    async with made.engine.begin() as connection:
+        await connection.run_sync(lambda sync: migrations.upgrade(Operations(MigrationContext.configure(sync))))
+    yield made
+    await made.close()
+
+
+class TestJobs(JobsConformance):
+    @pytest.fixture
+    def clock(self):
+        return ManualClock(1_000_000.0)
+
+    @pytest.fixture
+    def make_jobs(self, database, clock):
+        if database.dialect == "sqlite":
+            return lambda **options: Jobs(database, clock=clock, **options)
+        return lambda **options: Jobs(database, **options)
+
+    @pytest.fixture
+    def pass_time(self, database, clock):
+        async def pass_time(seconds):
+            clock.advance(seconds)
+            if database.dialect == "postgresql":
+                async with database.engine.begin() as connection:
+                    await connection.execute(
+                        text(
+                            "UPDATE procrastinate_jobs SET scheduled_at = scheduled_at - make_interval(secs => :s), "
+                            "args = args || jsonb_build_object('at', (args->>'at')::float8 - :s)"
+                        ),
+                        {"s": seconds},
+                    )
+                    await connection.execute(
+                        text("UPDATE procrastinate_events SET at = at - make_interval(secs => :s)"), {"s": seconds}
+                    )
+
+        return pass_time

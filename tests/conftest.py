@@ -1,5 +1,6 @@
 """Fixtures for every test."""
 
+import asyncio
 import io
 import json
 import logging
@@ -29,6 +30,12 @@ def pytest_configure() -> None:
 def anyio_backend() -> str:
     """The service runs on asyncio."""
     return "asyncio"
+
+
+async def turn() -> None:
+    """Let the loop run what was scheduled, and what that schedules."""
+    for _ in range(5):
+        await asyncio.sleep(0)
 
 
 _LOGGERS = (

@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
+from tests.conftest import turn
 
 from fastness import health
 from fastness._asgi import PROBES
 from fastness.health import Readiness
+from fastness.testing import ManualClock
 
 
 class Dependency:
@@ -36,22 +38,6 @@ class Dependency:
         if self.error is not None:
             raise self.error
         return self.answer
-
-
-class Clock:
-    """A clock that stands still until told."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-async def turn() -> None:
-    """Let the loop run what was scheduled."""
-    for _ in range(5):
-        await asyncio.sleep(0)
 
 
 async def test_all_checks_passing_is_ready() -> None:
@@ -125,15 +111,15 @@ async def test_a_check_that_cannot_be_cancelled_is_not_started_again() -> None:
 
 async def test_a_report_is_reused_while_it_is_fresh() -> None:
     """Good and bad reports alike are reused for `cache_for` seconds, and not longer."""
-    clock = Clock()
+    clock = ManualClock()
     for error in (None, OSError()):
         dependency = Dependency(error=error)
         readiness = Readiness([dependency], cache_for=1.0, clock=clock)
         await readiness.report()
-        clock.now += 0.9
+        clock.advance(0.9)
         await readiness.report()
         assert dependency.asked == 1
-        clock.now += 0.1
+        clock.advance(0.1)
         await readiness.report()
         assert dependency.asked == 2
 

@@ -28,6 +28,9 @@ T = TypeVar("T")
 # systemd and process managers signal the whole group, and the parent then signals its workers: one intent, told twice.
 _SAME_INTENT = 1.0
 
+# Whose handlers stand for those that were set with `loop.add_signal_handler`, which are called by way of a descriptor.
+_LOOPS = ("asyncio.unix_events", "uvloop.loop")
+
 
 class Drain:
     """Lets a service end without failing a request. Enter it in the lifespan: `Resources([...], drain=Drain(delay=5))`.
@@ -37,9 +40,14 @@ class Drain:
     within a second of another signal is taken for the same one.
 
     The server's handler is wrapped from inside the lifespan and put back at its end, which works with servers that use
-    `signal.signal`, as uvicorn does, alone or as worker or reloaded child. Outside of the main thread (a test client, say)
-    no handler is set, and `begin` is the only way to start. How long the server waits for what is in flight is its own
-    setting: `--timeout-graceful-shutdown`.
+    `signal.signal`: uvicorn, alone, with `--workers` and with `--reload`, and gunicorn with any of its ASGI workers. One that
+    hears signals in its event loop (`hypercorn -w 0`) stops accepting at once whatever is done here, so streams end at once
+    too; hypercorn's worker processes are told to end without a signal, and neither drain nor end their streams. Let the
+    platform wait before it signals such a server. Outside of the main thread (a test client, say) no handler is set, and
+    `begin` is the only way to start.
+
+    How long the server waits for what is in flight is its own setting (uvicorn: `--timeout-graceful-shutdown`). Where it
+    counts from the signal, as gunicorn's `--graceful-timeout` and the platform's do, it must be longer than the delay.
 
     Args:
         delay: seconds between the signal and the server's shutdown: longer than the balancer takes to notice a failing
@@ -57,6 +65,7 @@ class Drain:
         self._clock = clock
         self._gauge = _metrics.gauge("fastness_lifespan_draining", "Processes that are draining.")
         self._previous: dict[int, Any] = {}
+        self._overheard: set[int] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._reset()
 
@@ -117,6 +126,7 @@ class Drain:
     async def __aenter__(self) -> Self:
         self._reset()
         self._previous = {}
+        self._overheard = set()
         self._loop = asyncio.get_running_loop()
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -124,7 +134,11 @@ class Drain:
                 # None: it was not set from Python, so it could not be put back.
                 if handler is not None:
                     self._previous[number] = handler
+                    if getattr(handler, "__module__", None) in _LOOPS:
+                        self._overheard.add(number)
                     signal.signal(number, self._on_signal)
+            if self._delay and signal.SIGTERM in self._overheard:
+                logger.warning("drain: this server stops at SIGTERM whoever else handles it: the delay cannot be kept")
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -154,7 +168,7 @@ class Drain:
         self._signalled_at = now
         if self._handed_over:
             self._forward(signal.SIGINT, frame)  # the one that a server which is ending takes for "at once"
-        elif self._draining or number == signal.SIGINT or not self._delay:
+        elif self._draining or number == signal.SIGINT or not self._delay or number in self._overheard:
             self._hand_over(number, frame)
         else:
             self.begin()

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 from starlette.requests import HTTPConnection
+from tests.conftest import turn
 
 from fastness.lifespan import Drain
 from fastness.lifespan.drain import _current_drain
+from fastness.testing import ManualClock, capture_logs
 
 
 class Server:
@@ -31,22 +33,6 @@ def server() -> Iterator[Server]:
     yield made
     for number, handler in before.items():
         signal.signal(number, handler)
-
-
-class Clock:
-    """A clock that stands still until told."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-async def turn() -> None:
-    """Let the loop run what was scheduled."""
-    for _ in range(3):
-        await asyncio.sleep(0)
 
 
 async def test_first_sigterm_drains_and_waits(server: Server) -> None:
@@ -89,29 +75,29 @@ async def test_ctrl_c_does_not_wait(server: Server) -> None:
 
 async def test_each_further_signal_goes_one_step_further(server: Server) -> None:
     """The second SIGTERM ends the delay; the third reaches the server as SIGINT, which makes it drop what is in flight."""
-    clock = Clock()
+    clock = ManualClock()
     async with Drain(delay=60, clock=clock) as drain:
         signal.raise_signal(signal.SIGTERM)
-        clock.now += 2
+        clock.advance(2)
         signal.raise_signal(signal.SIGTERM)
         await turn()
         assert server.signals == [signal.SIGTERM]
         assert drain.closing.is_set()
-        clock.now += 2
+        clock.advance(2)
         signal.raise_signal(signal.SIGTERM)
         assert server.signals == [signal.SIGTERM, signal.SIGINT]
 
 
 async def test_same_sigterm_told_twice_counts_once(server: Server) -> None:
     """A worker that is signalled by its process group and by its parent drains once."""
-    clock = Clock()
+    clock = ManualClock()
     async with Drain(delay=60, clock=clock):
         signal.raise_signal(signal.SIGTERM)
-        clock.now += 0.5
+        clock.advance(0.5)
         signal.raise_signal(signal.SIGTERM)
         assert server.signals == []
         signal.raise_signal(signal.SIGINT)
-        clock.now += 0.5
+        clock.advance(0.5)
         signal.raise_signal(signal.SIGTERM)
         assert server.signals == [signal.SIGINT]
 
@@ -133,6 +119,23 @@ async def test_handler_set_later_stays_and_is_passed_on_to_the_server(server: Se
     assert signal.getsignal(signal.SIGTERM) is theirs
     signal.raise_signal(signal.SIGTERM)
     assert server.signals == [signal.SIGTERM]
+
+
+async def test_a_server_that_hears_signals_in_its_loop_is_not_waited_for() -> None:
+    """It stops at once whoever else handles the signal, so streams end at once too; a warning says that no delay is kept."""
+    loop, heard = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, heard.set)
+    try:
+        with capture_logs("fastness.lifespan") as logs:
+            async with Drain(delay=3600) as drain:
+                signal.raise_signal(signal.SIGTERM)
+                async with asyncio.timeout(60):
+                    await drain.closing.wait()
+                    await heard.wait()
+                assert drain.draining
+        assert ["cannot be kept" in message for message in logs.messages] == [True]
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
 
 
 async def test_outside_of_the_main_thread_nothing_is_set(server: Server) -> None:

@@ -1,0 +1,101 @@
+"""The document of an app: imported in the project's own interpreter, in a process with a time limit that this one ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fastness.tool.errors import CommandError
+
+_SCRIPT = Path(__file__).with_name("_document.py")
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What an app says.
+
+    Attributes:
+        document: its OpenAPI document.
+        deprecations: what its routes announce in headers, by `METHOD /path`.
+    """
+
+    document: dict[str, Any]
+    deprecations: Mapping[str, Mapping[str, Any]]
+
+
+def document(app: str, directory: Path, *, timeout: float, python: str | None = None) -> Served:
+    """Ask the app for its document.
+
+    Args:
+        app: `module:attribute` of the app, or of a function without arguments that makes it.
+        directory: the project; the app is imported from here.
+        timeout: seconds that it may take. Then it is killed, with all it started.
+        python: the interpreter; by default the project's virtual environment, else the one that runs this.
+
+    Raises:
+        CommandError: there is no such app, importing it failed, or it took too long.
+    """
+    if not directory.is_dir():
+        raise CommandError(f"{directory} is not a directory")
+    interpreter = python or _interpreter(directory)
+    with tempfile.TemporaryDirectory(prefix="fastness-") as scratch:
+        path = Path(scratch) / "document.json"
+        code, errors = _run([interpreter, str(_SCRIPT), app, str(path)], directory, timeout, app)
+        lines = errors.strip().splitlines()
+        if code == 3 and lines:
+            raise CommandError(f"{app}: {lines[-1]}: name it with --app module:attribute or in [tool.fastness]")
+        if code != 0 or not path.is_file():
+            why = lines[-1] if lines else f"exit code {code}"
+            raise CommandError(
+                f"{app} could not be imported from {directory.resolve()}: {why} (FASTNESS_DEBUG=1 shows all of it)"
+            )
+        loaded = json.loads(path.read_text(encoding="utf-8"))
+    return Served(loaded["openapi"], loaded["deprecations"])
+
+
+def _run(command: list[str], directory: Path, timeout: float, app: str) -> tuple[int, str]:
+    # Hash order decides the order of sets; a document must not depend on it.
+    environment = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
+    try:
+        process = subprocess.Popen(
+            command,
+            cwd=directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise CommandError(f"{command[0]}: {error.strerror}") from None
+    try:
+        _, errors = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        raise CommandError(f"{app} gave no document within {timeout:g} s: does it wait for something when imported?") from None
+    finally:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        if process.stderr is not None:
+            process.stderr.close()
+    text = errors.decode(errors="replace")
+    if os.environ.get("FASTNESS_DEBUG"):
+        sys.stderr.write(text)
+    return process.returncode, text
+
+
+def _interpreter(directory: Path) -> str:
+    for name in (".venv", "venv"):
+        found = directory / name / "bin" / "python"
+        if found.is_file():
+            return str(found.absolute())
+    return sys.executable

@@ -1,0 +1,142 @@
+"""Request bodies: whether there is one, its media types, and what each may hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastness.tool.contract.areas import schemas
+from fastness.tool.contract.changes import Level
+from fastness.tool.contract.context import Context, Pair
+from fastness.tool.contract.dialect import Direction
+from fastness.tool.contract.model import Body, Media
+
+
+def compare(context: Context, pair: Pair) -> None:
+    """Compare the request bodies of an operation."""
+    old, new = pair.old.body, pair.new.body
+    if old is None and new is None:
+        return
+    if new is None:
+        _removed(context, pair, old)
+    elif old is None:
+        _added(context, pair, new)
+    else:
+        _both(context, pair, old, new)
+
+
+def _removed(context: Context, pair: Pair, old: Body | None) -> None:
+    if old is None or not old.content:
+        return
+    media = next(iter(old.content.values()))
+    context.add(
+        "request.body.removed",
+        Level.BREAKING,
+        "the request body is gone",
+        operation=pair.old,
+        location=old.pointer,
+        counterexample={"request": _with_body(context, pair, media)},
+    )
+
+
+def _added(context: Context, pair: Pair, new: Body) -> None:
+    required = new.required and not pair.calls_client
+    context.add(
+        "request.body.required" if required else "request.body.added",
+        Level.BREAKING if required else Level.INFO,
+        f"a request body is {'required now' if required else 'taken now'}",
+        operation=pair.old,
+        location=new.pointer,
+        counterexample={"request": context.request(pair)} if required else None,
+    )
+
+
+def _both(context: Context, pair: Pair, old: Body, new: Body) -> None:
+    if new.required and not old.required and not pair.calls_client:
+        context.add(
+            "request.body.required",
+            Level.BREAKING,
+            "the request body is required now",
+            operation=pair.old,
+            location=new.pointer,
+            counterexample={"request": context.request(pair)},
+        )
+    elif old.required and not new.required:
+        context.add(
+            "request.body.optional",
+            Level.BREAKING if pair.calls_client else Level.INFO,
+            "the request body may be left out now",
+            operation=pair.old,
+            location=new.pointer,
+            counterexample={"request": {"method": pair.old.method.upper(), "path": pair.old.path}}
+            if pair.calls_client
+            else None,
+        )
+    for name, media in old.content.items():
+        found = new.content.get(name) or _range(new, name)
+        if found is None:
+            context.add(
+                "request.media-type.removed",
+                Level.BREAKING,
+                f"{media.type} bodies are no longer taken",
+                operation=pair.old,
+                location=media.pointer,
+                counterexample={"request": _with_body(context, pair, media)},
+                old=list(old.content),
+                new=list(new.content),
+            )
+        else:
+            _content(context, pair, media, found)
+    for name, media in new.content.items():
+        if name not in old.content:
+            context.add(
+                "request.media-type.added",
+                Level.INFO,
+                f"{media.type} bodies are taken now",
+                operation=pair.old,
+                location=media.pointer,
+            )
+
+
+def _content(context: Context, pair: Pair, old: Media, new: Media) -> None:
+    schemas.compare(
+        context,
+        pair,
+        pair.request,
+        word="request",
+        subject="the body",
+        old=old.schema,
+        new=new.schema,
+        pointers=(old.pointer, new.pointer),
+        example=lambda value: {"request": context.request(pair, body=value, content_type=old.type)},
+    )
+    for name, encoding in old.encoding.items():
+        after = new.encoding.get(name)
+        if isinstance(after, dict) and isinstance(encoding, dict) and _form(encoding) != _form(after):
+            context.add(
+                "request.encoding.changed",
+                Level.BREAKING,
+                f"the body at {name}: its encoding changed",
+                operation=pair.old,
+                location=new.pointer,
+                counterexample={"request": _with_body(context, pair, old)},
+                old=encoding,
+                new=after,
+            )
+
+
+def _form(encoding: dict[str, Any]) -> tuple[Any, ...]:
+    style = encoding.get("style", "form")
+    return (encoding.get("contentType"), style, encoding.get("explode", style == "form"))
+
+
+def _range(body: Body, name: str) -> Media | None:
+    """The content of a media type that a range (`image/*`) takes."""
+    return body.content.get(f"{name.partition('/')[0]}/*") or body.content.get("*/*")
+
+
+def _with_body(context: Context, pair: Pair, media: Media) -> dict[str, Any]:
+    try:
+        value = context.engine.example(context.old_schema(media.schema, Direction.REQUEST))
+    except LookupError:
+        return context.request(pair, content_type=media.type)
+    return context.request(pair, body=value, content_type=media.type)

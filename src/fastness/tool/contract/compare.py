@@ -1,0 +1,141 @@
+"""The comparison of two contracts: runs every area over what both have, and sums up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fastness.tool.contract.areas import lifecycle, parameters, paths, request_bodies, responses, security, webhooks
+from fastness.tool.contract.changes import Change, Level, Verdict
+from fastness.tool.contract.context import Context, Pair
+from fastness.tool.contract.model import Contract
+from fastness.tool.contract.references import references, resolve
+from fastness.tool.contract.settings import Settings
+from fastness.tool.errors import CommandError
+
+_ORDER = {Level.BREAKING: 0, Level.WARNING: 1, Level.INFO: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a comparison found.
+
+    Attributes:
+        changes: the breaking ones first, then by operation.
+        labels: where the old and the new document came from.
+        versions: `info.version` of both.
+    """
+
+    changes: tuple[Change, ...]
+    labels: tuple[str, str]
+    versions: tuple[str, str]
+
+    @property
+    def verdict(self) -> Verdict:
+        """Breaking when any change breaks that nobody accepted."""
+        return Verdict.BREAKING if any(change.breaks for change in self.changes) else Verdict.COMPATIBLE
+
+    @property
+    def bump(self) -> str:
+        """What semantic versioning asks of the next version: "major", "minor", "patch", or "none"."""
+        if any(change.level is Level.BREAKING for change in self.changes):
+            return "major"
+        if any(change.id.endswith((".added", ".widened")) for change in self.changes):
+            return "minor"
+        return "patch" if self.changes else "none"
+
+    @property
+    def bumped(self) -> bool:
+        """Whether the version went up as far as `bump` asks; also when it is no semantic version."""
+        old, new = (_version(text) for text in self.versions)
+        if old is None or new is None:
+            return True
+        # Below 1.0 a minor version may break (semver.org, 4).
+        needed = {"major": 1 if old[0] == 0 == new[0] else 0, "minor": 1, "patch": 2, "none": 3}[self.bump]
+        return needed == 3 or (new > old and any(new[place] > old[place] for place in range(needed + 1)))
+
+
+def compare(
+    old: Contract, new: Contract, settings: Settings, *, served: Mapping[str, Mapping[str, Any]] | None = None
+) -> Result:
+    """Compare two contracts.
+
+    Args:
+        served: what the app says of its deprecations when it runs, to hold against the new document.
+    """
+    context = Context(old, new, settings)
+    untouched = _Untouched(old, new)
+    for pair in paths.compare(context):
+        if untouched(pair):
+            continue
+        paths.servers(context, pair)
+        security.compare(context, pair)
+        lifecycle.compare(context, pair)
+        _exchange(context, pair)
+        for inner in webhooks.callbacks(context, pair):
+            _exchange(context, inner)
+    for pair in webhooks.webhooks(context):
+        _exchange(context, pair)
+    if served is not None:
+        lifecycle.agree(context, served)
+    changes = tuple(sorted(context.changes, key=lambda change: _ORDER[change.level]))
+    return Result(changes, (old.label, new.label), (old.version, new.version))
+
+
+def _exchange(context: Context, pair: Pair) -> None:
+    parameters.compare(context, pair)
+    request_bodies.compare(context, pair)
+    responses.compare(context, pair)
+
+
+class _Untouched:
+    """Which operations are word for word the same in both documents, together with all that they refer to.
+
+    In most comparisons that is nearly every operation, and knowing it costs a fraction of comparing them.
+    """
+
+    def __init__(self, old: Contract, new: Contract) -> None:
+        self._old, self._new = old.raw, new.raw
+        self._comparable = all(old.raw.get(name) == new.raw.get(name) for name in ("openapi", "security", "servers"))
+        self._comparable = self._comparable and self._schemes(old.raw) == self._schemes(new.raw)
+        self._equal: dict[str, bool] = {}
+
+    def __call__(self, pair: Pair) -> bool:
+        if not self._comparable or pair.old.pointer != pair.new.pointer:
+            return False
+        pointer = pair.old.pointer.rpartition("/")[0]
+        return self._same(_lookup(self._old, f"#{pointer}"), _lookup(self._new, f"#{pointer}"))
+
+    def _same(self, one: Any, other: Any) -> bool:
+        return bool(one == other) and all(self._same_target(reference) for _, reference in references(one))
+
+    def _same_target(self, reference: str) -> bool:
+        known = self._equal.get(reference)
+        if known is None:
+            self._equal[reference] = True  # assumed while it is looked at: a cycle is equal when all on it is
+            known = self._same(_lookup(self._old, reference), _lookup(self._new, reference))
+            if not known:
+                # What was found equal on the way may have rested on the assumption.
+                self._equal = {name: equal for name, equal in self._equal.items() if not equal}
+            self._equal[reference] = known
+        return known
+
+    @staticmethod
+    def _schemes(raw: Mapping[str, Any]) -> Any:
+        components = raw.get("components")
+        return components.get("securitySchemes") if isinstance(components, dict) else None
+
+
+def _lookup(raw: Mapping[str, Any], reference: str) -> Any:
+    try:
+        return resolve(raw, reference)
+    except CommandError:
+        return None  # gone in one of the documents, and therefore not equal
+
+
+def _version(text: str) -> tuple[int, int, int] | None:
+    parts = text.lstrip("v").partition("+")[0].partition("-")[0].split(".")
+    if len(parts) != 3 or not all(part.isdigit() for part in parts):
+        return None
+    return int(parts[0]), int(parts[1]), int(parts[2])

@@ -1,0 +1,348 @@
+"""A typed view of an OpenAPI document, 3.0 and 3.1 alike: operations with what they take, answer and demand.
+
+References to parameters, bodies, responses and headers are resolved here; schemas stay as they stand in the document, for
+`dialect` to read. Nothing here compares.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from fastness.tool.contract.dialect import Direction, Space
+from fastness.tool.contract.references import escape, follow
+from fastness.tool.errors import CommandError
+
+METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace", "query")
+_PARAMETER = re.compile(r"\{([^{}]*)\}")
+_IGNORED_HEADERS = frozenset({"accept", "content-type", "authorization"})
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """The content of one media type. `encoding` has the Encoding Objects of form fields by name."""
+
+    type: str
+    schema: Any
+    pointer: str
+    encoding: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter or a response header.
+
+    Attributes:
+        name: as written; of path parameters the place in the template decides, of headers case does not matter.
+        where: `path`, `query`, `header` or `cookie`.
+        style, explode: how values are written, with the defaults of the location filled in.
+        media: the media type when the value is content of its own.
+    """
+
+    name: str
+    where: str
+    required: bool
+    schema: Any
+    pointer: str
+    style: str
+    explode: bool
+    media: str | None = None
+    default: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A request body."""
+
+    required: bool
+    content: Mapping[str, Media]
+    pointer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """The response of one status, range (`4XX`) or `default`."""
+
+    status: str
+    content: Mapping[str, Media]
+    headers: Mapping[str, Parameter]
+    pointer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """What a security scheme asks of a request; its name in the document does not matter."""
+
+    kind: str
+    place: str = ""
+    name: str = ""
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (self.kind, self.place, self.name) if part)
+
+
+Requirement = Mapping[Scheme, frozenset[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation.
+
+    Attributes:
+        key: equal for operations that answer the same requests, whatever their path parameters are called.
+        security: alternatives, each a set of schemes with scopes that hold together. An empty one lets everybody in.
+        sunset: `x-sunset`; as text when it is no date.
+        stability: `x-stability-level`, None when it says nothing.
+        callbacks: operations that the server calls, by name and key.
+    """
+
+    key: str
+    method: str
+    path: str
+    pointer: str
+    parameters: Mapping[tuple[str, str], Parameter]
+    body: Body | None
+    responses: Mapping[str, Response]
+    security: tuple[Requirement, ...]
+    servers: tuple[str, ...]
+    deprecated: bool
+    sunset: date | str | None
+    stability: str | None
+    callbacks: Mapping[str, Operation] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """For people: `GET /orders/{order_id}`."""
+        return f"{self.method.upper()} {self.path}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Contract:
+    """A document.
+
+    Attributes:
+        label: where it came from, for people.
+        requests, responses: its schemas, read in either direction.
+    """
+
+    label: str
+    raw: Mapping[str, Any]
+    version: str
+    operations: Mapping[str, Operation]
+    webhooks: Mapping[str, Operation]
+    requests: Space
+    responses: Space
+
+
+def contract(raw: Mapping[str, Any], *, label: str, old: bool) -> Contract:
+    """The typed view of a document that `sources` has checked.
+
+    Raises:
+        CommandError: a part is not what OpenAPI says it is; with its place.
+    """
+    three_zero = str(raw["openapi"]).startswith("3.0")
+    try:
+        reader = _Reader(raw, label)
+        operations = dict(reader.operations(raw.get("paths") or {}, "/paths"))
+        webhooks = dict(reader.webhooks())
+    except RecursionError:
+        raise CommandError(f"{label}: nested too deep to be read") from None
+    info = raw.get("info")
+    return Contract(
+        label,
+        raw,
+        str(info.get("version", "")) if isinstance(info, dict) else "",
+        operations,
+        webhooks,
+        Space(raw, Direction.REQUEST, old=old, three_zero=three_zero),
+        Space(raw, Direction.RESPONSE, old=old, three_zero=three_zero),
+    )
+
+
+def template(path: str) -> str:
+    """A path without the names of its parameters."""
+    return _PARAMETER.sub("{}", path)
+
+
+class _Reader:
+    def __init__(self, raw: Mapping[str, Any], label: str) -> None:
+        self._raw = raw
+        self._label = label
+
+    def operations(self, paths: Any, pointer: str) -> Iterator[tuple[str, Operation]]:
+        for path, item in self._mapping(paths, pointer).items():
+            if str(path).startswith("x-"):
+                continue
+            here = f"{pointer}/{escape(str(path))}"
+            shared = self._mapping(self._follow(item), here)
+            for method in METHODS:
+                if method in shared:
+                    operation = self._operation(method, str(path), shared, f"{here}/{method}")
+                    yield operation.key, operation
+
+    def webhooks(self) -> Iterator[tuple[str, Operation]]:
+        for name, item in self._mapping(self._raw.get("webhooks") or {}, "/webhooks").items():
+            here = f"/webhooks/{escape(str(name))}"
+            shared = self._mapping(self._follow(item), here)
+            for method in METHODS:
+                if method in shared:
+                    operation = self._operation(method, str(name), shared, f"{here}/{method}")
+                    yield operation.key, operation
+
+    def _operation(self, method: str, path: str, item: Mapping[str, Any], pointer: str) -> Operation:
+        raw = self._mapping(item[method], pointer)
+        body = self._follow(raw.get("requestBody"))
+        servers = raw.get("servers") or item.get("servers") or self._raw.get("servers") or ()
+        return Operation(
+            key=f"{method} {template(path)}",
+            method=method,
+            path=path,
+            pointer=pointer,
+            parameters=self._parameters(path, item, raw, pointer),
+            body=None if body is None else self._body(body, f"{pointer}/requestBody"),
+            responses={
+                str(status): self._response(str(status), response, f"{pointer}/responses/{status}")
+                for status, response in self._mapping(raw.get("responses") or {}, f"{pointer}/responses").items()
+                if not str(status).startswith("x-")
+            },
+            security=self._security(raw.get("security", self._raw.get("security")), pointer),
+            servers=tuple(str(server.get("url", "/")).rstrip("/") or "/" for server in servers if isinstance(server, dict)),
+            deprecated=raw.get("deprecated") is True,
+            sunset=_date(raw.get("x-sunset")),
+            stability=raw.get("x-stability-level") if isinstance(raw.get("x-stability-level"), str) else None,
+            callbacks=dict(self._callbacks(raw.get("callbacks") or {}, f"{pointer}/callbacks")),
+        )
+
+    def _callbacks(self, raw: Any, pointer: str) -> Iterator[tuple[str, Operation]]:
+        for name, callback in self._mapping(raw, pointer).items():
+            here = f"{pointer}/{escape(str(name))}"
+            for key, operation in self.operations(self._follow(callback), here):
+                yield f"{name} {key}", operation
+
+    def _parameters(
+        self, path: str, item: Mapping[str, Any], raw: Mapping[str, Any], pointer: str
+    ) -> dict[tuple[str, str], Parameter]:
+        places = {name: str(place) for place, name in enumerate(_PARAMETER.findall(path))}
+        found: dict[tuple[str, str], Parameter] = {}
+        for holder, here in ((item, pointer.rpartition("/")[0]), (raw, pointer)):
+            listed = holder.get("parameters") or []
+            if not isinstance(listed, list):
+                raise CommandError(f"{self._label}: {here}/parameters is not a list")
+            for index, entry in enumerate(listed):
+                value = self._mapping(self._follow(entry), f"{here}/parameters/{index}")
+                name, where = value.get("name"), value.get("in")
+                if not isinstance(name, str) or where not in ("path", "query", "header", "cookie", "querystring"):
+                    raise CommandError(
+                        f"{self._label}: {here}/parameters/{index} has no name, or `in` that OpenAPI does not know"
+                    )
+                if where == "header" and name.lower() in _IGNORED_HEADERS:
+                    continue
+                identity = places.get(name, name) if where == "path" else name.lower() if where == "header" else name
+                found[where, identity] = self._parameter(name, where, value, f"{here}/parameters/{index}")
+        return found
+
+    def _parameter(self, name: str, where: str, raw: Mapping[str, Any], pointer: str) -> Parameter:
+        style = raw.get("style") or ("form" if where in ("query", "cookie") else "simple")
+        content = raw.get("content")
+        media, schema, place = None, raw.get("schema", True), f"{pointer}/schema"
+        if isinstance(content, dict) and content:
+            media = str(next(iter(content)))
+            schema = self._mapping(content[media], f"{pointer}/content").get("schema", True)
+            place = f"{pointer}/content/{escape(media)}/schema"
+        explode = raw.get("explode", style in ("form", "cookie"))
+        resolved = self._follow(schema)
+        default = resolved.get("default") if isinstance(resolved, dict) else None
+        required = raw.get("required") is True or where == "path"
+        return Parameter(name, where, required, schema, place, str(style), bool(explode), media, default)
+
+    def _body(self, raw: Any, pointer: str) -> Body:
+        body = self._mapping(raw, pointer)
+        return Body(body.get("required") is True, self._content(body, pointer), pointer)
+
+    def _response(self, status: str, raw: Any, pointer: str) -> Response:
+        response = self._mapping(self._follow(raw), pointer)
+        headers = {
+            str(name).lower(): self._parameter(
+                str(name),
+                "header",
+                self._mapping(self._follow(header), f"{pointer}/headers"),
+                f"{pointer}/headers/{escape(name)}",
+            )
+            for name, header in self._mapping(response.get("headers") or {}, f"{pointer}/headers").items()
+            if str(name).lower() != "content-type"
+        }
+        return Response(status.upper() if status != "default" else status, self._content(response, pointer), headers, pointer)
+
+    def _content(self, raw: Mapping[str, Any], pointer: str) -> dict[str, Media]:
+        found = {}
+        for name, media in self._mapping(raw.get("content") or {}, f"{pointer}/content").items():
+            here = f"{pointer}/content/{escape(str(name))}"
+            value = self._mapping(self._follow(media), here)
+            found[media_type(str(name))] = Media(
+                str(name), value.get("schema", True), f"{here}/schema", value.get("encoding") or {}
+            )
+        return found
+
+    def _security(self, raw: Any, pointer: str) -> tuple[Requirement, ...]:
+        if raw is None or raw == []:
+            return ({},)
+        if not isinstance(raw, list):
+            raise CommandError(f"{self._label}: the security of {pointer} is not a list")
+        components = self._raw.get("components")
+        schemes = components.get("securitySchemes") if isinstance(components, dict) else None
+        found = []
+        for requirement in raw:
+            alternative: dict[Scheme, frozenset[str]] = {}
+            for name, scopes in self._mapping(requirement, f"{pointer}/security").items():
+                scheme = _scheme(str(name), self._follow((schemes or {}).get(name)))
+                alternative[scheme] = alternative.get(scheme, frozenset()) | frozenset(map(str, scopes or ()))
+            found.append(alternative)
+        return tuple(found)
+
+    def _follow(self, value: Any) -> Any:
+        return follow(self._raw, value)
+
+    def _mapping(self, value: Any, pointer: str) -> Mapping[str, Any]:
+        if not isinstance(value, dict):
+            raise CommandError(f"{self._label}: {pointer} is not an object")
+        return value
+
+
+def media_type(name: str) -> str:
+    """A media type as it is compared: lower case, without the parameters that do not change how it is read."""
+    kind, _, parameters = name.partition(";")
+    kept = [
+        part.strip().lower()
+        for part in parameters.split(";")
+        if part.strip() and not part.strip().lower().startswith("charset=")
+    ]
+    return ";".join([kind.strip().lower(), *sorted(kept)])
+
+
+def _scheme(name: str, raw: Any) -> Scheme:
+    if not isinstance(raw, dict):
+        return Scheme("unknown", "", name)
+    match raw.get("type"):
+        case "apiKey":
+            where = str(raw.get("in"))
+            key = str(raw.get("name"))
+            return Scheme("apiKey", where, key.lower() if where == "header" else key)
+        case "http":
+            return Scheme("http", "header", str(raw.get("scheme")).lower())
+        case "oauth2" | "openIdConnect":
+            # They say where a token comes from. What reaches the server is a bearer token, and the scopes that it has.
+            return Scheme("http", "header", "bearer")
+        case kind:
+            return Scheme(str(kind), "header")
+
+
+def _date(value: Any) -> date | str | None:
+    if value is None or isinstance(value, date):
+        return value
+    try:
+        return date.fromisoformat(str(value)[:10])
+    except ValueError:
+        return str(value)

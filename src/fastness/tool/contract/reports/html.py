@@ -1,0 +1,47 @@
+"""The result as one HTML page without scripts or anything from elsewhere."""
+
+from __future__ import annotations
+
+import json
+from html import escape
+
+from fastness.tool.contract.changes import Change
+from fastness.tool.contract.compare import Result
+from fastness.tool.contract.reports.text import summary
+
+_STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1b1f24; }
+section { border-left: 4px solid #8c959f; padding: .25rem 1rem; margin: 1rem 0; }
+section.breaking { border-color: #cf222e; } section.warning { border-color: #bf8700; } section.accepted { opacity: .7; }
+pre { background: #f6f8fa; padding: .75rem; overflow-x: auto; } code { font-size: .9em; }
+@media (prefers-color-scheme: dark) { body { background: #0d1117; color: #e6edf3; } pre { background: #161b22; } }
+"""
+
+
+def render(result: Result) -> str:
+    """A page to keep as an artefact of a build."""
+    title = f"API changes: {result.labels[0]} to {result.labels[1]}"
+    return "\n".join(
+        [
+            "<!doctype html>",
+            f'<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style></head><body>',
+            f"<h1>{escape(title)}</h1>",
+            f"<p><strong>{escape(summary(result))}</strong></p>",
+            *map(_change, result.changes),
+            "</body></html>\n",
+        ]
+    )
+
+
+def _change(change: Change) -> str:
+    kind = f"{change.level.value} accepted" if change.accepted else change.level.value
+    lines = [
+        f'<section class="{kind}"><h2>{escape(change.operation or "The API")}</h2>',
+        f"<p>{escape(change.message)}</p><p><code>{escape(change.id)}</code> at <code>{escape(change.location)}</code></p>",
+    ]
+    if change.accepted:
+        lines.append(f"<p>Accepted: {escape(change.accepted)}</p>")
+    elif change.counterexample is not None:
+        shown = json.dumps(change.counterexample, indent=2, ensure_ascii=False, default=str)
+        lines.append(f"<pre>{escape(shown)}</pre>")
+    return "\n".join([*lines, "</section>"])

@@ -1,0 +1,245 @@
+"""The only door to jsonschema-rs: validation, containment and difference of schemas. It decides nothing by itself.
+
+The library compares schemas as sets of values. A contract is read with one addition, which `_close` writes into the sender's
+schema: a name that only the receiver declares is not sent, unless the sender says `additionalProperties` itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jsonschema_rs
+from jsonschema_rs.canonical import CanonicalizationError, Containment
+
+from fastness.tool.contract.dialect import LISTS, MAPS, SINGLES, Direction, Node, Schema, Space, subschemas
+
+_LARGEST = 4000  # nodes of a schema with its references in place
+_DECLARING_MAPS = ("properties", "patternProperties")
+_OPTIONS: dict[str, Any] = {
+    "draft": jsonschema_rs.Draft202012,
+    "validate_formats": True,
+    "offline": True,
+}
+
+
+class _TooLargeError(Exception):
+    pass
+
+
+class Library:
+    """What the library says about schemas, each question asked once."""
+
+    def __init__(self) -> None:
+        self._validators: dict[tuple[int, int], jsonschema_rs.Validator | None] = {}
+        self._covers: dict[tuple[int, int], bool] = {}
+        self._inlined: dict[tuple[int, int], Node | None] = {}
+        self._kept: list[Any] = []
+
+    def accepts(self, schema: Schema, value: Any) -> bool | None:
+        """Whether a value is valid; None when the schema cannot be used for validation."""
+        known = (id(schema.space), id(schema.node))
+        if known not in self._validators:
+            self._kept.append(schema)
+            self._validators[known] = _validator(schema)
+        validator = self._validators[known]
+        if validator is None:
+            return None
+        try:
+            return validator.is_valid(value)
+        except (ValueError, OverflowError):
+            return None
+
+    def covers(self, sender: Schema, receiver: Schema) -> bool:
+        """Whether it is proven that the receiver takes whatever the sender sends."""
+        known = (id(sender.node), id(receiver.node))
+        if known not in self._covers:
+            self._kept += [sender, receiver]
+            pair = self._canonical(sender, receiver)
+            try:
+                self._covers[known] = pair is not None and pair[1].covers(pair[0]) is Containment.YES
+            except CanonicalizationError:
+                self._covers[known] = False
+        return self._covers[known]
+
+    def remainder(self, sender: Schema, receiver: Schema) -> Schema | None:
+        """What the sender sends and the receiver refuses, as a schema; None when it cannot be expressed."""
+        pair = self._canonical(sender, receiver)
+        if pair is None:
+            return None
+        try:
+            made = pair[0].subtract(pair[1]).to_json_schema()
+        except CanonicalizationError:
+            return None
+        if not isinstance(made, dict):
+            return None
+        made.pop("$schema", None)
+        space = Space({}, sender.space.direction, old=sender.space.old, three_zero=False)
+        return space.schema(made)
+
+    def _canonical(
+        self, sender: Schema, receiver: Schema
+    ) -> tuple[jsonschema_rs.CanonicalSchema, jsonschema_rs.CanonicalSchema] | None:
+        first, second = self._inline(sender), self._inline(receiver)
+        if first is None or second is None:
+            return None
+        names = set(_names(second))
+        # A server that documents the properties of its answer sends those. That only matters to who rules others out.
+        free = sender.space.direction is Direction.REQUEST or not any(_level(node)[1] for node in _below(second))
+        closed = _close(first, names, frozenset(), free=free)
+        try:
+            return jsonschema_rs.canonicalize(closed, **_OPTIONS), jsonschema_rs.canonicalize(second, **_OPTIONS)
+        except (CanonicalizationError, jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError):
+            return None
+
+    def _inline(self, schema: Schema) -> Node | None:
+        known = (id(schema.space), id(schema.node))
+        if known not in self._inlined:
+            self._kept.append(schema)
+            try:
+                self._inlined[known] = _Inliner(schema.space).inline(schema.node, ())
+            except _TooLargeError:
+                self._inlined[known] = None
+        return self._inlined[known]
+
+
+def _validator(schema: Schema) -> jsonschema_rs.Validator | None:
+    definitions: dict[str, Any] = {}
+    pending = [schema.node]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, dict) and "$ref" in node and node["$ref"] not in definitions:
+            target = definitions[node["$ref"]] = schema.space.target(node["$ref"])
+            pending.append(target)
+        pending.extend(subschemas(node))
+    names = {reference: f"d{index}" for index, reference in enumerate(definitions)}
+    whole = _renamed(schema.node, names)
+    if isinstance(whole, dict) and definitions:
+        # Beside `$ref` in the root, not in its place: what it holds may be a reference itself.
+        whole = {"allOf": [whole], "$defs": {names[name]: _renamed(node, names) for name, node in definitions.items()}}
+    try:
+        return jsonschema_rs.Draft202012Validator(whole, validate_formats=True, offline=True)
+    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError):
+        return None
+
+
+def _renamed(node: Node, names: dict[str, str]) -> Node:
+    if isinstance(node, bool):
+        return node
+    made = _mapped(node, lambda inner: _renamed(inner, names))
+    if "$ref" in made:
+        made["$ref"] = f"#/$defs/{names[made['$ref']]}"
+    return made
+
+
+def _mapped(node: dict[str, Any], change: Callable[[Node], Node]) -> dict[str, Any]:
+    """A copy with `change` applied to each schema right below."""
+    made = dict(node)
+    for name in MAPS:
+        if name in made:
+            made[name] = {inner: change(value) for inner, value in made[name].items()}
+    for name in LISTS:
+        if name in made:
+            made[name] = [change(value) for value in made[name]]
+    for name in SINGLES:
+        if name in made:
+            made[name] = change(made[name])
+    made.pop("default", None)
+    return made
+
+
+class _Inliner:
+    def __init__(self, space: Space) -> None:
+        self._space = space
+        self._size = 0
+
+    def inline(self, node: Node, seen: tuple[str, ...]) -> Node:
+        self._size += 1
+        if self._size > _LARGEST or len(seen) > 64:
+            raise _TooLargeError
+        if isinstance(node, bool):
+            return node
+        reference = node.get("$ref")
+        made = _mapped(node, lambda inner: self.inline(inner, seen))
+        if reference is None:
+            return made
+        if reference in seen:
+            raise _TooLargeError  # recursive: there is no end of it
+        del made["$ref"]
+        target = self.inline(self._space.target(reference), (*seen, reference))
+        if not made:
+            return target
+        return {**made, "allOf": [*made.get("allOf", ()), target]}
+
+
+def _names(node: Node) -> Iterator[str]:
+    """The names that a schema declares anywhere. What a condition or a negation speaks of is not declared by that."""
+    pending = [node]
+    while pending:
+        found = pending.pop()
+        if isinstance(found, dict):
+            yield from found.get("properties", {})
+            pending.extend(inner for key in _DECLARING_MAPS for inner in found.get(key, {}).values())
+            pending.extend(inner for key in LISTS for inner in found.get(key, ()))
+            pending.extend(found[key] for key in ("items", "additionalProperties") if key in found)
+
+
+def _below(node: Node) -> Iterator[Node]:
+    yield node
+    for inner in subschemas(node):
+        yield from _below(inner)
+
+
+def _level(node: Node) -> tuple[set[str], bool]:
+    """The names that a schema declares at its own level, and whether it speaks of further ones."""
+    if isinstance(node, bool):
+        return set(), False
+    names = {*node.get("properties", ()), *node.get("required", ())}
+    speaks = "additionalProperties" in node or "unevaluatedProperties" in node
+    for member in node.get("allOf", ()):
+        more, also = _level(member)
+        names |= more
+        speaks = speaks or also
+    return names, speaks
+
+
+def _declares(node: Node) -> bool:
+    return isinstance(node, dict) and (bool(node.get("properties")) or any(map(_declares, node.get("allOf", ()))))
+
+
+def _children(node: dict[str, Any], change: Callable[[Node], Node]) -> dict[str, Any]:
+    """A copy with `change` applied to the schemas of parts of the value."""
+    made = dict(node)
+    for key in _DECLARING_MAPS:
+        if key in made:
+            made[key] = {name: change(inner) for name, inner in made[key].items()}
+    for key in ("items", "additionalProperties"):
+        if key in made:
+            made[key] = change(made[key])
+    if "prefixItems" in made:
+        made["prefixItems"] = [change(inner) for inner in made["prefixItems"]]
+    return made
+
+
+def _close(node: Node, others: set[str], inherited: frozenset[str], *, free: bool, within: bool = False) -> Node:
+    """The sender's schema with the names that it does not declare, but the receiver may, ruled out."""
+    if isinstance(node, bool):
+        return node
+    own, speaks = _level(node)
+    names = inherited | own
+
+    made = _children(node, lambda inner: _close(inner, others, frozenset(), free=free))
+    if "allOf" in made:
+        made["allOf"] = [_close(member, others, names, free=free, within=True) for member in made["allOf"]]
+    unions = [key for key in ("anyOf", "oneOf") if key in made]
+    for key in unions:
+        made[key] = [_close(member, others, names, free=free) for member in made[key]]
+    for more, also in (_level(member) for key in unions for member in node[key]):
+        names, speaks = names | more, speaks or also
+    if _declares(node) and not speaks and not within:
+        ruled_out = dict.fromkeys(sorted(others - names), False)
+        if ruled_out:
+            made["properties"] = {**ruled_out, **made.get("properties", {})}
+        if not free and "allOf" not in made and not unions and "patternProperties" not in made:
+            made["additionalProperties"] = False
+    return made

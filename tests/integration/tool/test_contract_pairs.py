@@ -1,0 +1,399 @@
+"""Pairs of FastAPI apps: every change that breaks clients is found, nothing else is, and counterexamples are true.
+
+A counterexample that is a request goes to both apps: the old one takes it, the new one refuses it. One that is a response is
+held against both documents as FastAPI wrote them, by a validator that knows nothing of the comparison.
+"""
+
+import textwrap
+from dataclasses import dataclass
+from typing import Any
+
+import jsonschema_rs
+import pytest
+
+from fastness import testing
+from fastness.tool.contract import sources
+from fastness.tool.contract.changes import Verdict
+from fastness.tool.contract.compare import Result, compare
+from fastness.tool.contract.settings import Settings
+
+PRELUDE = """
+import enum, datetime, decimal, uuid, typing
+from typing import Annotated, Any, Literal, Optional, Union
+from fastapi import APIRouter, Body, Cookie, Depends, FastAPI, File, Form, Header, HTTPException, Path, Query, Response
+from fastapi import Security, UploadFile
+from fastapi.responses import PlainTextResponse
+from fastapi.security import APIKeyHeader, APIKeyQuery, HTTPBasic, HTTPBearer, OAuth2PasswordBearer, SecurityScopes
+from pydantic import AnyUrl, BaseModel, ConfigDict, Field, RootModel
+
+app = FastAPI()
+oauth = OAuth2PasswordBearer("token")
+
+def scoped(security: SecurityScopes, token: Annotated[str, Depends(oauth)]) -> None:
+    if set(security.scopes) - set(token.split()):
+        raise HTTPException(403)
+"""
+REFUSED = {400, 401, 403, 404, 405, 406, 413, 415, 422}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An app before and after a change, and whether the change breaks clients."""
+
+    name: str
+    breaks: bool
+    old: str
+    new: str
+    ids: tuple[str, ...] = ()
+    sent: bool = True
+
+
+def body(fields: str, before: str = "") -> str:
+    return f"{before}\nclass Item(BaseModel):\n{textwrap.indent(fields, '    ')}\n\n@app.post('/items')\ndef create(item: Item) -> None: ..."
+
+
+def answer(fields: str, before: str = "") -> str:
+    return f"{before}\nclass Item(BaseModel):\n{textwrap.indent(fields, '    ')}\n\n@app.get('/items')\ndef read() -> Item: ..."
+
+
+def both(fields: str, before: str = "") -> str:
+    return f"{before}\nclass Item(BaseModel):\n{textwrap.indent(fields, '    ')}\n\n@app.put('/items')\ndef put(item: Item) -> Item: return item"
+
+
+def params(signature: str, path: str = "/items") -> str:
+    return f"@app.get('{path}')\ndef read({signature}) -> None: ..."
+
+
+def takes(kind: str, before: str = "") -> str:
+    return f"{before}\n@app.post('/items')\ndef create(value: Annotated[{kind}, Body()]) -> None: ..."
+
+
+def gives(kind: str, before: str = "") -> str:
+    return f"{before}\n@app.get('/items')\ndef read() -> {kind}: ..."
+
+
+def route(decorator: str, signature: str = "", returns: str = "None") -> str:
+    return f"@app.{decorator}\ndef endpoint({signature}) -> {returns}: ..."
+
+
+COLOURS = "class Colour(str, enum.Enum):\n    RED = 'red'\n    BLUE = 'blue'\n"
+MORE_COLOURS = COLOURS + "    GREEN = 'green'\n"
+CAT = "class Cat(BaseModel):\n    kind: Literal['cat']\n    lives: int\n"
+DOG = "class Dog(BaseModel):\n    kind: Literal['dog']\n    breed: str\n"
+FISH = "class Fish(BaseModel):\n    kind: Literal['fish']\n    fins: int\n"
+TREE = "class Tree(BaseModel):\n    name: str\n    children: list['Tree'] = []\n"
+FREE = "class Strict(BaseModel):\n    a: int = 1\n"
+FORBID = "class Strict(BaseModel):\n    model_config = ConfigDict(extra='forbid')\n    a: int = 1\n"
+ALLOW = "class Strict(BaseModel):\n    model_config = ConfigDict(extra='allow')\n    a: int = 1\n"
+STRICT = "@app.post('/items')\ndef create(item: Strict) -> None: ..."
+STRICT_ANSWER = "@app.get('/items')\ndef read() -> Strict: ..."
+
+BREAKING = [
+    # operations and paths
+    ("an operation is removed", route("get('/a')") + "\n" + route("get('/b')"), route("get('/a')")),
+    ("a path is renamed", route("get('/item')"), route("get('/items')")),
+    ("a method is changed", route("post('/items')"), route("put('/items')")),
+    ("a prefix is added", route("get('/items')"), route("get('/v1/items')")),
+    ("a route leaves the document", route("get('/items')"), route("get('/items', include_in_schema=False)"), False),
+    # fields of requests
+    ("a required field is added", body("a: int"), body("a: int\nb: int")),
+    ("a required field is renamed", body("a: int"), body("b: int")),
+    ("an optional field becomes required", body("a: int = 1"), body("a: int")),
+    ("a nullable field refuses null", body("a: int | None"), body("a: int")),
+    ("a nullable optional field refuses null", body("a: int | None = None"), body("a: int = 1")),
+    ("a string becomes a number", body("a: str"), body("a: int")),
+    ("a float becomes an int", body("a: float"), body("a: int")),
+    ("a list becomes one value", body("a: list[int]"), body("a: int")),
+    ("a value becomes a list", body("a: int"), body("a: list[int]")),
+    ("items change", body("a: list[str]"), body("a: list[int]")),
+    ("a string becomes a date", body("a: str"), body("a: datetime.date")),
+    ("a string becomes a UUID", body("a: str"), body("a: uuid.UUID")),
+    ("a date becomes a time stamp", body("a: datetime.date"), body("a: uuid.UUID")),
+    ("an enum loses a value", body("c: Colour", MORE_COLOURS), body("c: Colour", COLOURS)),
+    ("a string becomes an enum", body("c: str", COLOURS), body("c: Colour", COLOURS)),
+    ("a literal loses a value", body("c: Literal['a', 'b']"), body("c: Literal['a']")),
+    ("a minimum rises", body("a: int = Field(ge=0)"), body("a: int = Field(ge=5)")),
+    ("a minimum is added", body("a: int"), body("a: int = Field(ge=0)")),
+    ("a bound becomes exclusive", body("a: float = Field(le=10)"), body("a: float = Field(lt=10)")),
+    ("a multiple is asked for", body("a: int"), body("a: int = Field(multiple_of=5)")),
+    ("a maximal length is added", body("a: str"), body("a: str = Field(max_length=10)")),
+    ("a minimal length is added", body("a: str"), body("a: str = Field(min_length=1)")),
+    ("a pattern is added", body("a: str"), body("a: str = Field(pattern='^[a-z]+$')")),
+    ("a pattern narrows", body("a: str = Field(pattern='^[a-z0-9]+$')"), body("a: str = Field(pattern='^[a-z]+$')")),
+    ("a list gets shorter", body("a: list[int] = Field(max_length=9)"), body("a: list[int] = Field(max_length=3)")),
+    ("a list may not be empty", body("a: list[int]"), body("a: list[int] = Field(min_length=1)")),
+    ("a union loses a member", body("a: int | str"), body("a: int")),
+    (
+        "a tagged union loses a member",
+        body("p: Annotated[Cat | Dog | Fish, Field(discriminator='kind')]", CAT + DOG + FISH),
+        body("p: Annotated[Cat | Dog, Field(discriminator='kind')]", CAT + DOG + FISH),
+    ),
+    (
+        "a member of a tagged union asks for more",
+        body("p: Annotated[Cat | Dog, Field(discriminator='kind')]", CAT + DOG),
+        body("p: Annotated[Cat | Dog, Field(discriminator='kind')]", CAT + DOG + "    age: int\n"),
+    ),
+    (
+        "a nested model asks for more",
+        body("t: Inner", "class Inner(BaseModel):\n    a: int\n"),
+        body("t: Inner", "class Inner(BaseModel):\n    a: int\n    b: int\n"),
+    ),
+    (
+        "a recursive model asks for more",
+        body("t: Tree", TREE),
+        body("t: Tree", TREE.replace("name: str", "name: str\n    size: int")),
+    ),
+    ("a recursive model narrows", body("t: Tree", TREE), body("t: Tree", TREE.replace("name: str", "name: int"))),
+    ("extra fields are forbidden", FREE + STRICT, FORBID + STRICT),
+    ("extra fields are no longer allowed", ALLOW + STRICT, FORBID + STRICT),
+    ("a strict model loses a field", FORBID.replace("a: int = 1", "a: int = 1\n    b: int = 1") + STRICT, FORBID + STRICT),
+    ("values of a mapping change", body("a: dict[str, str]"), body("a: dict[str, int]")),
+    ("a free mapping is typed", body("a: dict[str, Any]"), body("a: dict[str, int]")),
+    ("a set refuses duplicates", body("a: list[int]"), body("a: set[int]"), False),
+    ("a body is required", takes("int | None").replace("Body()]", "Body()] = None"), takes("int")),
+    ("a body is added", route("post('/items')"), takes("int")),
+    (
+        "a second body value is added",
+        takes("int"),
+        "@app.post('/items')\ndef create(a: Annotated[int, Body()], b: Annotated[int, Body()]) -> None: ...",
+    ),
+    ("JSON becomes a form", body("a: str"), "@app.post('/items')\ndef create(a: Annotated[str, Form()]) -> None: ..."),
+    (
+        "a form asks for more",
+        "@app.post('/items')\ndef create(a: Annotated[str, Form()]) -> None: ...",
+        "@app.post('/items')\ndef create(a: Annotated[str, Form()], b: Annotated[str, Form()]) -> None: ...",
+    ),
+    # parameters
+    ("a required parameter is added", params(""), params("q: int")),
+    ("a parameter becomes required", params("q: int = 1"), params("q: int")),
+    ("a parameter is renamed", params("q: int"), params("query: int")),
+    ("a parameter moves to a header", params("q: int"), params("q: Annotated[int, Header()]")),
+    ("a required header is added", params(""), params("x_a: Annotated[str, Header()]")),
+    ("a required cookie is added", params(""), params("a: Annotated[str, Cookie()]")),
+    ("a parameter becomes a number", params("q: str"), params("q: int")),
+    ("a parameter gets a maximum", params("limit: int = 10"), params("limit: Annotated[int, Query(le=100)] = 10")),
+    ("a parameter becomes an enum", COLOURS + params("c: str"), COLOURS + params("c: Colour")),
+    ("a path parameter narrows", params("i: str", "/items/{i}"), params("i: int", "/items/{i}")),
+    ("a header narrows", params("x: Annotated[str, Header()]"), params("x: Annotated[int, Header()]")),
+    (
+        "a dependency adds a required parameter",
+        params("a: int = 1"),
+        "def page(number: int) -> int: return number\n" + params("p: Annotated[int, Depends(page)], a: int = 1"),
+    ),
+    (
+        "a list of a parameter is bounded",
+        params("q: Annotated[list[int], Query()] = []"),
+        params("q: Annotated[list[int], Query(max_length=2)] = []"),
+    ),
+    # responses
+    ("a field of the answer is removed", answer("a: int\nb: int"), answer("a: int")),
+    ("a field of the answer is renamed", answer("a: int"), answer("b: int")),
+    ("a field of the answer may be null", answer("a: int"), answer("a: int | None")),
+    ("a field of the answer changes its type", answer("a: int"), answer("a: str")),
+    ("an int of the answer becomes a float", answer("a: int"), answer("a: float")),
+    ("an enum of the answer grows", answer("c: Colour", COLOURS), answer("c: Colour", MORE_COLOURS)),
+    ("an enum of the answer becomes a string", answer("c: Colour", COLOURS), answer("c: str", COLOURS)),
+    ("a union of the answer grows", answer("a: int"), answer("a: int | str")),
+    (
+        "a tagged union of the answer grows",
+        gives("Annotated[Cat | Dog, Field(discriminator='kind')]", CAT + DOG + FISH),
+        gives("Annotated[Cat | Dog | Fish, Field(discriminator='kind')]", CAT + DOG + FISH),
+    ),
+    ("a bound of the answer is gone", answer("a: int = Field(ge=0)"), answer("a: int")),
+    ("a length of the answer grows", answer("a: str = Field(max_length=5)"), answer("a: str = Field(max_length=9)")),
+    ("a format of the answer is gone", answer("a: datetime.datetime"), answer("a: str")),
+    ("an object becomes a list", gives("dict[str, int]"), gives("list[int]")),
+    (
+        "the model of the answer changes",
+        gives("A", "class A(BaseModel):\n    a: int\n"),
+        gives("A", "class A(BaseModel):\n    b: int\n"),
+    ),
+    ("a recursive answer changes", gives("Tree", TREE), gives("Tree", TREE.replace("name: str", "name: str | None"))),
+    (
+        "a strict answer grows",
+        FORBID + STRICT_ANSWER,
+        FORBID.replace("a: int = 1", "a: int = 1\n    b: int = 1") + STRICT_ANSWER,
+    ),
+    ("the status changes", route("post('/items')"), route("post('/items', status_code=201)")),
+    (
+        "the media type of the answer changes",
+        gives("str"),
+        "@app.get('/items', response_class=PlainTextResponse)\ndef read() -> str: ...",
+    ),
+    ("the answer becomes empty", gives("int"), "@app.get('/items', status_code=204)\ndef read() -> None: ..."),
+    # security
+    ("a credential is asked for", route("get('/items')"), route("get('/items', dependencies=[Depends(HTTPBearer())])")),
+    (
+        "an API key is asked for",
+        route("get('/items')"),
+        route("get('/items', dependencies=[Depends(APIKeyHeader(name='X-Key'))])"),
+    ),
+    (
+        "a key moves",
+        route("get('/items', dependencies=[Depends(APIKeyHeader(name='X-Key'))])"),
+        route("get('/items', dependencies=[Depends(APIKeyQuery(name='key'))])"),
+    ),
+    (
+        "a scope is asked for",
+        route("get('/items', dependencies=[Security(scoped, scopes=['read'])])"),
+        route("get('/items', dependencies=[Security(scoped, scopes=['read', 'write'])])"),
+    ),
+    # shared models
+    ("a model of both directions gets a required field", both("a: int"), both("a: int\nb: int")),
+    ("a model of both directions loses a value", both("c: Colour", MORE_COLOURS), both("c: Colour", COLOURS)),
+    ("a model of both directions gains a value", both("c: Colour", COLOURS), both("c: Colour", MORE_COLOURS)),
+]
+
+FINE = [
+    ("nothing changes", both("a: int"), both("a: int")),
+    ("an operation is added", route("get('/a')"), route("get('/a')") + "\n" + route("get('/b')")),
+    ("an optional field is added", body("a: int"), body("a: int\nb: int = 1")),
+    ("an optional nullable field is added", body("a: int"), body("a: int\nb: int | None = None")),
+    ("a field is ignored from now on", body("a: int\nb: int = 1"), body("a: int")),
+    ("a field becomes optional", body("a: int"), body("a: int = 1")),
+    ("a field takes null", body("a: int"), body("a: int | None")),
+    ("an int becomes a float", body("a: int"), body("a: float")),
+    ("a field takes more types", body("a: int"), body("a: int | str")),
+    ("an enum grows", body("c: Colour", COLOURS), body("c: Colour", MORE_COLOURS)),
+    ("an enum becomes a string", body("c: Colour", COLOURS), body("c: str", COLOURS)),
+    ("an enum becomes a literal", body("c: Colour", COLOURS), body("c: Literal['blue', 'red']")),
+    ("a bound is dropped", body("a: int = Field(ge=0, le=9)"), body("a: int")),
+    ("a bound widens", body("a: int = Field(ge=0, le=9)"), body("a: int = Field(ge=-1, le=99)")),
+    ("an exclusive bound is written inclusive", body("a: int = Field(gt=0)"), body("a: int = Field(ge=1)")),
+    ("a length widens", body("a: str = Field(max_length=5)"), body("a: str = Field(max_length=50)")),
+    ("a pattern is dropped", body("a: str = Field(pattern='^a$')"), body("a: str")),
+    ("a format is dropped", body("a: uuid.UUID"), body("a: str")),
+    ("a tagged union grows", body("p: Annotated[Cat | Dog, Field(discriminator='kind')]", CAT + DOG + FISH),
+     body("p: Annotated[Cat | Dog | Fish, Field(discriminator='kind')]", CAT + DOG + FISH)),
+    ("one model becomes a tagged union", body("p: Cat", CAT + DOG), body("p: Annotated[Cat | Dog, Field(discriminator='kind')]", CAT + DOG)),
+    ("members of a union change places", body("a: Cat | Dog", CAT + DOG), body("a: Dog | Cat", CAT + DOG)),
+    ("a recursive model gets an optional field", body("t: Tree", TREE), body("t: Tree", TREE.replace("name: str", "name: str\n    size: int = 1"))),
+    ("a model is renamed", body("t: Inner", "class Inner(BaseModel):\n    a: int\n"), body("t: Other", "class Other(BaseModel):\n    a: int\n")),
+    ("a model is split for input and output", both("a: int = 1"), both("a: int = 1").replace("-> Item", "-> 'Item'")),
+    ("extra fields are taken again", FORBID + STRICT, FREE + STRICT),
+    ("extra fields are kept", FREE + STRICT, ALLOW + STRICT),
+    ("titles and descriptions change", body("a: int = Field(title='A')"), body("a: int = Field(title='B', description='C', examples=[1])")),
+    ("a default changes", body("a: int = 1"), body("a: int = 2")),
+    ("a body becomes optional", takes("int"), takes("int").replace("Body()]", "Body()] = 1")),
+    ("an optional parameter is added", params(""), params("q: int = 1")),
+    ("an optional header is added", params(""), params("x: Annotated[str | None, Header()] = None")),
+    ("a parameter is removed", params("q: int = 1"), params("")),
+    ("a parameter becomes optional", params("q: int"), params("q: int = 1")),
+    ("a nullable parameter is written without null", params("q: int | None = None"), params("q: int = 1")),
+    ("a number in the query becomes text", params("q: int"), params("q: str")),
+    ("an enum in the query becomes text", COLOURS + params("c: Colour"), COLOURS + params("c: str")),
+    ("a parameter takes several values", params("q: int"), params("q: Annotated[list[int], Query()]")),
+    ("the default of a parameter changes", params("q: int = 1"), params("q: int = 2")),
+    ("a path parameter is renamed", params("i: int", "/items/{i}"), params("item: int", "/items/{item}")),
+    ("a dependency adds an optional parameter", params("a: int = 1"),
+     "def page(number: int = 1) -> int: return number\n" + params("p: Annotated[int, Depends(page)], a: int = 1")),
+    ("the answer gets a field", answer("a: int"), answer("a: int\nb: int")),
+    ("the answer gets an optional field", answer("a: int"), answer("a: int\nb: int | None = None")),
+    ("an answer is never null any more", answer("a: int | None"), answer("a: int")),
+    ("a float of the answer becomes an int", answer("a: float"), answer("a: int")),
+    ("an enum of the answer shrinks", answer("c: Colour", MORE_COLOURS), answer("c: Colour", COLOURS)),
+    ("a tagged union of the answer shrinks", gives("Annotated[Cat | Dog | Fish, Field(discriminator='kind')]", CAT + DOG + FISH),
+     gives("Annotated[Cat | Dog, Field(discriminator='kind')]", CAT + DOG + FISH)),
+    ("a bound of the answer is added", answer("a: int"), answer("a: int = Field(ge=0)")),
+    ("a string of the answer becomes a UUID", answer("a: str"), answer("a: uuid.UUID")),
+    ("a strict model of both directions relaxes", both("model_config = ConfigDict(extra='forbid')\na: int"), both("a: int")),
+    ("an error is documented", route("get('/items')"), route("get('/items', responses={404: {'description': 'gone'}})")),
+    ("an error is no longer documented", route("get('/items', responses={404: {'description': 'gone'}})"), route("get('/items')")),
+    ("a second media type is offered", gives("int"), gives("int").replace("'/items'", "'/items', responses={200: {'content': {'text/csv': {}}}}")),
+    ("a credential is no longer asked for", route("get('/items', dependencies=[Depends(HTTPBearer())])"), route("get('/items')")),
+    ("a scope is dropped", route("get('/items', dependencies=[Security(scoped, scopes=['read', 'write'])])"),
+     route("get('/items', dependencies=[Security(scoped, scopes=['read'])])")),
+    ("a security scheme is renamed", route("get('/items', dependencies=[Depends(HTTPBearer(scheme_name='a'))])"),
+     route("get('/items', dependencies=[Depends(HTTPBearer(scheme_name='b'))])")),
+    ("an operation is deprecated", route("get('/items')"), route("get('/items', deprecated=True)")),
+    ("a summary and tags change", route("get('/items', tags=['a'])"), route("get('/items', tags=['b'], summary='x', operation_id='y')")),
+    ("a router takes the route over", route("get('/items')"),
+     "router = APIRouter(prefix='/items')\n@router.get('')\ndef endpoint() -> None: ...\napp.include_router(router)"),
+]  # fmt: skip
+
+PAIRS = [Pair(row[0], True, row[1], row[2], sent=row[3] if len(row) > 3 else True) for row in BREAKING]
+PAIRS += [Pair(name, False, old, new) for name, old, new in FINE]
+
+
+def build(source: str) -> Any:
+    """The app of a snippet. The whole is one module, so that models may name each other."""
+    space: dict[str, Any] = {"__name__": "snippet"}
+    exec(compile(PRELUDE + source, "snippet", "exec"), space)
+    return space["app"]
+
+
+def compared(old: Any, new: Any) -> Result:
+    before = sources.checked(old.openapi(), label="old", old=True)
+    after = sources.checked(new.openapi(), label="new", old=False)
+    return compare(before, after, Settings())
+
+
+def test_there_are_enough_pairs() -> None:
+    """There are at least 80 pairs, with names of their own."""
+    assert len(PAIRS) >= 80
+    assert len({pair.name for pair in PAIRS}) == len(PAIRS)
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.name)
+async def test_pair(pair: Pair) -> None:
+    """The verdict is the expected one, and each counterexample is true."""
+    old, new = build(pair.old), build(pair.new)
+    result = compared(old, new)
+    breaking = [change for change in result.changes if change.breaks]
+    assert (result.verdict is Verdict.BREAKING) is pair.breaks, [(change.id, change.message) for change in breaking]
+    assert not [change.id for change in breaking if change.id.endswith("undecided")]
+    for change in breaking:
+        assert change.counterexample is not None, change
+        if "request" in change.counterexample and pair.sent:
+            request = change.counterexample["request"]
+            assert await status(old, request) not in REFUSED, (change.message, request)
+            assert await status(new, request) in REFUSED, (change.message, request)
+        elif "response" in change.counterexample:
+            answered(old, new, change.operation, change.counterexample["response"])
+
+
+async def status(app: Any, request: dict[str, Any]) -> int:
+    """What an app answers to a request as the report gives it."""
+    headers = {name: written(value) for name, value in request.get("headers", {}).items()}
+    for scheme, scopes in request.get("credentials", {}).items():
+        if scheme == "http header bearer":
+            headers["Authorization"] = f"Bearer {' '.join(scopes) or 'x'}"
+        elif scheme.startswith("apiKey header"):
+            headers[scheme.split()[-1]] = "x"
+    if request.get("cookies"):
+        headers["Cookie"] = "; ".join(f"{name}={written(value)}" for name, value in request["cookies"].items())
+    query = {name: [written(item) for item in value] if isinstance(value, list) else written(value)
+             for name, value in request.get("query", {}).items()}  # fmt: skip
+    content: dict[str, Any] = {}
+    if "body" in request:
+        form = request.get("content_type") == "application/x-www-form-urlencoded"
+        content = {"data": request["body"]} if form else {"json": request["body"]}
+    async with testing.http.client(app, raise_errors=False) as client:
+        response = await client.request(request["method"], request["path"], params=query, headers=headers, **content)
+    return int(response.status_code)
+
+
+def written(value: Any) -> str:
+    return {True: "true", False: "false"}[value] if isinstance(value, bool) else str(value)
+
+
+def answered(old: Any, new: Any, operation: str, response: dict[str, Any]) -> None:
+    """The new document has the response, the old one does not."""
+    assert documented(new.openapi(), operation, response)
+    assert not documented(old.openapi(), operation, response)
+
+
+def documented(document: dict[str, Any], operation: str, response: dict[str, Any]) -> bool:
+    method, path = operation.split()
+    found = document["paths"][path][method.lower()]["responses"].get(response["status"])
+    if found is None:
+        return False
+    content = found.get("content", {})
+    if response["content_type"] is None:
+        return not content
+    if response["content_type"] not in content:
+        return False
+    schema = content[response["content_type"]].get("schema", {})
+    # A field that a client of the old contract never saw is nothing that it could trip over.
+    whole = {"components": document["components"] if "components" in document else {}, "allOf": [schema]}
+    return jsonschema_rs.Draft202012Validator(whole, validate_formats=True).is_valid(response["body"])

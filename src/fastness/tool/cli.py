@@ -124,6 +124,8 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("rule", metavar="RULE", nargs="?", help="family/name")
     explain.add_argument("--all", action="store_true", help="list the rules")
 
+    _contract_parser(commands)
+
     demo = _command(commands, "demo", _demo, "generate a service, run it, and show it working")
     demo.add_argument("--exit", action="store_true", help="end when every step was verified")
     return parser
@@ -133,6 +135,37 @@ def _command(commands: argparse._SubParsersAction[_Parser], name: str, run: obje
     parser = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", allow_abbrev=False)
     parser.set_defaults(run=run)
     return parser
+
+
+def _contract_parser(commands: argparse._SubParsersAction[_Parser]) -> None:
+    summary = "keep a snapshot of the API, and find changes that break its clients"
+    contract = commands.add_parser(
+        "contract", help=summary, description=f"{summary[0].upper()}{summary[1:]}.", allow_abbrev=False
+    )
+    actions = contract.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    formats = ("text", "json", "markdown", "github", "html")
+    documents = "a file, git:REV (the snapshot there), git:REV:PATH, or a URL"
+
+    snapshot = _command(actions, "snapshot", _contract_snapshot, "write the app's OpenAPI document to the snapshot")
+    check = _command(actions, "check", _contract_check, "compare the app with its snapshot; exit 1 when clients break")
+    diff = _command(actions, "diff", _contract_diff, "compare two documents; exit 1 when clients break")
+    changelog = _command(actions, "changelog", _contract_changelog, "print what changed, for the people who use the API")
+    diff.add_argument("old", metavar="OLD", help=documents)
+    diff.add_argument("new", metavar="NEW", help=documents)
+    diff.add_argument("--allow-remote", action="store_true", help="follow references to other files and URLs")
+    changelog.add_argument("old", metavar="OLD", help=documents)
+    changelog.add_argument("new", metavar="NEW", nargs="?", help="the same (default: the app)")
+    for command in (snapshot, check, changelog):
+        command.add_argument(
+            "--app", metavar="MODULE:ATTRIBUTE", help="the app (default: [tool.fastness] app, else app.main:app)"
+        )
+        command.add_argument("--python", metavar="FILE", help="its interpreter (default: .venv of the project, else this one)")
+    for command in (check, diff):
+        command.add_argument("--format", choices=formats, default="text", help="default: %(default)s")
+    for command in (snapshot, check, diff, changelog):
+        command.add_argument(
+            "--project", metavar="DIR", type=Path, default=Path(), help="the project (default: this directory)"
+        )
 
 
 def _port(text: str) -> int:
@@ -220,6 +253,32 @@ def _explain(arguments: argparse.Namespace) -> int:
     from fastness.tool.check import run
 
     return run.names() if arguments.all or not arguments.rule else run.explain(arguments.rule)
+
+
+def _contract_snapshot(arguments: argparse.Namespace) -> int:
+    from fastness.tool import contract
+
+    return contract.take_snapshot(arguments.project, target=arguments.app, python=arguments.python)
+
+
+def _contract_check(arguments: argparse.Namespace) -> int:
+    from fastness.tool import contract
+
+    return contract.check(arguments.project, target=arguments.app, python=arguments.python, form=arguments.format)
+
+
+def _contract_diff(arguments: argparse.Namespace) -> int:
+    from fastness.tool import contract
+
+    return contract.diff(
+        arguments.project, arguments.old, arguments.new, form=arguments.format, allow_remote=arguments.allow_remote
+    )
+
+
+def _contract_changelog(arguments: argparse.Namespace) -> int:
+    from fastness.tool import contract
+
+    return contract.changelog(arguments.project, arguments.old, arguments.new, target=arguments.app, python=arguments.python)
 
 
 def _demo(arguments: argparse.Namespace) -> int:

@@ -34,7 +34,7 @@ def run(
     Each migration is a transaction of its own, also on SQLite, whose tables are changed by copying them.
 
     Args:
-        url: the database; `alembic -x url=...` names another one.
+        url: the database; `alembic -x url=...` names another one, and `-x dialect=postgresql` whose SQL is written down.
         metadata: the tables that the code knows; `alembic revision --autogenerate` and `alembic check` compare with them.
         render_item: how autogenerate writes a type of yours; see Alembic.
         include_name: which tables autogenerate looks at; see Alembic.
@@ -44,8 +44,9 @@ def run(
             start that waits for a lock would look like a crash.
     """
     _refuse_inside_of_a_service()
-    url = context.get_x_argument(as_dictionary=True).get("url") or url
-    dialect = parse_url(url).get_backend_name()
+    arguments = context.get_x_argument(as_dictionary=True)
+    url = arguments.get("url") or url
+    dialect = arguments.get("dialect") or parse_url(url).get_backend_name()
     options: dict[str, Any] = {
         "target_metadata": list(metadata),
         "compare_server_default": True,
@@ -56,7 +57,7 @@ def run(
         "transactional_ddl": True,
     }
     if context.is_offline_mode():
-        context.configure(url=url, dialect_name=dialect, literal_binds=True, **options)
+        context.configure(dialect_name=dialect, literal_binds=True, **options)
         with context.begin_transaction():
             context.run_migrations()
     else:

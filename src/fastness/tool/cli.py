@@ -100,6 +100,17 @@ def _parser() -> argparse.ArgumentParser:
     dev.add_argument("--no-worker", action="store_true", help="run the server alone")
     dev.add_argument("--grace", type=_seconds, default=10, help="seconds that each has to end (default: %(default)s)")
 
+    migrate = _command(commands, "migrate", _migrate, "bring the schema of the service in this directory up to date")
+    way = migrate.add_mutually_exclusive_group()
+    way.add_argument(
+        "--check", action="store_true", help="change nothing; exit 1 when it is behind, or has drifted from the code"
+    )
+    way.add_argument("--sql", action="store_true", help="print the statements instead, for review or for a lint")
+    migrate.add_argument("--dialect", choices=("postgresql", "sqlite"), help="whose SQL (default: the service's database's)")
+
+    doctor = _command(commands, "doctor", _doctor, "look at what the service in this directory runs on")
+    doctor.add_argument("subject", choices=("database",), help="database: whether all pools fit its connection limit")
+
     token = _command(commands, "token", _token, "print a development token for the service in this directory")
     token.add_argument("--subject", default="developer", help="whom it names (default: %(default)s)")
     token.add_argument("--tenant", default="development", help="the tenant (default: %(default)s)")
@@ -214,6 +225,18 @@ def _dev(arguments: argparse.Namespace) -> int:
         worker=not arguments.no_worker,
         grace=arguments.grace,
     )
+
+
+def _migrate(arguments: argparse.Namespace) -> int:
+    from fastness.tool import migrate
+
+    return migrate.run(Path.cwd(), check=arguments.check, sql=arguments.sql, dialect=arguments.dialect)
+
+
+def _doctor(_arguments: argparse.Namespace) -> int:
+    from fastness.tool import doctor
+
+    return doctor.database(Path.cwd())
 
 
 def _token(arguments: argparse.Namespace) -> int:

@@ -86,6 +86,7 @@ FACTS = (
     Fact(key="max_replicas", question="How many at most, when they scale?", default=1, least=1),
     Fact(key="surge", question="How many more run while a release rolls out?", default=1),
     Fact(key="processes", question="How many server processes does a replica run?", default=1, least=1),
+    Fact(key="workers", question="How many worker processes run beside them, over all replicas?", default=0),
     Fact(
         key="auth",
         question="How do callers prove who they are? (several: separate by commas)",

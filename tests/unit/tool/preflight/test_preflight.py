@@ -49,6 +49,7 @@ def test_defaults_write_every_fact(shop: Path) -> None:
         "max_replicas": 1,
         "surge": 1,
         "processes": 1,
+        "workers": 0,
         "auth": [],
         "compliance": [],
         "platform": "container",

@@ -18,6 +18,7 @@ from fastness.tool.errors import CANNOT_RUN, OK, CommandError
 
 _OLDEST_PYTHON = (3, 11)
 _DEBUG = "FASTNESS_DEBUG"
+_TARGET = "the worker's resources (default: worker in [tool.fastness], else app.worker:resources)"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -111,6 +112,8 @@ def _parser() -> argparse.ArgumentParser:
     doctor = _command(commands, "doctor", _doctor, "look at what the service in this directory runs on")
     doctor.add_argument("subject", choices=("database",), help="database: whether all pools fit its connection limit")
 
+    _jobs_parser(commands)
+
     token = _command(commands, "token", _token, "print a development token for the service in this directory")
     token.add_argument("--subject", default="developer", help="whom it names (default: %(default)s)")
     token.add_argument("--tenant", default="development", help="the tenant (default: %(default)s)")
@@ -146,6 +149,35 @@ def _command(commands: argparse._SubParsersAction[_Parser], name: str, run: obje
     parser = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", allow_abbrev=False)
     parser.set_defaults(run=run)
     return parser
+
+
+def _jobs_parser(commands: argparse._SubParsersAction[_Parser]) -> None:
+    worker = _command(commands, "worker", _worker, "run the jobs of the service in this directory")
+    worker.add_argument("target", metavar="MODULE:ATTRIBUTE", nargs="?", help=_TARGET)
+    worker.add_argument("--host", default="127.0.0.1", help="address for probes and metrics (default: %(default)s)")
+    worker.add_argument("--port", type=_port, default=8001, help="0 takes a free one (default: %(default)s)")
+
+    summary = "look at the jobs of the service in this directory, retry and cancel them"
+    jobs = commands.add_parser("jobs", help=summary, description=f"{summary[0].upper()}{summary[1:]}.", allow_abbrev=False)
+    actions = jobs.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    states = ("queued", "running", "succeeded", "failed", "cancelled")
+
+    find = _command(actions, "list", _jobs_list, "list jobs, the newest first")
+    find.add_argument("--state", choices=states, help="only these; failed ones are the dead letters")
+    find.add_argument("--queue", help="only of this queue")
+    find.add_argument("--task", help="only of this task")
+    find.add_argument("--limit", type=_seconds, default=50, help="how many (default: %(default)s)")
+    find.add_argument("--before", metavar="ID", type=int, help="those with a lower id: the next page")
+    show = _command(actions, "show", _jobs_show, "print everything about a job")
+    show.add_argument("id", metavar="ID", type=int)
+    for command in (find, show):
+        command.add_argument("--json", action="store_true", help="print JSON")
+    retry = _command(actions, "retry", _jobs_retry, "queue failed or cancelled jobs again")
+    cancel = _command(actions, "cancel", _jobs_cancel, "end jobs that wait, and ask those that run to end")
+    for command in (retry, cancel):
+        command.add_argument("id", metavar="ID", type=int, nargs="+")
+    for command in (find, show, retry, cancel):
+        command.add_argument("--worker", metavar="MODULE:ATTRIBUTE", help=_TARGET)
 
 
 def _contract_parser(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -237,6 +269,44 @@ def _doctor(_arguments: argparse.Namespace) -> int:
     from fastness.tool import doctor
 
     return doctor.database(Path.cwd())
+
+
+def _worker(arguments: argparse.Namespace) -> int:
+    from fastness.tool.jobs import worker
+
+    return worker.run(arguments.target, host=arguments.host, port=arguments.port)
+
+
+def _jobs_list(arguments: argparse.Namespace) -> int:
+    from fastness.tool import jobs
+
+    return jobs.show_many(
+        arguments.worker,
+        state=arguments.state,
+        queue=arguments.queue,
+        task=arguments.task,
+        limit=arguments.limit,
+        before=arguments.before,
+        as_json=arguments.json,
+    )
+
+
+def _jobs_show(arguments: argparse.Namespace) -> int:
+    from fastness.tool import jobs
+
+    return jobs.show(arguments.worker, arguments.id, as_json=arguments.json)
+
+
+def _jobs_retry(arguments: argparse.Namespace) -> int:
+    from fastness.tool import jobs
+
+    return jobs.retry(arguments.worker, arguments.id)
+
+
+def _jobs_cancel(arguments: argparse.Namespace) -> int:
+    from fastness.tool import jobs
+
+    return jobs.cancel(arguments.worker, arguments.id)
 
 
 def _token(arguments: argparse.Namespace) -> int:

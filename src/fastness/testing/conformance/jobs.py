@@ -143,7 +143,8 @@ class JobsConformance:
     @asynccontextmanager
     async def working(self, jobs: Jobs, script: Script, **options: Any) -> AsyncIterator[Worker]:
         """A worker that is at work, and looks for itself only once a minute: what wakes it must be told to it."""
-        options = {"intervals": Intervals(poll=60, beat=600, sample=600, prune=600), "grace": TIME_LIMIT} | options
+        options.setdefault("intervals", Intervals(poll=60, beat=600, sample=600, prune=600))
+        options.setdefault("grace", TIME_LIMIT)
         worker = Worker(jobs, provide={Script: script}, **options)
         await worker.open()
         try:
@@ -373,6 +374,7 @@ class JobsConformance:
 
         script.do = fail
         job_id = await self.enqueue(jobs, act)
+        found = await self.get(jobs, job_id)
         for attempt in (1, 2, 3):
             async with self.working(jobs, script):
                 await script.until(attempt)

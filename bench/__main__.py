@@ -46,12 +46,20 @@ def _startup(arguments: argparse.Namespace) -> tuple[Any, list[str]]:
     return figures, startup.failures(figures)
 
 
+def _retries(arguments: argparse.Namespace) -> tuple[Any, list[str]]:
+    from bench import retries
+
+    figures = retries.measure(calls=1_000 * (arguments.rounds or 1))
+    return figures, retries.failures(figures)
+
+
 COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], tuple[Any, list[str]]], str]] = {
     "overhead": (_overhead, "CPU per request beside bare FastAPI and two stacks of public packages (about two minutes)"),
     "inprocess": (_inprocess, "extra CPU per request without a socket: the part of `overhead` that CI gates on"),
     "layers": (_layers, "the same for each layer alone and for all but one; --profile says where the time goes"),
     "imports": (_imports, "milliseconds that the template's imports of fastness add to FastAPI's own"),
     "startup": (_startup, "seconds from process start to ready, for the template on SQLite"),
+    "retries": (_retries, "requests to a dead upstream per call, with the retry budget and without; --rounds are thousands"),
 }
 
 

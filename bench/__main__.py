@@ -46,11 +46,25 @@ def _startup(arguments: argparse.Namespace) -> tuple[Any, list[str]]:
     return figures, startup.failures(figures)
 
 
+def _idempotency(arguments: argparse.Namespace) -> tuple[Any, list[str]]:
+    from bench import idempotency
+
+    figures = idempotency.measure(rounds=arguments.rounds or 2000)
+    return figures, idempotency.failures(figures)
+
+
 def _retries(arguments: argparse.Namespace) -> tuple[Any, list[str]]:
     from bench import retries
 
     figures = retries.measure(calls=1_000 * (arguments.rounds or 1))
     return figures, retries.failures(figures)
+
+
+def _chaos(arguments: argparse.Namespace) -> tuple[Any, list[str]]:
+    from bench import chaos
+
+    figures = chaos.measure(database=arguments.database, kills=arguments.kills)
+    return figures, chaos.failures(figures)
 
 
 COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], tuple[Any, list[str]]], str]] = {
@@ -59,7 +73,9 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], tuple[Any, list[str]]],
     "layers": (_layers, "the same for each layer alone and for all but one; --profile says where the time goes"),
     "imports": (_imports, "milliseconds that the template's imports of fastness add to FastAPI's own"),
     "startup": (_startup, "seconds from process start to ready, for the template on SQLite"),
+    "chaos": (_chaos, "what was lost, duplicated or left behind after that many SIGKILLs under load (about 2 s each)"),
     "retries": (_retries, "requests to a dead upstream per call, with the retry budget and without; --rounds are thousands"),
+    "idempotency": (_idempotency, "median time of a POST with a key over the same POST without one, on PostgreSQL"),
 }
 
 
@@ -74,6 +90,9 @@ def main() -> int:
         command.add_argument("--rounds", type=int, help="more rounds, less noise")
         if name == "inprocess":
             command.add_argument("--at-most", type=float, help="microseconds for the gate, other than the goal of 22")
+        if name == "chaos":
+            command.add_argument("--database", choices=("sqlite", "postgres"), default="sqlite", help="default: %(default)s")
+            command.add_argument("--kills", type=int, default=20, help="how many processes to kill (default: %(default)s)")
         if name == "layers":
             command.add_argument("--profile", action="store_true", help="profile the whole pass instead")
     arguments = parser.parse_args()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar, Token
-from typing import Any
 
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -150,7 +149,7 @@ def _refuse_commit(connection: Connection) -> None:
 
 
 def _in_transaction(connection: AsyncConnection) -> bool:
-    driver: Any = connection.sync_connection.connection.driver_connection if connection.sync_connection else None
+    driver = records.driver(connection)
     if connection.dialect.name == "sqlite":
         return bool(driver.in_transaction)
     return bool(driver.info.transaction_status != 0)  # IDLE, see libpq's PQtransactionStatus

@@ -44,20 +44,23 @@ class Pair:
     breaks: bool
     old: str
     new: str
-    ids: tuple[str, ...] = ()
     sent: bool = True
 
 
+def model(fields: str, before: str) -> str:
+    return f"{before}\nclass Item(BaseModel):\n{textwrap.indent(fields, '    ')}\n"
+
+
 def body(fields: str, before: str = "") -> str:
-    return f"{before}\nclass Item(BaseModel):\n{textwrap.indent(fields, '    ')}\n\n@app.post('/items')\ndef create(item: Item) -> None: ..."
+    return f"{model(fields, before)}\n@app.post('/items')\ndef create(item: Item) -> None: ..."
 
 
 def answer(fields: str, before: str = "") -> str:
-    return f"{before}\nclass Item(BaseModel):\n{textwrap.indent(fields, '    ')}\n\n@app.get('/items')\ndef read() -> Item: ..."
+    return f"{model(fields, before)}\n@app.get('/items')\ndef read() -> Item: ..."
 
 
 def both(fields: str, before: str = "") -> str:
-    return f"{before}\nclass Item(BaseModel):\n{textwrap.indent(fields, '    ')}\n\n@app.put('/items')\ndef put(item: Item) -> Item: return item"
+    return f"{model(fields, before)}\n@app.put('/items')\ndef put(item: Item) -> Item: return item"
 
 
 def params(signature: str, path: str = "/items") -> str:
@@ -81,6 +84,8 @@ MORE_COLOURS = COLOURS + "    GREEN = 'green'\n"
 CAT = "class Cat(BaseModel):\n    kind: Literal['cat']\n    lives: int\n"
 DOG = "class Dog(BaseModel):\n    kind: Literal['dog']\n    breed: str\n"
 FISH = "class Fish(BaseModel):\n    kind: Literal['fish']\n    fins: int\n"
+TWO = "Annotated[Cat | Dog, Field(discriminator='kind')]"
+THREE = "Annotated[Cat | Dog | Fish, Field(discriminator='kind')]"
 TREE = "class Tree(BaseModel):\n    name: str\n    children: list['Tree'] = []\n"
 FREE = "class Strict(BaseModel):\n    a: int = 1\n"
 FORBID = "class Strict(BaseModel):\n    model_config = ConfigDict(extra='forbid')\n    a: int = 1\n"
@@ -88,13 +93,16 @@ ALLOW = "class Strict(BaseModel):\n    model_config = ConfigDict(extra='allow')\
 STRICT = "@app.post('/items')\ndef create(item: Strict) -> None: ..."
 STRICT_ANSWER = "@app.get('/items')\ndef read() -> Strict: ..."
 
+# What the new app does anyhow: a route that is only hidden still answers, and a set of integers takes a list with repetitions.
+UNSENT = {"a route leaves the document", "a set refuses duplicates"}
+
 BREAKING = [
     # operations and paths
     ("an operation is removed", route("get('/a')") + "\n" + route("get('/b')"), route("get('/a')")),
     ("a path is renamed", route("get('/item')"), route("get('/items')")),
     ("a method is changed", route("post('/items')"), route("put('/items')")),
     ("a prefix is added", route("get('/items')"), route("get('/v1/items')")),
-    ("a route leaves the document", route("get('/items')"), route("get('/items', include_in_schema=False)"), False),
+    ("a route leaves the document", route("get('/items')"), route("get('/items', include_in_schema=False)")),
     # fields of requests
     ("a required field is added", body("a: int"), body("a: int\nb: int")),
     ("a required field is renamed", body("a: int"), body("b: int")),
@@ -125,13 +133,13 @@ BREAKING = [
     ("a union loses a member", body("a: int | str"), body("a: int")),
     (
         "a tagged union loses a member",
-        body("p: Annotated[Cat | Dog | Fish, Field(discriminator='kind')]", CAT + DOG + FISH),
-        body("p: Annotated[Cat | Dog, Field(discriminator='kind')]", CAT + DOG + FISH),
+        body(f"p: {THREE}", CAT + DOG + FISH),
+        body(f"p: {TWO}", CAT + DOG + FISH),
     ),
     (
         "a member of a tagged union asks for more",
-        body("p: Annotated[Cat | Dog, Field(discriminator='kind')]", CAT + DOG),
-        body("p: Annotated[Cat | Dog, Field(discriminator='kind')]", CAT + DOG + "    age: int\n"),
+        body(f"p: {TWO}", CAT + DOG),
+        body(f"p: {TWO}", CAT + DOG + "    age: int\n"),
     ),
     (
         "a nested model asks for more",
@@ -149,7 +157,7 @@ BREAKING = [
     ("a strict model loses a field", FORBID.replace("a: int = 1", "a: int = 1\n    b: int = 1") + STRICT, FORBID + STRICT),
     ("values of a mapping change", body("a: dict[str, str]"), body("a: dict[str, int]")),
     ("a free mapping is typed", body("a: dict[str, Any]"), body("a: dict[str, int]")),
-    ("a set refuses duplicates", body("a: list[int]"), body("a: set[int]"), False),
+    ("a set refuses duplicates", body("a: list[int]"), body("a: set[int]")),
     ("a body is required", takes("int | None").replace("Body()]", "Body()] = None"), takes("int")),
     ("a body is added", route("post('/items')"), takes("int")),
     (
@@ -196,8 +204,8 @@ BREAKING = [
     ("a union of the answer grows", answer("a: int"), answer("a: int | str")),
     (
         "a tagged union of the answer grows",
-        gives("Annotated[Cat | Dog, Field(discriminator='kind')]", CAT + DOG + FISH),
-        gives("Annotated[Cat | Dog | Fish, Field(discriminator='kind')]", CAT + DOG + FISH),
+        gives(TWO, CAT + DOG + FISH),
+        gives(THREE, CAT + DOG + FISH),
     ),
     ("a bound of the answer is gone", answer("a: int = Field(ge=0)"), answer("a: int")),
     ("a length of the answer grows", answer("a: str = Field(max_length=5)"), answer("a: str = Field(max_length=9)")),
@@ -263,16 +271,27 @@ FINE = [
     ("a length widens", body("a: str = Field(max_length=5)"), body("a: str = Field(max_length=50)")),
     ("a pattern is dropped", body("a: str = Field(pattern='^a$')"), body("a: str")),
     ("a format is dropped", body("a: uuid.UUID"), body("a: str")),
-    ("a tagged union grows", body("p: Annotated[Cat | Dog, Field(discriminator='kind')]", CAT + DOG + FISH),
-     body("p: Annotated[Cat | Dog | Fish, Field(discriminator='kind')]", CAT + DOG + FISH)),
-    ("one model becomes a tagged union", body("p: Cat", CAT + DOG), body("p: Annotated[Cat | Dog, Field(discriminator='kind')]", CAT + DOG)),
+    ("a tagged union grows", body(f"p: {TWO}", CAT + DOG + FISH), body(f"p: {THREE}", CAT + DOG + FISH)),
+    ("one model becomes a tagged union", body("p: Cat", CAT + DOG), body(f"p: {TWO}", CAT + DOG)),
     ("members of a union change places", body("a: Cat | Dog", CAT + DOG), body("a: Dog | Cat", CAT + DOG)),
-    ("a recursive model gets an optional field", body("t: Tree", TREE), body("t: Tree", TREE.replace("name: str", "name: str\n    size: int = 1"))),
-    ("a model is renamed", body("t: Inner", "class Inner(BaseModel):\n    a: int\n"), body("t: Other", "class Other(BaseModel):\n    a: int\n")),
+    (
+        "a recursive model gets an optional field",
+        body("t: Tree", TREE),
+        body("t: Tree", TREE.replace("name: str", "name: str\n    size: int = 1")),
+    ),
+    (
+        "a model is renamed",
+        body("t: Inner", "class Inner(BaseModel):\n    a: int\n"),
+        body("t: Other", "class Other(BaseModel):\n    a: int\n"),
+    ),
     ("a model is split for input and output", both("a: int = 1"), both("a: int = 1").replace("-> Item", "-> 'Item'")),
     ("extra fields are taken again", FORBID + STRICT, FREE + STRICT),
     ("extra fields are kept", FREE + STRICT, ALLOW + STRICT),
-    ("titles and descriptions change", body("a: int = Field(title='A')"), body("a: int = Field(title='B', description='C', examples=[1])")),
+    (
+        "titles and descriptions change",
+        body("a: int = Field(title='A')"),
+        body("a: int = Field(title='B', description='C', examples=[1])"),
+    ),
     ("a default changes", body("a: int = 1"), body("a: int = 2")),
     ("a body becomes optional", takes("int"), takes("int").replace("Body()]", "Body()] = 1")),
     ("an optional parameter is added", params(""), params("q: int = 1")),
@@ -285,33 +304,60 @@ FINE = [
     ("a parameter takes several values", params("q: int"), params("q: Annotated[list[int], Query()]")),
     ("the default of a parameter changes", params("q: int = 1"), params("q: int = 2")),
     ("a path parameter is renamed", params("i: int", "/items/{i}"), params("item: int", "/items/{item}")),
-    ("a dependency adds an optional parameter", params("a: int = 1"),
-     "def page(number: int = 1) -> int: return number\n" + params("p: Annotated[int, Depends(page)], a: int = 1")),
+    (
+        "a dependency adds an optional parameter",
+        params("a: int = 1"),
+        "def page(number: int = 1) -> int: return number\n" + params("p: Annotated[int, Depends(page)], a: int = 1"),
+    ),
     ("the answer gets a field", answer("a: int"), answer("a: int\nb: int")),
     ("the answer gets an optional field", answer("a: int"), answer("a: int\nb: int | None = None")),
     ("an answer is never null any more", answer("a: int | None"), answer("a: int")),
     ("a float of the answer becomes an int", answer("a: float"), answer("a: int")),
     ("an enum of the answer shrinks", answer("c: Colour", MORE_COLOURS), answer("c: Colour", COLOURS)),
-    ("a tagged union of the answer shrinks", gives("Annotated[Cat | Dog | Fish, Field(discriminator='kind')]", CAT + DOG + FISH),
-     gives("Annotated[Cat | Dog, Field(discriminator='kind')]", CAT + DOG + FISH)),
+    ("a tagged union of the answer shrinks", gives(THREE, CAT + DOG + FISH), gives(TWO, CAT + DOG + FISH)),
     ("a bound of the answer is added", answer("a: int"), answer("a: int = Field(ge=0)")),
     ("a string of the answer becomes a UUID", answer("a: str"), answer("a: uuid.UUID")),
     ("a strict model of both directions relaxes", both("model_config = ConfigDict(extra='forbid')\na: int"), both("a: int")),
     ("an error is documented", route("get('/items')"), route("get('/items', responses={404: {'description': 'gone'}})")),
-    ("an error is no longer documented", route("get('/items', responses={404: {'description': 'gone'}})"), route("get('/items')")),
-    ("a second media type is offered", gives("int"), gives("int").replace("'/items'", "'/items', responses={200: {'content': {'text/csv': {}}}}")),
-    ("a credential is no longer asked for", route("get('/items', dependencies=[Depends(HTTPBearer())])"), route("get('/items')")),
-    ("a scope is dropped", route("get('/items', dependencies=[Security(scoped, scopes=['read', 'write'])])"),
-     route("get('/items', dependencies=[Security(scoped, scopes=['read'])])")),
-    ("a security scheme is renamed", route("get('/items', dependencies=[Depends(HTTPBearer(scheme_name='a'))])"),
-     route("get('/items', dependencies=[Depends(HTTPBearer(scheme_name='b'))])")),
+    (
+        "an error is no longer documented",
+        route("get('/items', responses={404: {'description': 'gone'}})"),
+        route("get('/items')"),
+    ),
+    (
+        "a second media type is offered",
+        gives("int"),
+        gives("int").replace("'/items'", "'/items', responses={200: {'content': {'text/csv': {}}}}"),
+    ),
+    (
+        "a credential is no longer asked for",
+        route("get('/items', dependencies=[Depends(HTTPBearer())])"),
+        route("get('/items')"),
+    ),
+    (
+        "a scope is dropped",
+        route("get('/items', dependencies=[Security(scoped, scopes=['read', 'write'])])"),
+        route("get('/items', dependencies=[Security(scoped, scopes=['read'])])"),
+    ),
+    (
+        "a security scheme is renamed",
+        route("get('/items', dependencies=[Depends(HTTPBearer(scheme_name='a'))])"),
+        route("get('/items', dependencies=[Depends(HTTPBearer(scheme_name='b'))])"),
+    ),
     ("an operation is deprecated", route("get('/items')"), route("get('/items', deprecated=True)")),
-    ("a summary and tags change", route("get('/items', tags=['a'])"), route("get('/items', tags=['b'], summary='x', operation_id='y')")),
-    ("a router takes the route over", route("get('/items')"),
-     "router = APIRouter(prefix='/items')\n@router.get('')\ndef endpoint() -> None: ...\napp.include_router(router)"),
-]  # fmt: skip
+    (
+        "a summary and tags change",
+        route("get('/items', tags=['a'])"),
+        route("get('/items', tags=['b'], summary='x', operation_id='y')"),
+    ),
+    (
+        "a router takes the route over",
+        route("get('/items')"),
+        "router = APIRouter(prefix='/items')\n@router.get('')\ndef endpoint() -> None: ...\napp.include_router(router)",
+    ),
+]
 
-PAIRS = [Pair(row[0], True, row[1], row[2], sent=row[3] if len(row) > 3 else True) for row in BREAKING]
+PAIRS = [Pair(name, True, old, new, sent=name not in UNSENT) for name, old, new in BREAKING]
 PAIRS += [Pair(name, False, old, new) for name, old, new in FINE]
 
 
@@ -395,5 +441,5 @@ def documented(document: dict[str, Any], operation: str, response: dict[str, Any
         return False
     schema = content[response["content_type"]].get("schema", {})
     # A field that a client of the old contract never saw is nothing that it could trip over.
-    whole = {"components": document["components"] if "components" in document else {}, "allOf": [schema]}
+    whole = {"components": document.get("components", {}), "allOf": [schema]}
     return jsonschema_rs.Draft202012Validator(whole, validate_formats=True).is_valid(response["body"])

@@ -1,4 +1,4 @@
-"""The verdict on schemas, against values: what is compatible refuses nothing, what breaks shows it, and nothing differs from itself."""
+"""The verdict on schemas, held against values: what is compatible refuses nothing, and what breaks shows a value that is."""
 
 from itertools import islice
 from typing import Any
@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from fastness.tool.contract.dialect import Direction, Schema, Space
 from fastness.tool.contract.verdict import Engine, No, Undecided, Yes
+from fastness.tool.contract.verdict.values import examples
 
 NAMES = ("a", "b", "c")
 SCALARS = st.one_of(
@@ -107,20 +108,17 @@ def edited(draw: st.DrawFn) -> tuple[Any, Any]:
     if shape == "apart":
         return one, other
     shared = draw(SCHEMAS)
+    return wrapped(shape, one, shared), wrapped(shape, other, shared)
+
+
+def wrapped(shape: str, node: Any, shared: Any) -> Any:
+    """A schema that holds another one in a place."""
     if shape == "property":
-        wrap = lambda node: {
-            "type": "object",
-            "properties": {"a": node, "b": shared},
-            "required": ["a"],
-            "additionalProperties": False,
-        }
-    elif shape == "union":
-        wrap = lambda node: {"anyOf": [node, shared]}  # noqa: E731
-    elif shape == "both":
-        wrap = lambda node: {"allOf": [node, shared]}  # noqa: E731
-    else:
-        wrap = lambda node: {"type": "array", "items": node}  # noqa: E731
-    return wrap(one), wrap(other)
+        properties = {"a": node, "b": shared}
+        return {"type": "object", "properties": properties, "required": ["a"], "additionalProperties": False}
+    if shape == "items":
+        return {"type": "array", "items": node}
+    return {"anyOf" if shape == "union" else "allOf": [node, shared]}
 
 
 @given(pair=edited(), direction=DIRECTIONS, values=st.lists(VALUES, max_size=12))
@@ -134,8 +132,6 @@ def test_verdict_is_true_of_values(pair: tuple[Any, Any], direction: Direction, 
     answer = engine.covers(one, other, direction)
     note(str(answer))
     if isinstance(answer, Yes):
-        from fastness.tool.contract.verdict.values import examples
-
         made = list(islice(examples(one if direction is Direction.REQUEST else other), 24))
         made += islice(examples(other if direction is Direction.REQUEST else one), 24)
         for value in [*values, *made]:

@@ -143,7 +143,7 @@ class Engine:
         return any(self._library.accepts(schema, value) for value in islice(examples(schema), 64))
 
     def _confirmed(self, candidates: Iterable[Any], sender: Schema, receiver: Schema) -> Any:
-        for value in candidates:
+        for value in islice(candidates, _MOST_CANDIDATES):
             if self._library.accepts(sender, value) is True and self._refuses(receiver, value):
                 return value
         return _NONE
@@ -160,6 +160,7 @@ class Engine:
 
 
 _NONE = object()
+_MOST_CANDIDATES = 128
 
 
 def _readings(value: Any) -> list[Any]:

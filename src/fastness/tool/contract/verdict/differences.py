@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
+
+
+class Lazy:
+    """Values that are made when somebody asks for them, and again each time: most are never looked at."""
+
+    def __init__(self, make: Callable[[], Iterator[Any]]) -> None:
+        self._make = make
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._make()
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +27,7 @@ class Difference:
         kind: "narrowed" as the receiver sees it; "required", "removed" for properties.
         what: the keyword or thing that differs.
         sent, taken: what the sender's and the receiver's schema say of it.
-        candidates: whole values that may show it.
+        candidates: whole values that may show it, the plainest first.
     """
 
     path: tuple[str, ...]
@@ -26,11 +36,17 @@ class Difference:
     what: str
     sent: Any = None
     taken: Any = None
-    candidates: tuple[Any, ...] = ()
+    candidates: Iterable[Any] = ()
 
-    def below(self, step: str, made: Iterable[Any]) -> Difference:
-        """The difference as the value around it has it, with candidates made around its own."""
-        return replace(self, path=(step, *self.path), candidates=tuple(value for value in made if value is not None))
+    def below(self, step: str, wrap: Callable[[Any], Any]) -> Difference:
+        """The difference as the value around it has it.
+
+        Args:
+            wrap: makes the whole value of a part, or None when it cannot.
+        """
+        inner = self.candidates
+        made = Lazy(lambda: (whole for value in inner if (whole := wrap(value)) is not None))
+        return replace(self, path=(step, *self.path), candidates=made)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +61,13 @@ class Note:
     taken: Any = None
 
 
-def distinct(found: list[Difference]) -> list[Difference]:
+def distinct(found: Iterable[Difference]) -> list[Difference]:
     """One difference for each place, area and thing, with the values of all."""
-    merged: dict[tuple[Any, ...], Difference] = {}
+    merged: dict[tuple[Any, ...], list[Difference]] = {}
     for difference in found:
-        known = (difference.path, difference.area, difference.kind, difference.what)
-        first = merged.get(known)
-        candidates = difference.candidates if first is None else (*first.candidates, *difference.candidates)
-        merged[known] = replace(first or difference, candidates=candidates[:96])
-    return list(merged.values())
+        merged.setdefault((difference.path, difference.area, difference.kind, difference.what), []).append(difference)
+    return [same[0] if len(same) == 1 else _merged(same) for same in merged.values()]
+
+
+def _merged(same: list[Difference]) -> Difference:
+    return replace(same[0], candidates=Lazy(lambda: (value for difference in same for value in difference.candidates)))

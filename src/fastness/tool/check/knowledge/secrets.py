@@ -18,8 +18,10 @@ _NOT = re.compile(
     r"|_rounds|_cookie|_generator|_encoding|_placeholder|_tag|_status|_namespace|_mount|_validation|_rule|_rules|_strength)$",
     re.IGNORECASE,
 )
-_PLACEHOLDER = re.compile(r"^(?:<.*>|\{\{?.*\}?\}|\$\{.*\}|%\(.*\)s|\.{2,}|x{3,}|\*{3,}|none|null|string|str|bearer|token|password)$", re.IGNORECASE)
-_DSN = re.compile(r"^[a-z][a-z0-9+.]*://[^\s:/@{}]+:([^\s@/{}]+)@[^\s]+$", re.IGNORECASE)
+_PLACEHOLDER = re.compile(
+    r"^(?:<.*>|\{\{?.*\}?\}|\$\{.*\}|%\(.*\)s|\.{2,}|x{3,}|\*{3,}|none|null|string|str|bearer|token|password)$", re.IGNORECASE
+)
+_DSN = re.compile(r"^[a-z][a-z0-9+._]*://[^\s:/@{}]+:([^\s@/{}]+)@[^\s]+$", re.IGNORECASE)
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 

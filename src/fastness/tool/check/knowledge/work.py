@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import cache
 
 _MAIL = (
     r"smtplib\.SMTP.*\.(?:send_message|sendmail)|aiosmtplib\.(?:send|SMTP\(\)\.send\w*)|fastapi_mail\.FastMail\(\)\.send_message"
     r"|sendgrid\..*\.send|resend\..*\.send|mailjet_rest\..*\.create|postmarker\..*\.send|emails\..*\.send"
     r"|boto3\.client\(\)\.send_(?:raw_)?(?:templated_)?email|redmail\..*\.send|twilio\..*\.create"
 )
-_MONEY = r"stripe\.(?:\w+\.)*(?:create|capture|confirm|refund)(?:_async)?|paypalrestsdk\..*\.(?:create|execute)|braintree\..*\.sale"
+_MONEY = (
+    r"stripe\.(?:\w+\.)*(?:create|capture|confirm|refund)(?:_async)?|paypalrestsdk\..*\.(?:create|execute)|braintree\..*\.sale"
+)
 _STORE = (
     r"sqlalchemy\.orm\.(?:Session|scoped_session)\(\)\.(?:commit|bulk_\w+)|sqlalchemy\.ext\.asyncio\.AsyncSession\(\)\.commit"
     r"|sqlalchemy\.(?:ext\.asyncio\.Async)?Connection\(\)\.commit|(?:motor|pymongo)\..*\.(?:insert|update|replace|delete)_\w+"
@@ -32,13 +34,13 @@ _CPU = re.compile(
 )
 
 
-@lru_cache(maxsize=None)
+@cache
 def durable(path: str) -> str | None:
     """What is lost when the process dies before this call is made, None when nothing of value is."""
     return next((what for what, pattern in _DURABLE if pattern.fullmatch(path)), None)
 
 
-@lru_cache(maxsize=None)
+@cache
 def computes(path: str) -> bool:
     """The call computes for milliseconds and more."""
     return bool(_CPU.fullmatch(path))

@@ -37,10 +37,14 @@ def check(service: Service) -> Iterator[Found]:
     for site, value in tasks:
         if isinstance(value, FunctionValue) and (reached := chains.get(value.definition)):
             what = sorted(reached)
-            message = f"{value.definition.qualified} {' and '.join(what)}, but runs as a background task: lost when the process ends"
+            message = (
+                f"{value.definition.qualified} {' and '.join(what)}, but runs as a background task: lost when the process ends"
+            )
             yield found(site.scope, site.node, message, *told(reached[what[0]], what[0]))
         elif isinstance(value, External) and (lost := work.durable(value.path)):
-            yield found(site.scope, site.node, f"{value.last} {lost}, but runs as a background task: lost when the process ends")
+            yield found(
+                site.scope, site.node, f"{value.last} {lost}, but runs as a background task: lost when the process ends"
+            )
 
 
 def _is_background(service: Service, site: CallSite) -> bool:

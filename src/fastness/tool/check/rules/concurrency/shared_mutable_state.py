@@ -19,12 +19,29 @@ from fastness.tool.project.symbols import Binding, Function, Kind
 
 _GROWS = frozenset({"append", "extend", "add", "update", "insert", "setdefault", "appendleft"})
 _SHRINKS = frozenset({"pop", "popitem", "popleft", "clear", "remove", "discard"})
-_HARMLESS = ("cache", "memo", "registry", "lock", "pending", "tasks", "seen", "ttl", "connections", "subscribers", "handlers", "clients")
+_HARMLESS = (
+    "cache",
+    "memo",
+    "registry",
+    "lock",
+    "pending",
+    "tasks",
+    "seen",
+    "ttl",
+    "connections",
+    "subscribers",
+    "handlers",
+    "clients",
+)
 
 
-@rule(severity=Severity.WARNING, practice="10.1", help="keep it in the database or Redis: processes do not share memory, requests do")
+@rule(
+    severity=Severity.WARNING,
+    practice="10.1",
+    help="keep it in the database or Redis: processes do not share memory, requests do",
+)
 def check(service: Service) -> Iterator[Found]:
-    reached = from_requests(service)
+    reached = from_requests(service) | _beside_routes(service)
     for module in service.project.service:
         for name, bindings in module.bindings.items():
             if len(bindings) != 1 or any(word in name.lower() for word in _HARMLESS) or not _is_collection(bindings[0]):
@@ -35,10 +52,21 @@ def check(service: Service) -> Iterator[Found]:
             hits = [(f, node) for f, node in changes if f in reached]
             if hits:
                 function, node = hits[0]
-                message = f"{function.qualified} changes {name}, which every request of this process shares and no other process sees"
+                message = (
+                    f"{function.qualified} changes {name}, which every request of this process shares and no other process sees"
+                )
                 evidence = [proof(module, bindings[0].node, f"{name} is the module's")]
                 evidence += [proof(f, n, "changed here too") for f, n in hits[1:4]]
                 yield found(function, node, message, *evidence, count=len(hits))
+
+
+def _beside_routes(service: Service) -> set[Function]:
+    """Functions of files with endpoints that are handed over instead of called: validators, callbacks."""
+    found_: set[Function] = set()
+    for module in {route.handler.module for route in service.routes}:
+        handed = {a.id for site in module.all_calls for a in site.node.args if isinstance(a, ast.Name)}
+        found_ |= {function for function in module.functions if function.name in handed}
+    return found_
 
 
 def _is_collection(binding: Binding) -> bool:
@@ -47,7 +75,7 @@ def _is_collection(binding: Binding) -> bool:
         return False
     if isinstance(value, ast.Call) and isinstance(value.func, ast.Name):
         return value.func.id in {"list", "dict", "set", "defaultdict"} and not value.keywords
-    return isinstance(value, ast.List | ast.Dict | ast.Set)
+    return isinstance(value, ast.List | ast.Dict | ast.Set | ast.ListComp | ast.DictComp | ast.SetComp)
 
 
 def _changes(function: Function, name: str) -> Iterator[ast.AST]:

@@ -18,14 +18,18 @@ from fastness.tool.project import Service
 from fastness.tool.project.routes import Route
 
 
-@rule(severity=Severity.WARNING, practice="3.2", help="annotate what it returns with a Pydantic model, or give `response_model=`")
+@rule(
+    severity=Severity.WARNING, practice="3.2", help="annotate what it returns with a Pydantic model, or give `response_model=`"
+)
 def check(service: Service) -> Iterator[Found]:
     seen = set()
     for route in service.routes:
         if route.handler not in seen and _lacks_model(service, route):
             seen.add(route.handler)
             method = "/".join(sorted(route.methods))
-            message = f"{method} {route.path or ''} ({route.handler.qualified}) declares neither a response model nor a return type"
+            message = (
+                f"{method} {route.path or ''} ({route.handler.qualified}) declares neither a response model nor a return type"
+            )
             yield found(route.handler, route.handler.node, message)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache
 
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Fix, Severity
@@ -19,7 +19,12 @@ from fastness.tool.project import Service
 from fastness.tool.project.routes import Include, Route, Router
 
 _PARAMETER = re.compile(r"\{(\w+)(?::(\w+))?\}")
-_CONVERTERS = {"int": "[0-9]+", "float": r"[0-9]+(\.[0-9]+)?", "path": ".*", "uuid": "[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}"}
+_CONVERTERS = {
+    "int": "[0-9]+",
+    "float": r"[0-9]+(\.[0-9]+)?",
+    "path": ".*",
+    "uuid": "[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}",
+}
 _WITNESSES = {"int": "7", "float": "7.5", "path": "~a/~b", "uuid": "00000000-0000-4000-8000-000000000000"}
 
 
@@ -60,7 +65,7 @@ def _hides(earlier: Route, later: Route) -> bool:
     return bool(_pattern(earlier.path).fullmatch(_witness(later.path)))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _pattern(path: str) -> re.Pattern[str]:
     pieces, position = [], 0
     for parameter in _PARAMETER.finditer(path):
@@ -69,7 +74,7 @@ def _pattern(path: str) -> re.Pattern[str]:
     return re.compile("".join([*pieces, re.escape(path[position:])]))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _witness(path: str) -> str:
     """A path that matches, and that fixed text of another route does not match by chance."""
     return _PARAMETER.sub(lambda parameter: _WITNESSES.get(parameter[2] or "", "~any"), path)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from fastness.tool.check.knowledge.handlers import caught, is_broad, own
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
-from fastness.tool.findings import Severity
+from fastness.tool.findings import Evidence, Severity
 from fastness.tool.project.module import Module
 from fastness.tool.project.resolve import Resolver
 from fastness.tool.project.symbols import Function, argument, last_name
@@ -25,7 +25,9 @@ _INTERNAL = ("SQLAlchemyError", "IntegrityError", "OperationalError", "DatabaseE
 _BODIES = ("JSONResponse", "ORJSONResponse", "PlainTextResponse", "HTMLResponse", "Response", "UJSONResponse")
 
 
-@rule(severity=Severity.ERROR, practice="5.3", help="log the exception, and answer with a text of your own and the request's id")
+@rule(
+    severity=Severity.ERROR, practice="5.3", help="log the exception, and answer with a text of your own and the request's id"
+)
 def check(module: Module, resolver: Resolver) -> Iterator[Found]:
     if not module.mentions("except", "exception_handler", "Exception"):
         return
@@ -38,11 +40,22 @@ def _in_handlers(function: Function, resolver: Resolver) -> Iterator[Found]:
     for node in own(function.node.body):
         if not isinstance(node, ast.ExceptHandler) or node.name is None or not _speaks_of_the_inside(node):
             continue
-        texts = {node.name, *_named_texts(node)}
-        for inner in own(node.body):
-            if isinstance(inner, ast.Call) and (body := _body(inner, function, resolver)) is not None and _tells(body, texts):
-                evidence = proof(function, node, f"catches {ast.unparse(node.type) if node.type else 'everything'}")
-                yield found(function, inner, f"the text of {node.name} goes to the client", evidence)
+        evidence = proof(function, node, f"catches {ast.unparse(node.type) if node.type else 'everything'}")
+        yield from _sent(function, resolver, node.body, {node.name}, evidence)
+
+
+def _sent(
+    function: Function, resolver: Resolver, body: list[ast.stmt], names: set[str], *evidence: Evidence
+) -> Iterator[Found]:
+    """The places of a body that put one of these names, or a text made of it, into an answer."""
+    named = {**dict.fromkeys(names), **_named_texts(body, names)}
+    for inner in own(body):
+        if isinstance(inner, ast.Call) and (content := _body(inner, function, resolver)) is not None:
+            place = _telling(content, set(named))
+            if place is not None:
+                made = next((named[n.id] for n in ast.walk(place) if isinstance(n, ast.Name) and named.get(n.id)), None)
+                steps = [*evidence, *([proof(function, made, "becomes text here")] if made is not None else [])]
+                yield found(function, place, f"the text of {' or '.join(sorted(names))} goes to the client", *steps)
 
 
 def _speaks_of_the_inside(handler: ast.ExceptHandler) -> bool:
@@ -52,10 +65,10 @@ def _speaks_of_the_inside(handler: ast.ExceptHandler) -> bool:
 def _in_exception_handler(function: Function, resolver: Resolver) -> Iterator[Found]:
     """`@app.exception_handler(Exception)` and functions that get the exception as a parameter."""
     names = _handled(function, resolver)
-    for name in names:
-        for inner in own(function.node.body):
-            if isinstance(inner, ast.Call) and (body := _body(inner, function, resolver)) is not None and _tells(body, {name}):
-                yield found(function, inner, f"the text of {name} goes to the client")
+    if names:
+        yield from _sent(
+            function, resolver, function.node.body, set(names), proof(function, function.node, "handles the exception")
+        )
 
 
 def _handled(function: Function, resolver: Resolver) -> list[str]:
@@ -67,7 +80,9 @@ def _handled(function: Function, resolver: Resolver) -> list[str]:
             return [parameters[-1].arg] if internal and len(parameters) >= 2 else []
     if len(parameters) == 2 or function.name.startswith(("on_", "handle")):
         # A handler that is added by a call, or a backend's `on_error=`: (request, exc: Exception).
-        exceptions = [p.arg for p in parameters if p.annotation is not None and last_name(p.annotation) in (*_INTERNAL, "Exception")]
+        exceptions = [
+            p.arg for p in parameters if p.annotation is not None and last_name(p.annotation) in (*_INTERNAL, "Exception")
+        ]
         requests = any("fastapi.Request()" in _paths(resolver, p, function) for p in parameters)
         return exceptions if requests else []
     return []
@@ -92,33 +107,50 @@ def _body(call: ast.Call, function: Function, resolver: Resolver) -> ast.expr | 
     return None
 
 
+def _named_texts(body: list[ast.stmt], names: set[str]) -> dict[str, ast.AST]:
+    """Names that are given to the text: `message = str(error)`, alone or beside others."""
+    found_: dict[str, ast.AST] = {}
+    for node in own(body):
+        if not isinstance(node, ast.Assign):
+            continue
+        for target in node.targets:
+            pairs = [(target, node.value)]
+            if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
+                pairs = list(zip(target.elts, node.value.elts, strict=False))
+            found_.update({t.id: node for t, v in pairs if isinstance(t, ast.Name) and _telling(v, names) is not None})
+    return found_
 
 
-def _named_texts(handler: ast.ExceptHandler) -> Iterator[str]:
-    """Names that the handler gives to the text: `message = str(error)`."""
-    for node in own(handler.body):
-        if isinstance(node, ast.Assign) and handler.name and _tells(node.value, {handler.name}):
-            yield from (target.id for target in node.targets if isinstance(target, ast.Name))
-
-
-def _tells(node: ast.expr, names: set[str]) -> bool:
-    """The expression contains the text of one of these names: itself, `str()` or `repr()` of it, or an f-string with it."""
+def _telling(node: ast.expr, names: set[str]) -> ast.expr | None:
+    """The part of an expression that is the text of one of these names: itself, `str()` of it, or an f-string with it."""
     if isinstance(node, ast.Name):
-        return node.id in names
+        return node if node.id in names else None
     if isinstance(node, ast.Call):
-        called = ast.unparse(node.func)
-        if called in {"str", "repr", "format", "jsonable_encoder", "traceback.format_exception", "traceback.format_exc"}:
-            return called == "traceback.format_exc" or any(_tells(one, names) for one in node.args)
-        if isinstance(node.func, ast.Attribute) and node.func.attr == "format":
-            return any(_tells(one, names) for one in node.args)
-        if called in {"dict", *_BODIES}:
-            return any(_tells(k.value, names) for k in node.keywords)
-        return False
+        return _telling_call(node, names)
     if isinstance(node, ast.Attribute):
-        return node.attr in {"args", "orig", "message"} and _tells(node.value, names)
-    if isinstance(node, ast.JoinedStr | ast.Dict | ast.BinOp | ast.FormattedValue | ast.List | ast.Tuple | ast.IfExp | ast.Subscript):
-        return any(_tells(child, names) for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr))
-    return False
+        return node if node.attr in {"args", "orig"} and _telling(node.value, names) is not None else None
+    if isinstance(node, ast.JoinedStr):
+        return (
+            node
+            if any(isinstance(v, ast.FormattedValue) and _telling(v.value, names) is not None for v in node.values)
+            else None
+        )
+    if isinstance(node, ast.Dict | ast.BinOp | ast.List | ast.Tuple | ast.IfExp | ast.Subscript):
+        children = (child for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr))
+        return next((place for child in children if (place := _telling(child, names)) is not None), None)
+    return None
+
+
+def _telling_call(node: ast.Call, names: set[str]) -> ast.expr | None:
+    called = ast.unparse(node.func)
+    if called == "traceback.format_exc":
+        return node
+    inside: list[ast.expr] = []
+    if called in {"str", "repr", "format", "jsonable_encoder", "traceback.format_exception"} or called.endswith(".format"):
+        inside = list(node.args)
+    elif called in {"dict", *_BODIES}:
+        inside = [keyword.value for keyword in node.keywords]
+    return node if any(_telling(one, names) is not None for one in inside) else None
 
 
 EXAMPLES = [
@@ -140,12 +172,15 @@ EXAMPLES = [
             try:
                 return 1
             except Exception as error:
-                text = str(error)
-                return JSONResponse({"detail": text}, status_code=500)  # found
+                status, text = 500, str(error)
+                return JSONResponse({"detail": text}, status_code=status)  # found
 
         @app.exception_handler(Exception)
         async def handle(request, exc):
-            return JSONResponse({"error": repr(exc)}, 500)  # found
+            return JSONResponse(
+                content={"error": repr(exc)},  # found
+                status_code=500,
+            )
     """),
     Good("""
         import logging

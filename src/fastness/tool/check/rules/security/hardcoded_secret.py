@@ -12,27 +12,48 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cached_property
 
 from fastness.tool.check.knowledge.secrets import dsn_password, is_literal_secret, names_secret
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service, literals
 from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import Binding, Class, Kind, Scope
+from fastness.tool.project.symbols import Binding, Class, Function, Kind, Scope, constant
 
 # Where nothing but a developer's machine or a compose network answers.
 _LOCAL = re.compile(r"@(?:localhost|127\.0\.0\.1|db|database|postgres|redis|mongo|rabbitmq)(?:[:/]|$)")
 
+_ENVIRONMENT = ("os.getenv", "os.environ.get", "decouple.config")
 
-@rule(severity=Severity.ERROR, practice="6.6", help="read it from the environment or a secret store without a default, and fail when it is missing")
+
+@rule(
+    severity=Severity.ERROR,
+    practice="6.6",
+    help="read it from the environment or a secret store without a default, and fail when it is missing",
+)
 def check(service: Service) -> Iterator[Found]:
     for module in service.project.service:
-        guards = _guarded(module)
+        guards = _Guards(module)
         scopes: list[Scope] = [module, *(c for c in module.classes if _may_hold(service, c))]
         for scope in scopes:
             for name, bindings in scope.bindings.items():
                 for binding in bindings:
                     yield from _binding(service, scope, name, binding, guards)
+        yield from _fallbacks(service, module, guards)
+
+
+def _fallbacks(service: Service, module: Module, guards: _Guards) -> Iterator[Found]:
+    """`os.environ.get("JWT_SECRET", "secret")` inside of functions."""
+    for name in ("get", "getenv"):
+        for site in module.calls_by_name.get(name, ()):
+            if not isinstance(site.scope, Function) or len(site.node.args) < 2:
+                continue
+            variable, default = (constant(argument) for argument in site.node.args[:2])
+            if not isinstance(variable, str) or not isinstance(default, str) or not names_secret(variable):
+                continue
+            if is_literal_secret(default) and service.resolver.calls(site, *_ENVIRONMENT) and default not in guards:
+                yield found(site.scope, site.node, f"the default of {variable} is a secret in the source")
 
 
 def _may_hold(service: Service, defined: Class) -> bool:
@@ -46,22 +67,26 @@ def _is_enum(service: Service, defined: Class) -> bool:
     return service.resolver.derives(defined, "enum.Enum", "enum.StrEnum", "enum.IntEnum", "typing.TypedDict", "typing.Protocol")
 
 
-def _binding(service: Service, scope: Scope, name: str, binding: Binding, guards: set[str]) -> Iterator[Found]:
+def _binding(service: Service, scope: Scope, name: str, binding: Binding, guards: _Guards) -> Iterator[Found]:
     if binding.kind is not Kind.ASSIGN or binding.value is None:
         return
     value = literals.default(service.resolver, binding.value, scope)
     value = _inside(value)
-    if not isinstance(value, ast.Constant) or not isinstance(value.value, str):
+    if not isinstance(value, ast.Constant) or not isinstance(value.value, str | bytes):
         return
-    text = value.value
-    if text in guards:
-        return  # the same literal is compared with and refused at start
-    if names_secret(name) and is_literal_secret(text) and text.lower() != name.lower():
+    text = value.value if isinstance(value.value, str) else value.value.decode("latin-1")
+    settings = isinstance(scope, Class) and service.is_settings(scope)
+    literal = is_literal_secret(text) or (settings and bool(text.strip()))
+    if names_secret(name) and literal and text.lower() != name.lower():
+        if text in guards:
+            return  # the same literal is compared with and refused at start
         how = "the default" if value is not binding.value else "a literal"
         yield found(scope, binding.node, f"{how} of {name} is a secret in the source")
-    elif (password := dsn_password(text)) is not None and password not in guards and not _LOCAL.search(text):
+    elif (password := dsn_password(text)) is not None and not _LOCAL.search(text):
+        if password in guards:
+            return
         yield found(scope, binding.node, f"{name} holds a connection string with its password")
-    elif not text and isinstance(scope, Class) and names_secret(name) and "secret" in name.lower() and service.is_settings(scope):
+    elif not text and settings and names_secret(name) and "secret" in name.lower():
         yield found(scope, binding.node, f"{name} is empty by default: a forgotten variable means no secret at all")
 
 
@@ -74,17 +99,28 @@ def _inside(node: ast.expr) -> ast.expr:
     return node
 
 
-def _guarded(module: Module) -> set[str]:
-    """Literals that the module compares with: `if self.secret == "changethis": raise ...`."""
-    if not module.mentions("raise"):
-        return set()
-    return {
-        side.value
-        for node in ast.walk(module.tree)
-        if isinstance(node, ast.Compare)
-        for side in (*node.comparators, node.left)
-        if isinstance(side, ast.Constant) and isinstance(side.value, str)
-    }
+class _Guards:
+    """Literals that a module refuses: `if self.secret == "changethis": raise ...`. Read when first asked for."""
+
+    def __init__(self, module: Module) -> None:
+        self._module = module
+
+    def __contains__(self, text: str) -> bool:
+        return text in self._refused
+
+    @cached_property
+    def _refused(self) -> set[str]:
+        if not self._module.mentions("raise"):
+            return set()
+        return {
+            side.value
+            for node in ast.walk(self._module.tree)
+            if isinstance(node, ast.If) and any(isinstance(inner, ast.Raise) for inner in ast.walk(node))
+            for compare in ast.walk(node.test)
+            if isinstance(compare, ast.Compare)
+            for side in ast.walk(compare)
+            if isinstance(side, ast.Constant) and isinstance(side.value, str)
+        }
 
 
 EXAMPLES = [
@@ -100,6 +136,13 @@ EXAMPLES = [
             secret_key: str = "09d25e094faa6ca2556c818166b7a956"  # found
             api_key: SecretStr = Field(default=SecretStr("1234"))  # found
             session_secret: str = ""  # found
+            auth_secret: bytes = b"O/M2uIbGj"  # found
+
+        def secret(log):
+            value = os.environ.get("JWT_SECRET", "jwtsecret")  # found
+            if value == "jwtsecret":
+                log.warning("set JWT_SECRET")
+            return value
     """),
     Good("""
         import os

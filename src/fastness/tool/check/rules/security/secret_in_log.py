@@ -19,13 +19,17 @@ from fastness.tool.project.resolve import Resolver
 from fastness.tool.project.symbols import CallSite, Function
 from fastness.tool.project.values import External
 
-_LEVELS = ("debug", "info", "warning", "warn", "error", "exception", "critical", "log", "print", "success", "trace")
+_LEVELS = ("debug", "info", "warning", "warn", "error", "exception", "critical", "log", "print", "success", "trace",
+           "adebug", "ainfo", "awarning", "aerror", "aexception")  # fmt: skip
 _SECRET = re.compile(
     r"(?:^|_)(?:password|passwd|secret|secret_key|api_?key|access_token|refresh_token|auth_token|bearer_token|jwt_token|token|private_key"
     r"|client_secret|credentials|authorization)$",
     re.IGNORECASE,
 )
-_HARMLESS = re.compile(r"(?:^|_)(?:has|is|num|n|count|max|min|total|hashed|masked|redacted|next|page|continuation|csrf_cookie)_|tokens?_", re.IGNORECASE)
+_HARMLESS = re.compile(
+    r"(?:^|_)(?:has|is|num|n|count|max|min|total|hashed|masked|redacted|next|page|continuation|csrf_cookie)_|tokens?_",
+    re.IGNORECASE,
+)
 _MASKS = {"len", "bool", "type", "mask", "redact", "hash", "id", "isinstance", "hide", "obfuscate", "truncate"}
 
 
@@ -54,7 +58,10 @@ def _logs(site: CallSite, resolver: Resolver) -> bool:
 
 def _values(site: CallSite) -> Iterator[tuple[str, ast.expr]]:
     """The names whose values the line will contain."""
-    pending: list[ast.expr] = [*site.node.args, *(k.value for k in site.node.keywords if k.arg not in {"exc_info", "extra", "file"})]
+    pending: list[ast.expr] = [
+        *site.node.args,
+        *(k.value for k in site.node.keywords if k.arg not in {"exc_info", "extra", "file"}),
+    ]
     while pending:
         node = pending.pop(0)
         if isinstance(node, ast.Name):
@@ -69,7 +76,12 @@ def _values(site: CallSite) -> Iterator[tuple[str, ast.expr]]:
             pending.append(node.value)
         elif isinstance(node, ast.JoinedStr | ast.BinOp | ast.Dict | ast.Tuple | ast.List):
             pending += [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)]
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in {"str", "repr", "format", "get_secret_value"}:
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in {
+            "str",
+            "repr",
+            "format",
+            "get_secret_value",
+        }:
             inner = node.func.value if isinstance(node.func, ast.Attribute) else None
             pending += [*node.args, *([inner] if inner is not None else [])]
 

@@ -20,7 +20,9 @@ from fastness.tool.project.symbols import CallSite, Class, Function, argument
 from fastness.tool.project.values import External
 
 _READS = {"fastapi.UploadFile().read", "fastapi.UploadFile().file.read"}
-_LIMIT = re.compile(r"(?:body|content|upload|request).*(?:size|limit|length)|(?:size|limit).*(?:body|content|upload|request)", re.IGNORECASE)
+_LIMIT = re.compile(
+    r"(?:body|content|upload|request).*(?:size|limit|length)|(?:size|limit).*(?:body|content|upload|request)", re.IGNORECASE
+)
 
 
 @rule(severity=Severity.WARNING, practice="6.2", help="refuse by `file.size` before reading, or read in chunks and count")

@@ -30,7 +30,11 @@ _NOT_A_TRY = re.compile(r"refresh|revoke|logout|test|validate|callback|verify_to
                         re.IGNORECASE)  # fmt: skip
 
 
-@rule(severity=Severity.WARNING, practice="6.5", help="limit attempts by client and account, with a dependency, decorator or middleware")
+@rule(
+    severity=Severity.WARNING,
+    practice="6.5",
+    help="limit attempts by client and account, with a dependency, decorator or middleware",
+)
 def check(service: Service) -> Iterator[Found]:
     if any(_names_limit(middleware.cls) for middleware in service.middleware):
         return

@@ -24,7 +24,12 @@ _CHECKS = ("verify_signature", "verify_exp", "verify_aud")
 _CLAIMS = {"sub", "user_id", "username", "email", "scope", "scopes", "role", "uid"}
 
 
-@rule(severity=Severity.ERROR, practice="6.1", fix=Fix.SAFE, help='pass `algorithms=["HS256"]`, keep verification on, and set `exp`')
+@rule(
+    severity=Severity.ERROR,
+    practice="6.1",
+    fix=Fix.SAFE,
+    help='pass `algorithms=["HS256"]`, keep verification on, and set `exp`',
+)
 def check(module: Module, resolver: Resolver) -> Iterator[Found]:
     if not module.mentions("jwt", "jose"):
         return

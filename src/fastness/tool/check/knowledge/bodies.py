@@ -1,0 +1,32 @@
+"""The request bodies of path operations: which parameters are bodies, and of which model."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from fastness.tool.project import Service
+from fastness.tool.project.routes import Route
+from fastness.tool.project.symbols import Class
+from fastness.tool.project.values import Elements, Instance
+
+
+def bodies(service: Service, route: Route) -> Iterator[tuple[ast.arg, Class]]:
+    """The handler's parameters that FastAPI fills from the body, with their models."""
+    handler = route.handler
+    injected = {dependency.parameter for dependency in service.parameters(handler)}
+    for parameter, _ in handler.parameters:
+        if parameter.arg in injected or parameter.annotation is None:
+            continue
+        values = service.resolver.annotation(parameter.annotation, handler.parent)
+        for value in [inner for value in values for inner in (value.of if isinstance(value, Elements) else (value,))]:
+            if isinstance(value, Instance) and service.is_model(value.definition):
+                yield parameter, value.definition
+
+
+def fields(service: Service, model: Class) -> dict[str, tuple[Class, ast.AST]]:
+    """Every field of a model, inherited ones too, with the class and node that declare it."""
+    found: dict[str, tuple[Class, ast.AST]] = {}
+    for base in reversed([base for base in service.resolver.mro(model) if isinstance(base, Class)]):
+        found.update({name: (base, binding.node) for name, binding in base.fields})
+    return found

@@ -1,0 +1,69 @@
+"""The functions that run when an app starts or stops: lifespans and event handlers."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from fastness.tool.project import Service
+from fastness.tool.project.module import Module
+from fastness.tool.project.symbols import Function, argument, last_name
+from fastness.tool.project.values import FunctionValue
+
+
+def lifespans(service: Service) -> list[Function]:
+    """Every function that an app or router is given as its lifespan."""
+    found: dict[Function, None] = {}
+    for router in service.routers:
+        given = argument(router.call, "lifespan")
+        for value in service.resolver.infer(given, router.scope):
+            if isinstance(value, FunctionValue):
+                found[value.definition] = None
+    for module in service.project.service:
+        # One that an app factory receives as an argument, or makes itself.
+        for function in module.functions:
+            if "lifespan" in function.name and function.decorated("asynccontextmanager"):
+                found[function] = None
+    return list(found)
+
+
+def starts(service: Service) -> list[Function]:
+    """Lifespans and start-up handlers."""
+    found = dict.fromkeys(lifespans(service))
+    for module in service.project.service:
+        found.update(dict.fromkeys(_handlers(service, module, "startup")))
+    return list(found)
+
+
+def stops(service: Service) -> list[Function]:
+    """Lifespans and shutdown handlers."""
+    found = dict.fromkeys(lifespans(service))
+    for module in service.project.service:
+        found.update(dict.fromkeys(_handlers(service, module, "shutdown")))
+    return list(found)
+
+
+def _handlers(service: Service, module: Module, event: str) -> Iterator[Function]:
+    if not module.mentions("on_event", "add_event_handler", "on_startup", "on_shutdown"):
+        return
+    for function in module.functions:
+        for decorator in function.decorators:
+            if isinstance(decorator, ast.Call) and last_name(decorator) == "on_event" and _names(decorator, event):
+                yield function
+    for site in module.calls_by_name.get("add_event_handler", ()):
+        if _names(site.node, event):
+            for value in service.resolver.infer(site.argument("func", 1), site.scope):
+                if isinstance(value, FunctionValue):
+                    yield value.definition
+    for router in service.routers:
+        listed = argument(router.call, f"on_{event}")
+        if isinstance(listed, ast.List | ast.Tuple):
+            for element in listed.elts:
+                for value in service.resolver.infer(element, router.scope):
+                    if isinstance(value, FunctionValue):
+                        yield value.definition
+
+
+def _names(call: ast.Call, event: str) -> bool:
+    given = argument(call, "event_type", 0)
+    return isinstance(given, ast.Constant) and given.value == event

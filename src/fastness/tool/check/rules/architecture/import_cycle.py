@@ -1,0 +1,101 @@
+"""Modules import each other.
+
+Which of them is complete when the other reads it depends on which was imported first: a new import elsewhere, or a test that
+starts in the middle, and the service does not start. None of the modules can be understood or tested alone.
+
+Move what both need into a third module below them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+
+from fastness.tool.check.knowledge.imports import Import, graph
+from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
+from fastness.tool.findings import Severity
+from fastness.tool.project import Project
+from fastness.tool.project.module import Module
+
+_MOST = 10  # cycles shown of one knot
+
+
+@rule(severity=Severity.WARNING, practice="1.5", help="move what both need into a module below them")
+def check(project: Project) -> Iterator[Found]:
+    edges = {
+        module: [edge for edge in found_ if not edge.late and not edge.imported.is_test]
+        for module, found_ in graph(project).items()
+        if not module.is_test
+    }
+    covered: set[Module] = set()
+    shown: dict[int, int] = {}
+    for module in sorted(edges, key=lambda module: module.path):
+        if module in covered:
+            continue
+        cycle = _shortest(module, edges)
+        if cycle:
+            knot = min(id(edge.importer) for edge in cycle)
+            shown[knot] = shown.get(knot, 0) + 1
+            covered.update(edge.importer for edge in cycle)
+            if shown[knot] <= _MOST:
+                yield _fault(cycle)
+
+
+def _shortest(start: Module, edges: Mapping[Module, Sequence[Import]]) -> list[Import]:
+    """The shortest way from a module back to itself."""
+    came_by: dict[Module, Import] = {}
+    pending = deque([start])
+    while pending:
+        for edge in edges.get(pending[0], ()):
+            if edge.imported is start:
+                way = [edge]
+                while way[0].importer is not start:
+                    way.insert(0, came_by[way[0].importer])
+                return way
+            if edge.imported not in came_by:
+                came_by[edge.imported] = edge
+                pending.append(edge.imported)
+        pending.popleft()
+    return []
+
+
+def _fault(cycle: Sequence[Import]) -> Found:
+    names = [edge.importer.name or edge.importer.path for edge in cycle]
+    evidence = [proof(edge.importer, edge.node, f"imports {edge.imported.name}") for edge in cycle]
+    return found(cycle[0].importer, cycle[0].node, f"import cycle: {' -> '.join([*names, names[0]])}", *evidence)
+
+
+EXAMPLES = [
+    Bad("""
+        # file: app/a.py
+        from app.b import g  # found
+
+        def f(): ...
+        # file: app/b.py
+        from app import a
+
+        def g(): ...
+    """),
+    Good("""
+        # file: app/a.py
+        from typing import TYPE_CHECKING
+
+        import logfire
+
+        if TYPE_CHECKING:
+            from app.b import g
+
+        def f(): ...
+        # file: app/b.py
+        from app import a
+
+        def g():
+            from app import c
+        # file: app/c.py
+        from app import b
+        # file: app/logfire.py
+        from app import a
+        # file: app/__init__.py
+        from app import a
+    """),
+]

@@ -1,0 +1,118 @@
+"""A lower layer knows the layer above it.
+
+A service that raises `HTTPException` can be called by no job and no command; one that imports from the routes cannot be
+loaded without the web framework, and the next import the other way round is a cycle. A domain that inherits from the
+database's classes cannot change without it.
+
+Raise exceptions of the domain, and let the endpoint or an exception handler translate them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Set
+from pathlib import PurePosixPath
+
+from fastness.tool.check.knowledge.imports import Import, graph
+from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
+from fastness.tool.findings import Severity
+from fastness.tool.project import Service
+from fastness.tool.project.module import Module
+
+_LOWER = frozenset({"services", "service", "domain", "domains", "crud", "repositories", "repository", "usecases", "use_cases",
+                    "entities", "dal", "dao"})  # fmt: skip
+_UPPER = frozenset({"api", "routes", "routers", "endpoints", "views", "controllers"})
+_WEB = frozenset({"HTTPException", "APIRouter", "JSONResponse"})
+_PURE = frozenset({"domain", "entities"})
+_DATABASE = re.compile(r"^(?:sqlalchemy|sqlmodel|tortoise|pymongo|motor|redis)(?:\.|$)")
+
+
+@rule(severity=Severity.ERROR, practice="1.2", help="raise an exception of the domain, and translate it in the layer above")
+def check(service: Service) -> Iterator[Found]:
+    routed = {route.handler.module for route in service.routes}
+    upper = {PurePosixPath(module.path).parent for module in routed if PurePosixPath(module.path).parent.name in _UPPER}
+    edges = graph(service.project)
+    for module in service.project.service:
+        if module in routed or not _is_lower(module):
+            continue
+        yield from _upwards(module, edges.get(module, ()), routed, upper)
+        yield from _outside(module)
+
+
+def _upwards(module: Module, imports: Iterable[Import], routed: Set[Module], upper: Set[PurePosixPath]) -> Iterator[Found]:
+    for edge in imports:
+        parent = PurePosixPath(edge.imported.path).parent
+        own = PurePosixPath(module.path).parent
+        beside = parent in upper and parent not in (own, *own.parents)
+        if edge.imported in routed or beside:
+            evidence = proof(edge.imported, edge.imported.tree, "part of the HTTP layer")
+            yield found(module, edge.node, f"{module.name} imports {edge.imported.name}, which is above it", evidence)
+            return
+
+
+def _outside(module: Module) -> Iterator[Found]:
+    web = [(member, node) for name, member, node, _, checking in module.imports
+           if not checking and member in _WEB and name.partition(".")[0] in {"fastapi", "starlette"}]  # fmt: skip
+    if web:
+        evidence = [proof(site.scope, site.node, "raised here") for site in module.calls_by_name.get("HTTPException", ())[:3]]
+        names = ", ".join(sorted({str(member) for member, _ in web}))
+        yield found(module, web[0][1], f"{module.name} speaks HTTP: {names}", *evidence)
+    if _PURE & set(PurePosixPath(module.path).parts[:-1]) and not _is_adapter(module):
+        for name, _, node, _, checking in module.imports:
+            if not checking and _DATABASE.match(name):
+                yield found(module, node, f"the domain module {module.name} imports {name}")
+                return
+
+
+def _is_lower(module: Module) -> bool:
+    path = PurePosixPath(module.path)
+    return bool(_LOWER & {*path.parts[:-1], path.stem})
+
+
+def _is_adapter(module: Module) -> bool:
+    return bool(
+        {"adapter", "adapters", "infra", "infrastructure", "repository", "repositories"} & set(PurePosixPath(module.path).parts)
+    )
+
+
+EXAMPLES = [
+    Bad("""
+        # file: app/services/users.py
+        from fastapi import HTTPException  # found
+
+        def find():
+            raise HTTPException(404)
+        # file: app/services/orders.py
+        from app.api.validators import positive  # found
+        # file: app/api/validators.py
+        def positive(): ...
+        # file: app/api/users.py
+        from fastapi import APIRouter
+
+        router = APIRouter()
+
+        @router.get("/")
+        def users(): ...
+        # file: app/domain/user.py
+        from sqlalchemy import Column  # found
+    """),
+    Good("""
+        # file: api/v1/services/users.py
+        from typing import TYPE_CHECKING
+        from api.core.base import Service
+
+        if TYPE_CHECKING:
+            from fastapi import HTTPException
+        # file: api/core/base.py
+        class Service: ...
+        # file: api/v1/routes/users.py
+        from fastapi import APIRouter, HTTPException
+        from api.v1.services import users
+
+        router = APIRouter()
+
+        @router.get("/")
+        def read():
+            raise HTTPException(404)
+    """),
+]

@@ -1,0 +1,101 @@
+"""Endpoints speak to the database themselves.
+
+An endpoint that builds queries can only be tested through HTTP with a database, its query cannot be used by a job or a second
+endpoint, and the next change of the schema has to find every one of them.
+
+Move the query to a repository or service, and let the endpoint translate. Health checks may ask `select 1`.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
+from fastness.tool.findings import Severity
+from fastness.tool.project import Service
+from fastness.tool.project.module import Module
+from fastness.tool.project.symbols import CallSite
+from fastness.tool.project.values import External
+
+_SESSION = r"(?:sqlalchemy\.orm\.(?:Session|scoped_session)|sqlalchemy\.ext\.asyncio\.AsyncSession)\(\)"
+_QUERY = re.compile(
+    rf"{_SESSION}\.(?:query|execute|exec|scalars?|get|get_one|add|add_all|delete|commit|merge|flush)|sqlalchemy\.(?:select|insert|update|delete|text)"
+)
+_STATEMENTS = re.compile(r"sqlalchemy\.(?:select|insert|update|delete)|.*\.query")
+_EXEMPT = re.compile(r"health|ready|readiness|livez|ping|status", re.IGNORECASE)
+
+
+@rule(severity=Severity.WARNING, practice="1.1", help="move queries to a repository or service, and let endpoints translate")
+def check(service: Service) -> Iterator[Found]:
+    by_file: dict[Module, dict[str, list[CallSite]]] = {}
+    for route in service.routes:
+        handler = route.handler
+        if handler.module.is_test or _EXEMPT.search(f"{route.path or ''} {handler.name} {handler.module.path}"):
+            continue
+        queries = [site for site in handler.calls if _queries(service, site)]
+        if any(_builds(service, site) for site in queries):
+            by_file.setdefault(handler.module, {}).setdefault(handler.qualified, queries)
+    for module, endpoints in by_file.items():
+        sites = [site for queries in endpoints.values() for site in queries]
+        names = ", ".join(list(endpoints)[:3]) + (", …" if len(endpoints) > 3 else "")
+        first = min(sites, key=lambda site: site.node.lineno)
+        evidence = [proof(site.scope, site.node, f"{ast.unparse(site.node.func)[:60]}") for site in sites]
+        yield found(module, first.node, f"{len(endpoints)} endpoints query the database themselves: {names}", *evidence,
+                    count=len(endpoints))  # fmt: skip
+
+
+def _paths(service: Service, site: CallSite) -> list[str]:
+    return [value.path for value in service.resolver.targets(site) if isinstance(value, External)]
+
+
+def _queries(service: Service, site: CallSite) -> bool:
+    return any(_QUERY.fullmatch(path) for path in _paths(service, site))
+
+
+def _builds(service: Service, site: CallSite) -> bool:
+    return any(_STATEMENTS.fullmatch(path) for path in _paths(service, site))
+
+
+EXAMPLES = [
+    Bad("""
+        from fastapi import Depends, FastAPI
+        from sqlalchemy import select
+        from sqlalchemy.orm import Session, sessionmaker
+
+        app = FastAPI()
+        get_db = sessionmaker()
+
+        @app.get("/users")
+        def users(db: Session = Depends(get_db)):
+            return db.scalars(select(int)).all()  # found
+
+        @app.post("/users")
+        def create(db: Session = Depends(get_db)):
+            return db.query(int).all()
+    """),
+    Good("""
+        # file: app/main.py
+        from fastapi import Depends, FastAPI
+        from sqlalchemy import select, text
+        from sqlalchemy.orm import Session, sessionmaker
+        from app import crud
+
+        app = FastAPI()
+        get_db = sessionmaker()
+
+        @app.get("/users")
+        def users(db: Session = Depends(get_db)):
+            return crud.users(db)
+
+        @app.get("/healthz")
+        def health(db: Session = Depends(get_db)):
+            return db.scalar(select(1))
+        # file: app/crud.py
+        from sqlalchemy import select
+
+        def users(db):
+            return db.scalars(select(int)).all()
+    """),
+]

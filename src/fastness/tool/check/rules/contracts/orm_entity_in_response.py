@@ -1,0 +1,192 @@
+"""An ORM entity is the response.
+
+Every column that the table has, or will have, is sent: the password hash, the tenant, the internal note that somebody adds next
+year. An `exclude` list names what was known when it was written. Serialising also loads relationships one by one.
+
+Declare a response model with the fields that clients need; FastAPI takes them from the entity.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from fastness.tool.check.knowledge.responses import returned, sends_json
+from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
+from fastness.tool.findings import Evidence, Severity
+from fastness.tool.project import Service
+from fastness.tool.project.routes import Route
+from fastness.tool.project.symbols import Class, Function, argument, last_name
+from fastness.tool.project.values import ClassValue, Elements, External, Instance, Value, Values
+
+_QUERY_ENDS = ("all", "first", "one", "one_or_none", "scalar_one", "scalar_one_or_none", "get", "scalars", "scalar")
+
+
+@rule(severity=Severity.ERROR, practice="3.4", help="declare a response model with the fields that clients need")
+def check(service: Service) -> Iterator[Found]:
+    seen: set[Function] = set()
+    for route in service.routes:
+        if route.handler in seen or route.is_websocket:
+            continue
+        fault = _declared(service, route) or _undeclared(service, route)
+        if fault is not None:
+            seen.add(route.handler)
+            yield fault
+
+
+def _declared(service: Service, route: Route) -> Found | None:
+    """The response model, or the return annotation that acts as one, is an entity."""
+    handler = route.handler
+    model = route.option("response_model")
+    scope = route.scope if model is not None else handler.parent
+    declared = model if model is not None else handler.node.returns
+    if declared is None or (isinstance(declared, ast.Constant) and declared.value is None):
+        return None
+    entity = next(iter(_entities(service, service.resolver.annotation(declared, scope))), None)
+    if entity is None:
+        return None
+    how = "response_model" if model is not None else "the return type"
+    message = f"{how} of {handler.qualified} is the table {entity.name}: every column is sent"
+    evidence: list[Evidence] = [proof(entity, entity.node, f"{entity.name} is an ORM class")]
+    exclude = route.option("response_model_exclude")
+    if exclude is not None:
+        evidence.append(proof(route.scope, exclude, "a list of what is not sent sends everything that is added later"))
+    return found(handler, handler.node, message, *evidence)
+
+
+def _undeclared(service: Service, route: Route) -> Found | None:
+    handler = route.handler
+    if handler.node.returns is not None or route.option("response_model") is not None or not sends_json(service, route):
+        return None
+    for value in returned(handler):
+        entity = next(iter(_entities(service, service.resolver.infer(value, handler))), None) or _queried(
+            service, value, handler
+        )
+        if entity is not None:
+            message = f"{handler.qualified} returns {entity.name} without a response model: every column is sent"
+            return found(handler, handler.node, message, proof(handler, value, "returned here"),
+                         proof(entity, entity.node, f"{entity.name} is an ORM class"))  # fmt: skip
+    return _denylisted(service, handler)
+
+
+def _denylisted(service: Service, handler: Function) -> Found | None:
+    """`jsonable_encoder(user, exclude=[...])`: what is not named is sent."""
+    for site in handler.calls:
+        exclude = argument(site.node, "exclude")
+        if site.name == "jsonable_encoder" and exclude is not None and site.node.args:
+            values = service.resolver.infer(site.node.args[0], handler)
+            entity = next(iter(_entities(service, values)), None)
+            if entity is not None:
+                message = f"{handler.qualified} sends {entity.name} except for a list of fields: what is added later is sent"
+                return found(handler, handler.node, message, proof(handler, site.node, "the list of exceptions"))
+    return None
+
+
+def _entities(service: Service, values: Values) -> Iterator[Class]:
+    for value in values:
+        yield from _entity(service, value)
+
+
+def _entity(service: Service, value: Value) -> Iterator[Class]:
+    if isinstance(value, Elements):
+        yield from _entities(service, value.of)
+    elif isinstance(value, Instance) and service.is_entity(value.definition):
+        yield value.definition
+
+
+def _queried(service: Service, node: ast.expr, handler: Function) -> Class | None:
+    """`db.query(User).all()`, `db.execute(select(User)).scalars().all()`: what was asked for is what comes."""
+    for expression, scope in _sources(service, node, handler):
+        called = expression.value if isinstance(expression, ast.Await) else expression
+        if not isinstance(called, ast.Call) or last_name(called) not in _QUERY_ENDS:
+            continue
+        if not any(isinstance(v, External) and v.path.startswith("sqlalchemy") for v in service.resolver.infer(called, scope)):
+            continue
+        for inner in ast.walk(called):
+            if isinstance(inner, ast.Call) and last_name(inner) in {"query", "select", "get"} and len(inner.args) in {1, 2}:
+                for value in service.resolver.infer(inner.args[0], scope):
+                    if isinstance(value, ClassValue) and service.is_entity(value.definition):
+                        return value.definition
+    return None
+
+
+def _sources(service: Service, node: ast.expr, scope: Function, depth: int = 0) -> Iterator[tuple[ast.expr, Function]]:
+    """The expression itself, what its name was given, and what the called functions of the project return."""
+    yield node, scope
+    if depth > 3:
+        return
+    if isinstance(node, ast.Name):
+        for binding in scope.bindings.get(node.id, ()):
+            if binding.value is not None:
+                yield from _sources(service, binding.value, scope, depth + 1)
+    called = node.value if isinstance(node, ast.Await) else node
+    if isinstance(called, ast.Call):
+        for value in service.resolver.infer(called.func, scope):
+            function = getattr(value, "definition", None)
+            if isinstance(function, Function) and function.node.returns is None:
+                for inner in returned(function):
+                    yield from _sources(service, inner, function, depth + 1)
+
+
+EXAMPLES = [
+    Bad("""
+        from fastapi import Depends, FastAPI
+        from fastapi.encoders import jsonable_encoder
+        from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
+
+        class Base(DeclarativeBase): ...
+
+        class User(Base):
+            __tablename__ = "users"
+
+        app = FastAPI()
+        get_db = sessionmaker()
+
+        def find(db: Session):
+            return db.query(User).first()
+
+        @app.get("/a")
+        def a() -> list[User]:  # found
+            return []
+
+        @app.get("/b")
+        def b(db: Session = Depends(get_db)):  # found
+            return find(db)
+
+        @app.get("/c")
+        def c():  # found
+            user = User()
+            return {"user": jsonable_encoder(user, exclude=["password"])}
+    """),
+    Good("""
+        from fastapi import FastAPI
+        from pydantic import BaseModel
+        from sqlmodel import Field, SQLModel
+        from app import schemas
+
+        class User(SQLModel, table=True):
+            id: int = Field(primary_key=True)
+
+        class UserPublic(SQLModel):
+            id: int
+
+        app = FastAPI()
+
+        @app.get("/a", response_model=UserPublic)
+        def a():
+            return User(id=1)
+
+        @app.get("/b")
+        def b() -> list[schemas.User]:
+            return []
+
+        @app.get("/c")
+        def c():
+            return {"id": User(id=1).id}
+        # file: app/schemas.py
+        from pydantic import BaseModel
+
+        class User(BaseModel):
+            id: int
+    """),
+]

@@ -1,0 +1,111 @@
+"""A client may set what only the server knows.
+
+A body with `created_at` lets a client rewrite history, one with `is_superuser` lets it promote itself: the model was made for the
+table or the response, and is now the input. FastAPI does what the model says.
+
+Leave the field out of the input model; the service sets it.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from fastness.tool.check.knowledge.bodies import bodies, fields
+from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
+from fastness.tool.findings import Severity
+from fastness.tool.project import Service
+from fastness.tool.project.routes import Route
+from fastness.tool.project.symbols import Class
+
+_ALWAYS = frozenset(
+    {"created_at", "updated_at", "deleted_at", "hashed_password", "password_hash", "date_created", "date_updated"}
+)
+_PRIVILEGE = frozenset({"is_superuser", "is_admin", "is_staff", "is_verified", "balance", "tenant_id", "owner_id"})
+_ADMIN = re.compile(r"admin|super|staff|internal|permission|role|scope|system|import|sync|migrate", re.IGNORECASE)
+
+
+@rule(severity=Severity.WARNING, practice="3.1", help="leave it out of the input model, and let the service set it")
+def check(service: Service) -> Iterator[Found]:
+    by_model: dict[Class, list[tuple[Route, list[str]]]] = {}
+    for route in service.routes:
+        if route.writes and not route.handler.module.is_test:
+            for _, model in bodies(service, route):
+                owned = _owned(service, route, model)
+                if owned:
+                    by_model.setdefault(model, []).append((route, owned))
+    for model, uses in by_model.items():
+        route, owned = uses[0]
+        holder, node = fields(service, model)[owned[0]]
+        evidence = [proof(holder, node, f"{owned[0]} is a field of the input")]
+        evidence += [proof(other.handler, other.handler.node, "takes it too") for other, _ in uses[1:]]
+        message = f"{route.handler.qualified} lets clients set {', '.join(owned)} through {model.name}"
+        yield found(route.handler, route.handler.node, message, *evidence, count=len(uses))
+
+
+def _owned(service: Service, route: Route, model: Class) -> list[str]:
+    names = fields(service, model).keys()
+    privileges = names & _PRIVILEGE
+    return sorted((names & _ALWAYS) | (privileges if privileges and not _for_admins(service, route) else set()))
+
+
+def _for_admins(service: Service, route: Route) -> bool:
+    texts = [route.path or "", route.handler.name, *service.prefixes(route)]
+    for dependency in service.tree(route):
+        texts += [getattr(dependency.target, "name", ""), ast.unparse(dependency.node)]
+    return any(_ADMIN.search(text) for text in texts)
+
+
+EXAMPLES = [
+    Bad("""
+        from datetime import datetime
+        from fastapi import FastAPI
+        from pydantic import BaseModel
+
+        class Base(BaseModel):
+            created_at: datetime
+
+        class Create(Base):
+            name: str
+
+        class Profile(BaseModel):
+            is_superuser: bool
+
+        app = FastAPI()
+
+        @app.post("/items")
+        def create(item: Create):  # found
+            return 1
+
+        @app.patch("/me")
+        def update(profile: Profile):  # found
+            return 1
+    """),
+    Good("""
+        from datetime import datetime
+        from fastapi import Depends, FastAPI
+        from pydantic import BaseModel
+
+        class Item(BaseModel):
+            name: str
+
+        class ItemOut(Item):
+            created_at: datetime
+
+        class UserUpdate(BaseModel):
+            is_superuser: bool
+
+        def get_current_superuser(): ...
+
+        app = FastAPI()
+
+        @app.post("/items", response_model=ItemOut)
+        def create(item: Item):
+            return item
+
+        @app.patch("/users/{id}", dependencies=[Depends(get_current_superuser)])
+        def update(id: int, user: UserUpdate):
+            return id
+    """),
+]

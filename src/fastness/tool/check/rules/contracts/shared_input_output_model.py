@@ -1,0 +1,95 @@
+"""One model is both what clients send and what they get.
+
+A field that the server owns must then be writable, or one that only clients know must be sent back: adding `created_at` to
+the answer lets the next request set it, and a password in the input appears in the output.
+
+Give each direction a model of its own; let them share a base.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fastness.tool.check.knowledge.bodies import bodies
+from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
+from fastness.tool.findings import Severity
+from fastness.tool.project import Service
+from fastness.tool.project.routes import Route
+from fastness.tool.project.symbols import Class
+from fastness.tool.project.values import Elements, Instance, Values
+
+
+@rule(severity=Severity.WARNING, practice="3.1", help="give input and output a model each, with a common base")
+def check(service: Service) -> Iterator[Found]:
+    seen = set()
+    for route in service.routes:
+        if not route.writes or route.handler in seen or route.handler.module.is_test:
+            continue
+        seen.add(route.handler)
+        output = set(_models(_response(service, route)))
+        for parameter, model in bodies(service, route):
+            if model in output:
+                message = f"{model.name} is both the body and the response of {route.handler.qualified}"
+                evidence = [proof(route.handler, parameter, "the body"), proof(model, model.node, "the model")]
+                yield found(route.handler, route.handler.node, message, *evidence)
+
+
+def _response(service: Service, route: Route) -> Values:
+    model = route.option("response_model")
+    if model is not None:
+        return service.resolver.annotation(model, route.scope)
+    return service.resolver.annotation(route.handler.node.returns, route.handler.parent)
+
+
+def _models(values: Values) -> Iterator[Class]:
+    for value in values:
+        if isinstance(value, Instance):
+            yield value.definition
+        elif isinstance(value, Elements):
+            yield from _models(value.of)
+
+
+EXAMPLES = [
+    Bad("""
+        from fastapi import FastAPI
+        from pydantic import BaseModel
+
+        class Item(BaseModel):
+            name: str
+
+        app = FastAPI()
+
+        @app.post("/items", response_model=Item)
+        def create(item: Item):  # found
+            return item
+    """),
+    Good("""
+        from fastapi import Depends, FastAPI
+        from pydantic import BaseModel
+
+        class ItemIn(BaseModel):
+            name: str
+
+        class ItemOut(ItemIn):
+            id: int
+
+        class User(BaseModel):
+            name: str
+
+        def current_user() -> User: ...
+
+        app = FastAPI()
+
+        @app.post("/items", response_model=ItemOut)
+        def create(item: ItemIn):
+            return item
+
+        @app.post("/me", response_model=User)
+        def me(user: User = Depends(current_user)):
+            return user
+
+        @app.get("/items")
+        def read() -> list[ItemOut]:
+            return []
+    """),
+]

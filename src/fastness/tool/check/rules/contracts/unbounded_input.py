@@ -1,0 +1,142 @@
+"""A client decides how much the service works.
+
+`limit: int = 100` is a default, not a bound: `?limit=10000000` loads the table into memory and holds a connection while
+it does.
+
+Give the bound to the parameter: `limit: Annotated[int, Query(ge=1, le=100)] = 20`.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
+from fastness.tool.findings import Fix, Severity
+from fastness.tool.project import Service, literals
+from fastness.tool.project.symbols import Function, Scope
+from fastness.tool.project.values import External
+
+_LIMIT = re.compile(r"^(?:limit|page_size|per_page|items_per_page|pageSize|perPage|size|page_limit|count|top_k|take|first)$")
+_BOUNDS = {"le", "lt"}
+_FIELDS = ("fastapi.Query", "fastapi.Path", "fastapi.Body", "pydantic.Field", "fastapi.param_functions.Query", "fastapi.Form")
+
+
+@rule(
+    severity=Severity.WARNING,
+    practice="3.3",
+    fix=Fix.SAFE,
+    help="bound it where it is declared: `Annotated[int, Query(ge=1, le=100)]`",
+)
+def check(service: Service) -> Iterator[Found]:
+    reported: dict[Function, tuple[ast.arg, Function, int]] = {}
+    for route in service.routes:
+        if "GET" not in route.methods or route.handler.module.is_test:
+            continue
+        readers = [route.handler, *(d.target for d in service.tree(route) if isinstance(d.target, Function))]
+        for function in readers:
+            unbounded = _unbounded(service, function, route.path or "")
+            if unbounded is not None:
+                _, first, count = reported.get(function, (unbounded, route.handler, 0))
+                reported[function] = (unbounded, first, count + 1)
+    for function, (parameter, handler, count) in reported.items():
+        evidence = [proof(function, parameter, "declared here")]
+        evidence += [proof(handler, handler.node, "used by this endpoint")] if handler is not function else []
+        message = f"{parameter.arg} of {function.qualified} has no upper bound"
+        yield found(function, function.node, message, *evidence, count=count)
+
+
+def _unbounded(service: Service, function: Function, path: str) -> ast.arg | None:
+    scope = function.parent
+    for parameter, default in function.parameters:
+        if (
+            not _LIMIT.match(parameter.arg)
+            or "{" + parameter.arg in path
+            or not _is_number(service, parameter.annotation, scope)
+        ):
+            continue
+        declared = [d for d, _ in literals.metadata(service.resolver, parameter.annotation, scope)]
+        fields = [node for node in (*declared, default) if isinstance(node, ast.Call)]
+        if any(_is_dependency_or_bound(service, node, scope) for node in fields) or _checked_inside(function, parameter.arg):
+            continue
+        if parameter.arg == "count" and not isinstance(default, ast.Call | ast.Constant):
+            continue
+        return parameter
+    return None
+
+
+def _is_number(service: Service, annotation: ast.expr | None, scope: Scope) -> bool:
+    values = service.resolver.annotation(annotation, scope)
+    return any(isinstance(value, External) and value.path == "int()" for value in values)
+
+
+def _is_dependency_or_bound(service: Service, node: ast.Call, scope: Scope) -> bool:
+    paths = service.resolver.paths(node.func, scope)
+    if paths & {"fastapi.Depends", "fastapi.Security", "fastapi.Header", "fastapi.Cookie"}:
+        return True
+    bound = any(k.arg in _BOUNDS or k.arg is None for k in node.keywords)
+    return bound or not paths & set(_FIELDS)
+
+
+def _checked_inside(function: Function, name: str) -> bool:
+    """`min(limit, 100)`, or a comparison that bounds it."""
+    for node in ast.walk(function.node):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in {"min", "clamp"}:
+            if any(isinstance(one, ast.Name) and one.id == name for one in node.args):
+                return True
+        if isinstance(node, ast.Compare) and isinstance(node.left, ast.Name) and node.left.id == name:
+            if any(isinstance(op, ast.Gt | ast.GtE) for op in node.ops):
+                return True
+    return False
+
+
+EXAMPLES = [
+    Bad("""
+        from typing import Annotated
+        from fastapi import Depends, FastAPI, Query
+
+        app = FastAPI()
+
+        @app.get("/a")
+        def a(skip: int = 0, limit: int = 100):  # found
+            return limit
+
+        @app.get("/b")
+        def b(limit: Annotated[int, Query(ge=1)] = 10):  # found
+            return limit
+
+        def page(page_size: int = Query(10, ge=1)):  # found
+            return page_size
+
+        @app.get("/c")
+        def c(size=Depends(page)):
+            return size
+    """),
+    Good("""
+        from typing import Annotated
+        from fastapi import FastAPI, Query
+
+        app = FastAPI()
+        Limit = Annotated[int, Query(ge=1, le=100)]
+
+        @app.get("/a")
+        def a(limit: Annotated[int, Query(le=100)] = 10, size: Limit = 5):
+            return limit
+
+        @app.get("/b")
+        def b(limit: int = Query(10, lt=100)):
+            return limit
+
+        @app.get("/c")
+        def c(limit: int = 10):
+            return min(limit, 100)
+
+        @app.get("/d")
+        def d(limit: str = "daily"):
+            return limit
+
+        def internal(limit: int = 100):
+            return limit
+    """),
+]

@@ -1,0 +1,116 @@
+"""A write takes a body that nothing validates.
+
+`body: dict` and `await request.json()` accept anything: missing keys become 500s, extra keys go into the database, texts
+arrive where numbers are expected, and the OpenAPI document says nothing about the input.
+
+Declare a Pydantic model with the fields, types and bounds that the operation takes.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from fastness.tool.check.rule import Bad, Found, Good, found, rule
+from fastness.tool.findings import Severity
+from fastness.tool.project import Service
+from fastness.tool.project.routes import Route
+from fastness.tool.project.symbols import Function
+from fastness.tool.project.values import External
+
+_HOOK = re.compile(r"webhook|callback|hook|event|proxy|graphql|ingest|mcp|rpc", re.IGNORECASE)
+_MAPPINGS = {"dict", "Dict", "Mapping", "MutableMapping"}
+
+
+@rule(severity=Severity.ERROR, practice="3.3", help="declare a Pydantic model for the body")
+def check(service: Service) -> Iterator[Found]:
+    seen: set[Function] = set()
+    for route in service.routes:
+        handler = route.handler
+        if not route.writes or handler in seen or handler.module.is_test or _HOOK.search(f"{route.path} {handler.name}"):
+            continue
+        seen.add(handler)
+        body = _untyped(service, route)
+        if body is not None:
+            yield found(handler, handler.node, f"{handler.qualified} takes {body}: nothing validates it")
+
+
+def _untyped(service: Service, route: Route) -> str | None:
+    handler = route.handler
+    for parameter, default in handler.parameters:
+        if isinstance(default, ast.Call) and service.resolver.provider(default, handler.parent) is not None:
+            continue
+        if _is_bare_mapping(parameter.annotation) and "{" + parameter.arg not in (route.path or ""):
+            return f"{parameter.arg}: {ast.unparse(parameter.annotation)}" if parameter.annotation is not None else None
+    for site in handler.calls:
+        targets = service.resolver.targets(site)
+        if site.name == "json" and any(isinstance(v, External) and v.path == "fastapi.Request().json" for v in targets):
+            return None if _validated_inside(handler) else "request.json()"
+    return None
+
+
+def _is_bare_mapping(annotation: ast.expr | None) -> bool:
+    if isinstance(annotation, ast.Name):
+        return annotation.id in _MAPPINGS
+    if isinstance(annotation, ast.Subscript) and isinstance(annotation.value, ast.Name) and annotation.value.id in _MAPPINGS:
+        return ast.unparse(annotation.slice).endswith(("Any)", "Any", "object)"))
+    return False
+
+
+def _validated_inside(handler: Function) -> bool:
+    """The raw body is given to a model in the function, or its signature is checked."""
+    names = {site.name for site in handler.calls}
+    return any(
+        re.match(r"model_validate|parse_obj|validate|verify|construct_event|TypeAdapter|load|[A-Z]", name) for name in names
+    )
+
+
+EXAMPLES = [
+    Bad("""
+        from typing import Any
+        from fastapi import FastAPI, Request
+
+        app = FastAPI()
+
+        @app.post("/a")
+        def a(body: dict):  # found
+            return body
+
+        @app.put("/b/{id}")
+        def b(id: int, body: dict[str, Any]):  # found
+            return body
+
+        @app.post("/c")
+        async def c(request: Request):  # found
+            return await request.json()
+    """),
+    Good("""
+        from fastapi import Depends, FastAPI, Request
+        from pydantic import BaseModel
+
+        class Body(BaseModel):
+            name: str
+
+        def current_user() -> dict:
+            return {}
+
+        app = FastAPI()
+
+        @app.post("/a")
+        def a(body: Body, user: dict = Depends(current_user)):
+            return body
+
+        @app.post("/webhooks/pay")
+        async def hook(request: Request):
+            return await request.json()
+
+        @app.post("/c")
+        async def c(request: Request):
+            return Body.model_validate(await request.json())
+
+        @app.post("/counts")
+        def counts(body: dict[str, int]):
+            return body
+    """),
+]

@@ -1,0 +1,125 @@
+"""Nothing tells whether the service can serve.
+
+Without a readiness endpoint the platform sends requests to a process whose database is not reachable, or whose start-up is
+not done, and a rolling deployment replaces working replicas with broken ones. A probe that returns a constant is liveness
+only: it is well when everything else is not.
+
+Answer at `/readyz` from a check of what requests need, with 503 until it passes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from fastness.tool.check.rule import Bad, Found, Good, found, rule
+from fastness.tool.findings import Severity
+from fastness.tool.project import Service
+from fastness.tool.project.module import Module
+from fastness.tool.project.routes import Route, Router
+from fastness.tool.project.symbols import Function
+
+_PROBE = re.compile(r"health|ready|readiness|heartbeat|/status$|/ping$|livez|liveness|/live$|alive|/up$", re.IGNORECASE)
+_PROVIDERS = ("fastness.health", "fastapi_healthcheck", "fastapi_health", "healthcheck", "py_healthcheck")
+_FEWEST = 3
+
+
+@rule(
+    severity=Severity.WARNING,
+    practice="10.2",
+    help="answer at `/readyz` from a check of the database and whatever else requests need",
+)
+def check(service: Service) -> Iterator[Found]:
+    if len(service.routes) < _FEWEST or _provided(service):
+        return
+    probes = [route for route in service.routes if route.path is not None and _PROBE.search(_full(service, route))]
+    if not probes:
+        app = _main(service)
+        if app is not None:
+            yield found(app.scope, app.call, f"none of the {len(service.routes)} routes tells whether the service is ready")
+    elif not any(_checks(service, probe) for probe in probes):
+        probe = probes[0]
+        yield found(
+            probe.handler, probe.handler.node, f"{_full(service, probe)} checks nothing: it is alive when the database is not"
+        )
+
+
+def _full(service: Service, route: Route) -> str:
+    return next(iter(service.prefixes(route)), route.path or "")
+
+
+def _checks(service: Service, route: Route) -> bool:
+    """The endpoint asks something: awaits, calls into the project or a library, or depends on what does."""
+    handler = route.handler
+    if any(True for _ in service.tree(route)):
+        return True
+    return handler.has_await or any(_is_question(handler, site.name) for site in handler.calls)
+
+
+def _is_question(handler: Function, name: str) -> bool:
+    return name not in {"", "dict", "str", "now", "utcnow", "time", "isoformat", "JSONResponse", "Response", "info", "debug", "getenv",
+                        "PlainTextResponse", "get", "round", "get_settings", "Health", "HealthResponse"} and name != handler.name  # fmt: skip
+
+
+def _provided(service: Service) -> bool:
+    def provides(module: Module) -> bool:
+        return any(name.startswith(_PROVIDERS) for name, *_ in module.imports)
+
+    return any(provides(module) for module in service.project.service)
+
+
+def _main(service: Service) -> Router | None:
+    """The app that serves most routes."""
+    candidates = [app for app in service.apps if not app.included_in]
+    return max(candidates, key=lambda app: len(app.includes) + len(app.routes), default=None)
+
+
+EXAMPLES = [
+    Bad("""
+        from fastapi import FastAPI
+
+        app = FastAPI()  # found
+
+        @app.get("/a")
+        def a(): ...
+
+        @app.get("/b")
+        def b(): ...
+
+        @app.get("/c")
+        def c(): ...
+    """),
+    Bad("""
+        from fastapi import FastAPI
+
+        app = FastAPI()
+
+        @app.get("/health")
+        def health():  # found
+            return {"status": "ok"}
+
+        @app.get("/b")
+        def b(): ...
+
+        @app.get("/c")
+        def c(): ...
+    """),
+    Good("""
+        from fastapi import FastAPI
+
+        app = FastAPI()
+
+        async def reachable(): ...
+
+        @app.get("/readyz")
+        async def ready():
+            await reachable()
+
+        @app.get("/livez")
+        def live():
+            return "ok"
+
+        @app.get("/c")
+        def c(): ...
+    """),
+]

@@ -1,0 +1,100 @@
+"""A failure at start-up is logged, and the service starts anyway.
+
+It then reports that it is up and fails every request that needs what did not start: with the old schema, without its
+admin, without its queue. Nothing restarts it, because nothing died.
+
+Let the exception end the process; the platform keeps the old version running and tries again.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from fastness.tool.check.knowledge.handlers import is_broad, own, raises
+from fastness.tool.check.knowledge.startup import starts
+from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
+from fastness.tool.findings import Severity
+from fastness.tool.project import Service
+from fastness.tool.project.symbols import Function, last_name
+
+_OPTIONAL = re.compile(
+    r"seed|warm|prefetch|demo|sentry|tracing|telemetry|instrument|banner|version|cancel|close|shutdown|metrics", re.IGNORECASE
+)
+
+
+@rule(severity=Severity.ERROR, practice="2.2", help="let it raise: a service that cannot start must not look started")
+def check(service: Service) -> Iterator[Found]:
+    for entry in starts(service):
+        before = _first_yield(entry)
+        for node in own(entry.node.body):
+            if not isinstance(node, ast.Try) or node.lineno > before or _yields(node) or not _works(node):
+                continue
+            for handler in node.handlers:
+                if is_broad(handler) and not raises(handler):
+                    message = f"{entry.qualified} goes on when its start-up work fails"
+                    yield found(entry, handler, message, proof(entry, node, "the work that may fail"))
+
+
+def _first_yield(entry: Function) -> int:
+    lines = [node.lineno for node in own(entry.node.body) if isinstance(node, ast.Yield)]
+    return min(lines, default=1 << 30)
+
+
+def _yields(node: ast.Try) -> bool:
+    return any(isinstance(inner, ast.Yield) for inner in own(node.body))
+
+
+def _works(node: ast.Try) -> bool:
+    """Something is opened, loaded or migrated inside; what is optional by its name may fail."""
+    names = [last_name(inner) for inner in own(node.body) if isinstance(inner, ast.Call)]
+    return bool(names) and not any(_OPTIONAL.search(name) for name in names)
+
+
+EXAMPLES = [
+    Bad("""
+        import logging
+        from contextlib import asynccontextmanager
+        from fastapi import FastAPI
+
+        async def migrate(): ...
+
+        @asynccontextmanager
+        async def lifespan(app):
+            try:
+                await migrate()
+            except Exception:  # found
+                logging.exception("migration failed")
+            yield
+
+        app = FastAPI(lifespan=lifespan)
+    """),
+    Good("""
+        import logging
+        from contextlib import asynccontextmanager
+        from fastapi import FastAPI
+
+        async def migrate(): ...
+        async def warm_cache(): ...
+
+        @asynccontextmanager
+        async def lifespan(app):
+            try:
+                await migrate()
+            except Exception:
+                logging.exception("migration failed")
+                raise
+            try:
+                await warm_cache()
+            except Exception:
+                logging.exception("cold")
+            yield
+            try:
+                await migrate()
+            except Exception:
+                logging.exception("at shutdown")
+
+        app = FastAPI(lifespan=lifespan)
+    """),
+]

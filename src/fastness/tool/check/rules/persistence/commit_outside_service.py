@@ -1,0 +1,128 @@
+"""A transaction ends in an endpoint, a dependency or a middleware.
+
+Where the endpoint commits, nothing that is called from two endpoints can be one transaction, and half of the work can be
+stored when the other half fails. A dependency that commits after its `yield` does so when the response is already on its
+way: the client was told 200, and the commit may still fail.
+
+Let the service that knows what belongs together end the transaction, once.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from fastness.tool.check.knowledge.loop import middleware_functions
+from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
+from fastness.tool.findings import Severity
+from fastness.tool.project import Service
+from fastness.tool.project.symbols import CallSite, Function
+from fastness.tool.project.values import External
+
+_SESSIONS = ("sqlalchemy.orm.Session()", "sqlalchemy.ext.asyncio.AsyncSession()", "sqlalchemy.orm.scoped_session()")
+_ENDS = {f"{session}.commit" for session in _SESSIONS}
+_UNIT_OF_WORK = re.compile(r"unit_?of_?work|uow|transaction", re.IGNORECASE)
+
+
+@rule(severity=Severity.WARNING, practice="7.1", help="commit in the service, once, around everything that belongs together")
+def check(service: Service) -> Iterator[Found]:
+    reported: set[CallSite] = set()
+    for role, function in _boundary(service):
+        if _UNIT_OF_WORK.search(function.qualified):
+            continue
+        ends = [site for site in function.calls if site.name == "commit" and _commits(service, site) and site not in reported]
+        if ends:
+            reported.update(ends)
+            evidence = [proof(site.scope, site.node, "and here") for site in ends[1:]]
+            message = f"{role} {function.qualified} commits the transaction"
+            yield found(
+                function, ends[0].node, message, proof(function, function.node, f"the {role}"), *evidence, count=len(ends)
+            )
+
+
+def _boundary(service: Service) -> Iterator[tuple[str, Function]]:
+    for route in service.routes:
+        yield "endpoint", route.handler
+    for route in service.routes:
+        for dependency in service.tree(route):
+            if isinstance(dependency.target, Function) and dependency.target.is_generator:
+                yield "dependency", dependency.target
+    for module in service.project.service:
+        for function in module.functions:
+            if (
+                function.is_generator
+                and function.name.startswith("get_")
+                and not function.owner
+                and _provides_session(function)
+            ):
+                yield "dependency", function
+    for middleware in service.middleware:
+        for function in middleware_functions(service, middleware):
+            yield "middleware", function
+
+
+def _provides_session(function: Function) -> bool:
+    return any(word in function.name for word in ("db", "session", "database"))
+
+
+def _commits(service: Service, site: CallSite) -> bool:
+    if any(isinstance(value, External) and value.path in _ENDS for value in service.resolver.targets(site)):
+        return True
+    # `request.state.db.commit()`: what a middleware puts there has no type.
+    called = site.node.func
+    return isinstance(called, ast.Attribute) and bool(
+        re.fullmatch(r"request\.state\.(?:db|session)\w*", ast.unparse(called.value))
+    )
+
+
+EXAMPLES = [
+    Bad("""
+        from fastapi import Depends, FastAPI
+        from sqlalchemy.orm import Session, sessionmaker
+
+        SessionLocal = sessionmaker()
+        app = FastAPI()
+
+        def get_db():
+            with SessionLocal() as db:
+                yield db
+                db.commit()  # found
+
+        @app.post("/")
+        def create(db: Session = Depends(get_db)):
+            db.add(1)
+            db.commit()  # found
+    """),
+    Good("""
+        from fastapi import Depends, FastAPI
+        from sqlalchemy.orm import Session, sessionmaker
+
+        SessionLocal = sessionmaker()
+        app = FastAPI()
+
+        def get_db():
+            with SessionLocal() as db:
+                yield db
+
+        def unit_of_work():
+            with SessionLocal() as db:
+                yield db
+                db.commit()
+
+        class Users:
+            def __init__(self, db: Session = Depends(get_db)):
+                self.db = db
+
+            def create(self):
+                self.db.commit()
+
+        class Repository:
+            def commit(self): ...
+
+        @app.post("/")
+        def create(users: Users = Depends(), uow=Depends(unit_of_work)):
+            users.create()
+            Repository().commit()
+    """),
+]

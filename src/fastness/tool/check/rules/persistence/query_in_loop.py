@@ -1,0 +1,167 @@
+"""A query runs once per row.
+
+A list of a hundred orders makes a hundred and one queries, each a round trip: fast with the test data, slow with the
+customer's, and the database's connection is held for all of it.
+
+Ask once: `where(Model.id.in_(ids))`, a join, or `selectinload`.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from fastness.tool.check.knowledge.handlers import own
+from fastness.tool.check.knowledge.reach import from_requests
+from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
+from fastness.tool.findings import Severity
+from fastness.tool.project import Service
+from fastness.tool.project.symbols import CallSite, Function, Kind, last_name
+from fastness.tool.project.values import ClassValue, External
+
+_QUERY = re.compile(
+    r"(?:sqlalchemy\.orm\.(?:Session|scoped_session)|sqlalchemy\.ext\.asyncio\.AsyncSession)\(\)\.(?:query|execute|exec|scalars?|get|get_one)"
+)
+_FIXED = {
+    "range",
+    "batched",
+    "chunked",
+    "chunks",
+    "batch",
+    "islice",
+    "count",
+    "cycle",
+    "product",
+    "as_completed",
+    "zip_longest",
+}
+
+
+@rule(severity=Severity.WARNING, practice="7.3", help="ask once for all of them: `in_()`, a join, or `selectinload`")
+def check(service: Service) -> Iterator[Found]:
+    reached = from_requests(service)
+    for module in service.project.service:
+        for function in module.functions:
+            if function in reached and any(site.looped for site in function.calls):
+                yield from _of(service, function)
+
+
+def _of(service: Service, function: Function) -> Iterator[Found]:
+    queries = {id(site.node): site for site in function.calls if site.looped and not site.deferred and _asks(service, site)}
+    if not queries:
+        return
+    for loop in own(function.node.body):
+        if not isinstance(loop, ast.For | ast.AsyncFor) or _is_fixed(service, loop, function):
+            continue
+        inside = [queries.pop(id(node)) for node in own(loop.body) if id(node) in queries]
+        inside = [site for site in inside if _depends_on(loop, site.node) or _feeds(loop, site)]
+        if inside:
+            first = min(inside, key=lambda site: site.node.lineno)
+            message = f"{function.qualified} asks the database once per {ast.unparse(loop.target)}"
+            yield found(function, first.node, message, proof(function, loop, "the loop"), count=len(inside))
+
+
+def _asks(service: Service, site: CallSite) -> bool:
+    return any(isinstance(value, External) and _QUERY.fullmatch(value.path) for value in service.resolver.targets(site))
+
+
+def _depends_on(loop: ast.For | ast.AsyncFor, query: ast.Call) -> bool:
+    """The query asks for what the loop is at."""
+    names = {node.id for node in ast.walk(loop.target) if isinstance(node, ast.Name)}
+    statement = next((s for s in loop.body if any(node is query for node in ast.walk(s))), None)
+    return statement is not None and any(isinstance(node, ast.Name) and node.id in names for node in ast.walk(statement))
+
+
+def _feeds(loop: ast.For | ast.AsyncFor, site: CallSite) -> bool:
+    """What the query asks for is made in the loop, from what it is at."""
+    names = {node.id for node in ast.walk(loop.target) if isinstance(node, ast.Name)}
+    made = {
+        target.id
+        for node in own(loop.body)
+        if isinstance(node, ast.Assign) and any(isinstance(n, ast.Name) and n.id in names for n in ast.walk(node.value))
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    return any(isinstance(node, ast.Name) and node.id in made for argument in site.node.args for node in ast.walk(argument))
+
+
+def _is_fixed(service: Service, loop: ast.For | ast.AsyncFor, function: Function) -> bool:
+    """The loop goes over something of fixed size: literals, constants, enums, tables, attempts."""
+    over: ast.expr = loop.iter
+    while (
+        isinstance(over, ast.Call)
+        and last_name(over) in {"enumerate", "sorted", "list", "reversed", "tuple", "zip", "set"}
+        and over.args
+    ):
+        over = over.args[0]
+    if isinstance(over, ast.Call):
+        name = last_name(over)
+        if name in {"items", "values", "keys"} and isinstance(over.func, ast.Attribute):
+            over = over.func.value
+        else:
+            return name in _FIXED
+    if isinstance(over, ast.List | ast.Tuple | ast.Set | ast.Dict | ast.Constant):
+        return True
+    if any(isinstance(value, ClassValue) for value in service.resolver.infer(over, function)):
+        return True
+    if isinstance(over, ast.Name):
+        bindings = service.resolver.binding(over.id, function)
+        if bindings is not None:
+            literal = (ast.List, ast.Tuple, ast.Dict, ast.Set)
+            return all(b.kind is Kind.ASSIGN and isinstance(b.value, literal) and _entries(b.value) for b in bindings[0]) or (
+                bindings[1] is function.module
+            )
+    return isinstance(over, ast.Attribute) and over.attr.isupper()
+
+
+def _entries(node: ast.expr) -> bool:
+    """The literal has content of its own: an empty one is filled later."""
+    return bool(getattr(node, "elts", None) or getattr(node, "keys", None))
+
+
+EXAMPLES = [
+    Bad("""
+        from fastapi import Depends, FastAPI
+        from sqlalchemy import select
+        from sqlalchemy.orm import Session, sessionmaker
+
+        app = FastAPI()
+        get_db = sessionmaker()
+
+        def load(db: Session, ids: list[int]):
+            result = []
+            for id in ids:
+                result.append(db.query(int).filter(id).first())  # found
+            return result
+
+        @app.get("/")
+        def root(db: Session = Depends(get_db)):
+            for order in load(db, []):
+                statement = select(int).where(order.id)
+                db.execute(statement)  # found
+    """),
+    Good("""
+        from enum import Enum
+        from fastapi import Depends, FastAPI
+        from sqlalchemy.orm import Session, sessionmaker
+
+        class Color(Enum):
+            RED = 1
+
+        TABLES = ["a", "b"]
+        app = FastAPI()
+        get_db = sessionmaker()
+
+        @app.get("/")
+        def root(db: Session = Depends(get_db)):
+            for color in Color:
+                db.query(color).all()
+            for table in TABLES:
+                db.execute(table)
+            for attempt in range(3):
+                db.execute(attempt)
+            for row in db.query(int).all():
+                print(row)
+    """),
+]

@@ -1,0 +1,110 @@
+"""The service changes its schema when it starts.
+
+Every worker of every replica runs it at once: two of them create the same table, or wait for each other's locks while the
+old version still serves. `create_all` never alters what exists, so the schema drifts from the models in silence; and a
+migration that fails keeps the service from starting at the worst time.
+
+Run migrations as a step of the deployment; let readiness wait for the schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fastness.tool.check.knowledge.chains import told
+from fastness.tool.check.knowledge.startup import starts
+from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
+from fastness.tool.findings import Severity
+from fastness.tool.project import Service
+from fastness.tool.project.calls import Outward
+
+_CHANGES = ("alembic.command.upgrade", "alembic.command.downgrade", "alembic.command.stamp")
+
+
+@rule(
+    severity=Severity.ERROR, practice="10.4", help="run migrations as a step of the deployment, before the new version starts"
+)
+def check(service: Service) -> Iterator[Found]:
+    entries = starts(service)
+    chains = service.graph.nearest(entries, _kind)
+    reported = set()
+    for entry in entries:
+        chain = chains.get(entry, {}).get("schema")
+        if chain is not None and chain.last.site not in reported:
+            reported.add(chain.last.site)
+            first = chain.edges[0].site.node if chain.edges else chain.last.site.node
+            what = chain.last.target.path.rpartition(".")[2]
+            yield found(entry, first, f"start-up changes the schema: {what}", proof(entry, entry.node, "runs at start-up"),
+                        *told(chain, "changes the schema"))  # fmt: skip
+    for module in service.project.service:
+        if not any(route.handler.module is module for route in service.routes) and not any(
+            a.scope is module for a in service.apps
+        ):
+            continue
+        for name in ("create_all", "drop_all"):
+            for site in module.calls_by_name.get(name, ()):
+                if site.scope is module and site not in reported:
+                    yield found(module, site.node, f"importing the app changes the schema: {name}")
+
+
+def _kind(call: Outward) -> str | None:
+    path = call.target.path
+    if path in _CHANGES:
+        return "schema"
+    if path.endswith((".create_all", ".drop_all")) and "etadata" in path:
+        return "schema"
+    handed_over = path.endswith(".run_sync") and call.site.node.args
+    if handed_over:
+        argument = call.site.node.args[0]
+        return "schema" if getattr(argument, "attr", "") in {"create_all", "drop_all"} else None
+    return None
+
+
+EXAMPLES = [
+    Bad("""
+        from contextlib import asynccontextmanager
+        from fastapi import FastAPI
+        from sqlalchemy.ext.asyncio import create_async_engine
+        from sqlalchemy.orm import DeclarativeBase
+
+        class Base(DeclarativeBase): ...
+
+        engine = create_async_engine("sqlite+aiosqlite://")
+
+        async def create_tables():
+            async with engine.begin() as connection:
+                await connection.run_sync(Base.metadata.create_all)
+
+        @asynccontextmanager
+        async def lifespan(app):
+            await create_tables()  # found
+            yield
+
+        app = FastAPI(lifespan=lifespan)
+    """),
+    Bad("""
+        from alembic import command
+        from fastapi import FastAPI
+
+        app = FastAPI()
+
+        @app.on_event("startup")
+        def migrate():
+            command.upgrade(None, "head")  # found
+    """),
+    Good("""
+        # file: app/migrate.py
+        from alembic import command
+
+        def main():
+            command.upgrade(None, "head")
+
+        if __name__ == "__main__":
+            main()
+        # file: app/main.py
+        from fastapi import FastAPI
+
+        app = FastAPI()
+        # Base.metadata.create_all(engine)
+    """),
+]

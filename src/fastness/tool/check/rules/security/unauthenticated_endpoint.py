@@ -1,0 +1,140 @@
+"""One endpoint is open where its siblings are guarded.
+
+Most of this router's operations ask who is calling, and this one does not. That is how a new endpoint leaks: it was copied,
+the guard was forgotten, every test passes.
+
+Put the guard on the router, so that a new endpoint has it; make what is public say so, in a router of its own.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+
+from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
+from fastness.tool.findings import Severity
+from fastness.tool.project import Service
+from fastness.tool.project.module import Module
+from fastness.tool.project.routes import Dependency, Route
+from fastness.tool.project.symbols import Class, Function
+from fastness.tool.project.values import External
+
+_GUARD = re.compile(
+    r"auth(?!or(?:s|$|_))|current_?(?:active_)?(?:user|super|admin|account|tenant|org)|login|require|permission|api_?key|token|jwt|bearer"
+    r"|principal|credential|verify|superuser|is_admin|protected|oauth|signature|security|role|user_?(?:from|by)|get_user|identity|access",
+    re.IGNORECASE,
+)
+_SCHEMES = ("fastapi.security.",)
+_PUBLIC = re.compile(
+    r"login|logout|sign|register|token|refresh|password|verify|confirm|activate|callback|webhook|health|status|public|otp|oauth|auth"
+    r"|magic|invite|invitation|docs|openapi|metrics|csrf|session|unsubscribe|contact|newsletter|subscribe|ping|version|^/?$|reset"
+    r"|recover|sso|google|facebook|github|twitter|config|slack|discord|test|static|\.well-known|ready|email",
+    re.IGNORECASE,
+)
+_SHARE = 0.5  # of the siblings that are guarded
+_FEWEST = 2
+
+
+@rule(severity=Severity.WARNING, practice="6.1", help="guard the router, and put what is public in a router of its own")
+def check(service: Service) -> Iterator[Found]:
+    siblings: dict[Module, list[Route]] = defaultdict(list)
+    for route in service.routes:
+        if not route.handler.module.is_test and not route.is_websocket:
+            siblings[route.handler.module].append(route)
+    if any(_names_guard(m.cls) for m in service.middleware if m.cls is not None):
+        return  # everything is guarded, or exempt, in one place
+    for routes in siblings.values():
+        guarded = [route for route in routes if _guards(service, route)]
+        open_ = [route for route in routes if route not in guarded]
+        if len(guarded) < _FEWEST or len(guarded) / len(routes) < _SHARE:
+            continue
+        for route in open_:
+            if _PUBLIC.search(f"{route.path} {route.handler.name}"):
+                continue
+            message = (
+                f"{'/'.join(sorted(route.methods))} {route.path} ({route.handler.qualified}) asks for no credentials; "
+                f"{len(guarded)} of its {len(routes) - 1} siblings do"
+            )
+            example = guarded[0]
+            yield found(
+                route.handler, route.handler.node, message, proof(example.handler, example.handler.node, "a guarded sibling")
+            )
+
+
+def _guards(service: Service, route: Route) -> bool:
+    return any(_is_guard(dependency) for dependency in service.tree(route)) or _guarded_inside(route.handler)
+
+
+def _is_guard(dependency: Dependency) -> bool:
+    target = dependency.target
+    if dependency.security:
+        return True
+    if isinstance(target, External):
+        return target.path.startswith(_SCHEMES) or bool(_GUARD.search(target.path))
+    name = target.name if isinstance(target, Function | Class) else ""
+    return bool(_GUARD.search(name) or _GUARD.search(ast.unparse(dependency.node)))
+
+
+def _guarded_inside(handler: Function) -> bool:
+    """A decorator guards, or the body's calls do: `Authorize.jwt_required()`."""
+    if any(_GUARD.search(ast.unparse(decorator).partition("(")[0].rpartition(".")[2]) for decorator in handler.decorators):
+        return True
+    return any(re.search(r"jwt_required|require_|check_permission|authenticate|verify_", site.name) for site in handler.calls)
+
+
+def _names_guard(cls: Class | External) -> bool:
+    name = cls.name if isinstance(cls, Class) else cls.last
+    return bool(re.search(r"auth|jwt|token|api_?key", name, re.IGNORECASE)) and not re.search(
+        r"session|oauthlib", name, re.IGNORECASE
+    )
+
+
+EXAMPLES = [
+    Bad("""
+        from fastapi import APIRouter, Depends
+
+        router = APIRouter()
+
+        def current_user(): ...
+
+        @router.get("/items")
+        def items(user=Depends(current_user)): ...
+
+        @router.post("/items")
+        def create(user=Depends(current_user)): ...
+
+        @router.get("/items/all")
+        def everything(): ...  # found
+    """),
+    Good("""
+        from typing import Annotated
+        from fastapi import APIRouter, Depends, FastAPI
+        from fastapi.security import HTTPBearer
+
+        bearer = HTTPBearer()
+        router = APIRouter(dependencies=[Depends(bearer)])
+        mixed = APIRouter()
+
+        def current_user(): ...
+
+        class Common:
+            def __init__(self, user=Depends(current_user)): ...
+
+        @router.get("/items")
+        def items(): ...
+
+        @mixed.get("/a")
+        def a(common: Annotated[Common, Depends()]): ...
+
+        @mixed.get("/b", dependencies=[Depends(current_user)])
+        def b(): ...
+
+        @mixed.post("/login")
+        def login(): ...
+
+        app = FastAPI()
+        app.include_router(router)
+    """),
+]

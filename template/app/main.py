@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
-from fastness import health, openapi, problems
+from fastness import health, idempotency, openapi, problems
 from fastness.context import ContextMiddleware
 from fastness.deadline import DeadlineMiddleware
 from fastness.fused import fused
@@ -52,6 +52,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(health.router(infra.resources, optional=infra.optional))
     app.include_router(metrics.router())
     app.include_router(v1.router)
+    idempotency.verify(app)
     app.build_middleware_stack = fused(app)  # type: ignore[method-assign]
     # Now, not with the first request: what a layer cannot use must stop the start.
     app.middleware_stack = app.build_middleware_stack()

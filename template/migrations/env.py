@@ -6,6 +6,11 @@ from typing import Any, Literal
 
 from fastness.database import migrations
 
+# feature: example
+from fastness.idempotency import records
+
+# /feature: example
+
 import app.infra.db
 from app.core.config import Settings
 from app.infra.db.base import Base, Timestamp
@@ -20,4 +25,8 @@ def render_item(kind: str, item: Any, _: object) -> str | Literal[False]:
     return "sa.DateTime(timezone=True)" if kind == "type" and isinstance(item, Timestamp) else False
 
 
-migrations.run(Settings().database_url.get_secret_value(), metadata=[Base.metadata], render_item=render_item)
+metadata = [Base.metadata]
+# feature: example
+metadata.append(records.metadata)
+# /feature: example
+migrations.run(Settings().database_url.get_secret_value(), metadata=metadata, render_item=render_item)

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
 from fastness.auth import Requires
+from fastness.idempotency import Idempotent, IdempotentRoute
 from fastness.ratelimit import RateLimit
 
 from app.api.deps import CurrentTenant
@@ -13,7 +14,7 @@ from app.domain.errors import NotFound
 from app.domain.refusals import PayloadTooLarge
 from app.schemas.events import EventId, EventIn, EventOut, EventPageOut, EventQuery
 
-router = APIRouter(prefix="/events", tags=["events"])
+router = APIRouter(prefix="/events", tags=["events"], route_class=IdempotentRoute)
 reads = [Requires("events:read")]
 writes = [Requires("events:write")]
 
@@ -21,7 +22,11 @@ writes = [Requires("events:write")]
 @router.post(
     "",
     status_code=201,
-    dependencies=[*writes, Depends(RateLimit("6000/minute, burst 500", by="principal"))],
+    dependencies=[
+        *writes,
+        Depends(RateLimit("6000/minute, burst 500", by="principal")),
+        Depends(Idempotent(required=False)),  # with a key, a retry through any crash makes one event
+    ],
     responses=answers(201, "Location", errors=(PayloadTooLarge,)),
 )
 async def create_event(body: EventIn, tenant: CurrentTenant, service: Events, response: Response) -> EventOut:

@@ -1,0 +1,57 @@
+"""Retries of one request, on SQLite and on PostgreSQL."""
+
+import asyncio
+from typing import Any
+
+import httpx2
+
+EVENT = {"type": "order.paid", "payload": {"id": 1}}
+
+Client = httpx2.AsyncClient
+
+
+async def send(client: Client, key: str, event: dict[str, Any] = EVENT) -> httpx2.Response:
+    return await client.post("/v1/events", json=event, headers={"idempotency-key": key})
+
+
+async def events(client: Client) -> list[str]:
+    return [event["id"] for event in (await client.get("/v1/events")).json()["items"]]
+
+
+async def test_a_retry_makes_no_second_event(client: Client) -> None:
+    """It gets the answer to the first request; a new key is a new event."""
+    first = await send(client, "a")
+    again = await send(client, '"a"')
+    assert (first.status_code, "idempotent-replayed" in first.headers) == (201, False)
+    assert (again.status_code, again.content) == (201, first.content)
+    assert (again.headers["location"], again.headers["idempotent-replayed"]) == (first.headers["location"], "true")
+    other = await send(client, "b")
+    assert sorted(await events(client)) == sorted([first.json()["id"], other.json()["id"]])
+
+
+async def test_ten_at_once_make_one_event(client: Client) -> None:
+    """Each is answered with that event, some after a conflict that says when to come back."""
+
+    async def insist() -> str:
+        async with asyncio.timeout(120):
+            while True:
+                answer = await send(client, "a")
+                if answer.status_code == 201:
+                    made: str = answer.json()["id"]
+                    return made
+                assert (answer.status_code, answer.headers["retry-after"]) == (409, "1")
+                await asyncio.sleep(0.05)
+
+    ids = await asyncio.gather(*(insist() for _ in range(10)))
+    assert set(ids) == set(await events(client))
+    assert len(set(ids)) == 1
+
+
+async def test_a_key_belongs_to_its_request(client: Client) -> None:
+    """With another body it is refused, and what was refused can be sent again."""
+    assert (await send(client, "a", {"type": "not a type", "payload": {}})).status_code == 422
+    made = await send(client, "a")
+    assert made.status_code == 201
+    other = await send(client, "a", {"type": "order.paid", "payload": {"id": 2}})
+    assert (other.status_code, other.json()["title"]) == (422, "The idempotency key was used for another request")
+    assert await events(client) == [made.json()["id"]]

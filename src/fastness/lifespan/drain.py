@@ -28,6 +28,9 @@ T = TypeVar("T")
 # systemd and process managers signal the whole group, and the parent then signals its workers: one intent, told twice.
 _SAME_INTENT = 1.0
 
+# Seconds for streams to say goodbye before the server is told: uvicorn closes WebSockets by itself, with a code of its own.
+_PARTING = 0.5
+
 # Whose handlers stand for those that were set with `loop.add_signal_handler`, which are called by way of a descriptor.
 _LOOPS = ("asyncio.unix_events", "uvloop.loop")
 
@@ -175,9 +178,17 @@ class Drain:
 
     def _hand_over(self, number: int, frame: FrameType | None) -> None:
         self._draining = self._handed_over = True
+        if self._loop is not None and self._waiting:
+            self._loop.call_soon_threadsafe(self._part, self._loop, number)
+            return
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._close_streams)
         self._forward(number, frame)
+
+    def _part(self, loop: asyncio.AbstractEventLoop, number: int) -> None:
+        self._close_streams()
+        # Cancelled at the end of the lifespan, like the delay.
+        self._timer = loop.call_later(_PARTING, self._forward, number, None)
 
     def _forward(self, number: int, frame: FrameType | None) -> None:
         handler = self._previous.get(number)

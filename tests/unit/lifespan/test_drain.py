@@ -199,6 +199,34 @@ async def test_stream_ends_while_its_source_waits(server: Server) -> None:
         assert [item async for item in drain.until(source())] == []
 
 
+async def test_streams_say_goodbye_before_the_server_is_told(server: Server) -> None:
+    """A server may cut connections as soon as it is told to end, so it is told once streams had a moment to end well."""
+    said: list[int] = []
+
+    async def connection(drain: Drain) -> None:
+        async for _ in drain.until(source()):
+            pass
+        said.extend(server.signals)
+        told.set()
+
+    async def source() -> AsyncIterator[int]:
+        await asyncio.Event().wait()
+        yield 1
+
+    told = asyncio.Event()
+    async with Drain(delay=0.01) as drain:
+        task = asyncio.create_task(connection(drain))
+        await turn()
+        signal.raise_signal(signal.SIGTERM)
+        async with asyncio.timeout(60):
+            await told.wait()
+            assert said == []
+            while not server.signals:  # noqa: ASYNC110 - the handler tells nobody
+                await asyncio.sleep(0.01)
+        assert server.signals == [signal.SIGTERM]
+        await task
+
+
 async def test_stream_passes_everything_on_otherwise() -> None:
     """Items, the end, and errors of the source, a TimeoutError too, come through unchanged."""
 

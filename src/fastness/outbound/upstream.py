@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from urllib.parse import unquote
 
 from fastness.context import current
 from fastness.outbound._measures import Measures
@@ -288,7 +290,7 @@ class Upstream:
         seconds = min(self._attempt_timeout, call.remaining())
         if self._propagate:
             call.stamp(seconds)
-        outcome = "cancelled"
+        outcome = "error"
         limit = asyncio.timeout(seconds)
         try:
             async with limit:
@@ -297,12 +299,12 @@ class Upstream:
                 outcome = f"{response.status_code // 100}xx"
                 await self._judge(call, response)
                 return await _transport().read(response, self._max_bytes) if whole else response
+        except asyncio.CancelledError:
+            outcome = "cancelled" if call.remaining() > 0 else "timeout"
+            raise
         except Exception as error:
             known = self._known(call, error, limit)
-            if known is None:
-                outcome = "error"
-                raise
-            if known is error:
+            if known is None or known is error:
                 raise
             outcome = known.outcome
             raise known from error
@@ -366,4 +368,6 @@ def _request_of(error: httpx2.RequestError) -> httpx2.Request | None:
 def _within(url: httpx2.URL, base: httpx2.URL) -> bool:
     same = (url.scheme, url.raw_host, url.port) == (base.scheme, base.raw_host, base.port)
     path = url.raw_path.partition(b"?")[0]
-    return same and not url.userinfo and (path + b"/").startswith(base.raw_path)
+    # Servers resolve `..` that was encoded, too; httpx2 has resolved the others.
+    climbs = ".." in re.split(r"[/\\]", unquote(path.decode("ascii")))
+    return same and not climbs and not url.userinfo and (path + b"/").startswith(base.raw_path)

@@ -162,13 +162,14 @@ async def test_the_budget_bounds_retries_of_all_calls(opened):
 async def test_a_call_ends_with_its_time(opened):
     """An upstream that hangs costs the timeout, not more; the attempt's time is tried again within it."""
     async with serving(hang) as server:
-        upstream = await opened(server.url, timeout=30, attempt_timeout=0.05, retries=QUICK)
+        upstream = await opened(server.url, name="late", timeout=30, attempt_timeout=0.05, retries=QUICK)
         with pytest.raises(UpstreamTimeoutError) as caught:
             await upstream.request("GET")
         assert caught.value.attempts == 3
         with pytest.raises(UpstreamTimeoutError) as caught:
             await upstream.request("POST", timeout=0.05)
         assert caught.value.attempts == 1
+    assert sample("fastness_outbound_attempts_total", upstream="late", outcome="timeout") == 4
 
 
 async def test_a_body_that_drips_does_not_prolong_a_call(opened):
@@ -279,7 +280,19 @@ async def test_what_a_block_raises_is_not_ours(opened):
 
 @pytest.mark.parametrize(
     "path",
-    ["http://evil.example/", "https://127.0.0.1/", "../admin", "a/../../admin", "/x/../../admin", "http://u:p@127.0.0.1/"],
+    [
+        "http://evil.example/",
+        "https://127.0.0.1/",
+        "../admin",
+        "a/../../admin",
+        "/x/../../admin",
+        "%2e%2e/admin",
+        "a/.%2E/.%2E/admin",
+        "..%2f..%2Fadmin",
+        "..\\admin",
+        "a/..%5c..%5Cadmin",
+        "http://u:p@127.0.0.1/",
+    ],
 )
 async def test_a_path_does_not_lead_out_of_the_base(opened, path):
     """Credentials and trust belong to the upstream that was declared."""

@@ -249,7 +249,7 @@ def as_text(schema: Schema, *, receives: bool) -> Node:
     What is sent is never null: it is left out instead. Who receives a plain string takes the text of anything, and who
     receives a list takes one value for a list of one.
     """
-    node = _resolved(schema)
+    node = target(schema).node
     if isinstance(node, bool):
         return node
     for name in ("anyOf", "oneOf"):
@@ -268,13 +268,12 @@ def as_text(schema: Schema, *, receives: bool) -> Node:
     return node
 
 
-def _resolved(schema: Schema) -> Node:
+def target(schema: Schema) -> Schema:
+    """What a schema that is nothing but a reference refers to, else the schema."""
     node = schema.node
-    for _ in range(32):
-        if isinstance(node, bool) or list(node) != ["$ref"]:
-            break
-        node = schema.space.target(node["$ref"])
-    return node
+    while isinstance(node, dict) and len(node) == 1 and "$ref" in node:
+        node = schema.space.target(node["$ref"])  # references in a circle were refused when the document was read
+    return schema if node is schema.node else Schema(schema.space, node, schema.text)
 
 
 def _types(node: Mapping[str, Any]) -> list[str]:

@@ -130,7 +130,7 @@ class Engine:
             else:
                 found.append((difference, value))
         if not found:
-            value = self._confirmed(self._searched(one, other), one, receiver)
+            value = self._confirmed(self._searched(one, other, text=sender.text), one, receiver)
             if value is not _NONE:
                 found, unclear = [(difference, value) for difference in unclear[:1]], unclear[1:]
         if found:
@@ -152,14 +152,17 @@ class Engine:
         readings = _readings(value) if receiver.text else [value]
         return all(self._library.accepts(receiver, reading) is False for reading in readings)
 
-    def _searched(self, sender: Schema, receiver: Schema) -> Iterator[Any]:
+    def _searched(self, sender: Schema, receiver: Schema, *, text: bool) -> Iterator[Any]:
         rest = self._library.remainder(sender, receiver)
         if rest is not None:
             yield from islice(examples(rest), 64)
         yield from islice(examples(sender), 64)
+        if text:
+            yield from _LONG
 
 
 _NONE = object()
+_LONG = (10**4, 10**9, -(10**9), 10**18, 10**60)  # numbers that are long once they are text
 _MOST_CANDIDATES = 128
 
 

@@ -60,4 +60,6 @@ class Equality:
 
 
 def _same_set(one: Any, other: Any) -> bool:
+    if one == other and all(isinstance(value, str) for value in one):
+        return True  # the usual case, and quickly told
     return isinstance(other, list) and {key(value) for value in one} == {key(value) for value in other}

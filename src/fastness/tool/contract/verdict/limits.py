@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from fastness.tool.contract.dialect import Schema, Space
@@ -21,11 +21,13 @@ def limits(space: Space, sent: Branch, taken: Branch) -> Iterator[Difference]:
     if sent.type == "number" and taken.type == "integer":
         step = mine.get("multipleOf")
         if not (step and float(step).is_integer()):
-            yield Difference((), "type", "narrowed", "number", "number", "integer", outside)
+            yield Difference((), "type", "narrowed", "type", "number", "integer", outside)
     for low, over, sign in (("minimum", "exclusiveMinimum", 1), ("maximum", "exclusiveMaximum", -1)):
         one, other = _bound(mine, low, over, sign), _bound(theirs, low, over, sign)
         if other is not None and (one is None or one < other):
-            yield Difference((), "number", "narrowed", low, _first(mine, low, over), _first(theirs, low, over), outside)
+            limit = _first(theirs, low, over)
+            near = chain((limit - sign, limit, limit - sign / 2), outside)
+            yield Difference((), "number", "narrowed", low, _first(mine, low, over), limit, tuple(islice(near, 24)))
     step, wanted = mine.get("multipleOf"), theirs.get("multipleOf")
     if wanted and not (step and _multiple(step, wanted)) and not (sent.type == "integer" and _multiple(1, wanted)):
         yield Difference((), "number", "narrowed", "multipleOf", step, wanted, outside)

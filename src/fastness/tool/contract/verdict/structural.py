@@ -12,7 +12,7 @@ from functools import partial
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
-from fastness.tool.contract.dialect import Direction, Node, Schema, Space, key
+from fastness.tool.contract.dialect import Direction, Node, Schema, Space, key, target
 from fastness.tool.contract.verdict import values as make
 from fastness.tool.contract.verdict.branches import ALL_TYPES, Branch, NotTakenApartError, branches, exclusive
 from fastness.tool.contract.verdict.differences import Difference, Lazy, Note, distinct
@@ -53,6 +53,7 @@ class Comparison:
 
     def differences(self, sender: Schema, receiver: Schema) -> list[Difference]:
         """Where the receiver may refuse what the sender sends; [] is a proof that it does not."""
+        sender, receiver = target(sender), target(receiver)
         pair = (id(sender.node), id(receiver.node))
         if pair in self._known:
             return self._known[pair]
@@ -78,7 +79,7 @@ class Comparison:
 
     def notes(self, sender: Schema, receiver: Schema) -> list[Note]:
         """What else differs below the pair, after `differences` has been asked."""
-        return self._notes.get((id(sender.node), id(receiver.node)), [])
+        return self._notes.get((id(target(sender).node), id(target(receiver).node)), [])
 
     def _compare(self, sender: Schema, receiver: Schema) -> list[Difference]:
         try:
@@ -103,7 +104,7 @@ class Comparison:
         if missing:
             values = [value for kind in ALL_TYPES for value in missing.get(kind, ())] + missing.get("integer", [])
             said = _said_types(sent), _said_types(taken)
-            found.append(Difference((), "type", "narrowed", " or ".join(missing), *said, tuple(values)))
+            found.insert(0, Difference((), "type", "narrowed", "type", *said, tuple(values)))
         if not found and exclusive(receiver) and not disjoint(taken):
             found = [
                 Difference((), "alternative", "narrowed", "oneOf", candidates=self._overlaps(sender, receiver, sent, taken))
@@ -213,7 +214,7 @@ class Comparison:
             notes.append(Note((name,), "property", "removed", name))
         elif name in sent.keywords.get("properties", {}):
             before, after = _default(mine), _default(theirs)
-            if key(before) != key(after):
+            if before is not after and key(before) != key(after):
                 notes.append(Note((name,), "default", "changed", name, before, after))
 
     def _additional(self, sides: _Sides, notes: list[Note]) -> Iterator[Difference]:

@@ -1,0 +1,308 @@
+"""What each area of OpenAPI reports, beyond the schemas that FastAPI writes."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from fastness.tool.contract.changes import Level
+from fastness.tool.contract.compare import Result
+
+from .conftest import answer, body, breaking, document, operation
+
+Compared = Callable[..., Result]
+TEXT = {"type": "string"}
+
+
+def parameter(**parts: Any) -> dict[str, Any]:
+    return {"name": "q", "in": "query", "schema": TEXT, **parts}
+
+
+def ok(**parts: Any) -> dict[str, Any]:
+    return {"200": {"description": "ok", **parts}}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        pytest.param({"type": ["string", "null"]}, TEXT, ["request.null.narrowed"], id="null in a list of types"),
+        pytest.param({"const": "a"}, {"enum": ["a"]}, [], id="const is an enum of one"),
+        pytest.param({"allOf": [TEXT]}, TEXT, [], id="allOf of one is that one"),
+        pytest.param(
+            {"type": "integer"}, {"type": "integer", "format": "int32"}, ["request.number.narrowed"] * 2, id="int32 is a range"
+        ),
+        pytest.param({"type": "number"}, {"type": "number", "format": "double"}, [], id="double limits nothing"),
+        pytest.param(
+            {"type": "string", "format": "binary"},
+            {"type": "string", "contentMediaType": "application/octet-stream"},
+            [],
+            id="binary is written in two ways",
+        ),
+        pytest.param(
+            TEXT, {"type": "string", "format": "x-own"}, ["request.format.undecided"], id="an unknown format is undecided"
+        ),
+        pytest.param(
+            {"type": "object"}, {"type": "object", "additionalProperties": True}, [], id="a free object is open either way"
+        ),
+        pytest.param(
+            {"type": "object", "properties": {"a": TEXT}},
+            {"type": "object", "properties": {"a": TEXT, "b": {"type": "integer"}}, "unevaluatedProperties": False},
+            ["request.additional-properties.narrowed"],
+            id="unevaluatedProperties closes",
+        ),
+        pytest.param(
+            {"type": "object", "properties": {"a": TEXT}, "patternProperties": {"^x": TEXT}, "additionalProperties": False},
+            {"type": "object", "properties": {"a": TEXT}, "additionalProperties": False},
+            ["request.keyword.narrowed"],
+            id="names that matched a pattern are refused",
+        ),
+        pytest.param(
+            {"type": "object", "required": ["a"]},
+            {"type": "object", "required": ["a"], "properties": {"a": {"type": "integer"}}},
+            ["request.type.narrowed", "request.null.narrowed"],
+            id="a required name was sent with any value",
+        ),
+        pytest.param(
+            {"type": "array", "items": TEXT},
+            {"type": "array", "items": TEXT, "uniqueItems": True},
+            ["request.items.narrowed"],
+            id="unique",
+        ),
+        pytest.param({"type": "string"}, False, ["request.type.narrowed"], id="nothing is taken"),
+        pytest.param(
+            {"allOf": [{"type": "integer"}, {"minimum": 3}]},
+            {"type": "integer", "minimum": 2},
+            [],
+            id="allOf is taken together",
+        ),
+        pytest.param(
+            {"type": "object", "properties": {"a": {"type": "string", "readOnly": True}}, "required": ["a"]},
+            {"type": "object", "properties": {"a": {"type": "integer", "readOnly": True}}, "required": ["a"]},
+            [],
+            id="what is read only is not sent",
+        ),
+    ],
+)
+def test_request_schemas(compared: Compared, old: Any, new: Any, expected: list[str]) -> None:
+    """A body schema of the old document against one of the new."""
+    assert breaking(compared(document(body(old)), document(body(new)))) == expected
+
+
+def test_nullable_of_3_0_is_null_of_3_1(compared: Compared) -> None:
+    """A document that moves from 3.0 to 3.1 says the same in other words."""
+    old = {
+        "type": "object",
+        "properties": {
+            "a": {"type": "string", "nullable": True},
+            "b": {"type": "integer", "minimum": 0, "exclusiveMinimum": True},
+        },
+    }
+    new = {
+        "type": "object",
+        "properties": {"a": {"anyOf": [TEXT, {"type": "null"}]}, "b": {"type": "integer", "exclusiveMinimum": 0}},
+    }
+    assert compared(document(body(old), version="3.0.3"), document(body(new))).changes == ()
+
+
+def test_what_is_write_only_is_not_answered(compared: Compared) -> None:
+    """A writeOnly property of a response may change as it likes."""
+    old, new = ({"type": "object", "properties": {"p": {"type": kind, "writeOnly": True}}} for kind in ("string", "integer"))
+    assert breaking(compared(document(answer(old)), document(answer(new)))) == []
+
+
+def test_a_discriminator_chooses_by_its_mapping(compared: Compared) -> None:
+    """Without constants in the members, the mapping says which alternative a value is of."""
+
+    def pets(*names: str) -> dict[str, Any]:
+        mapping = {name: f"#/components/schemas/{name}" for name in names}
+        pet = {
+            "oneOf": [{"$ref": ref} for ref in mapping.values()],
+            "discriminator": {"propertyName": "kind", "mapping": mapping},
+        }
+        schema = {"type": "object", "properties": {"kind": TEXT}, "required": ["kind"]}
+        return document(body(pet), components={"schemas": dict.fromkeys(names, schema)})
+
+    (change,) = compared(pets("cat", "dog"), pets("cat")).changes
+    assert change.id == "request.alternative.narrowed" or change.id.startswith("request.")
+    assert change.counterexample["request"]["body"]["kind"] == "dog"
+    assert breaking(compared(pets("cat"), pets("cat", "dog"))) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ([parameter()], [parameter(required=True)], ["request.parameter.required"]),
+        ([parameter(name="Q", **{"in": "header"})], [parameter(**{"in": "header"})], []),
+        (
+            [parameter(schema={"type": "array"})],
+            [parameter(schema={"type": "array"}, explode=False)],
+            ["request.encoding.changed"],
+        ),
+        ([parameter()], [parameter(explode=False)], []),
+        ([parameter()], [parameter(content={"application/json": {"schema": TEXT}})], ["request.encoding.changed"]),
+        ([], [parameter(name="Authorization", required=True, **{"in": "header"})], []),
+        ([parameter(schema={"type": "array", "items": TEXT})], [parameter()], ["request.type.narrowed"]),
+        (
+            [parameter(schema={"type": "integer"})],
+            [parameter(schema={"type": "string", "maxLength": 9})],
+            ["request.type.narrowed"],
+        ),
+    ],
+)
+def test_parameters(compared: Compared, old: list[Any], new: list[Any], expected: list[str]) -> None:
+    """Parameters by name and place, how they are written, and what they take."""
+    assert breaking(compared(document(operation(parameters=old)), document(operation(parameters=new)))) == expected
+
+
+def test_parameters_of_the_path_item_count(compared: Compared) -> None:
+    """A parameter may stand at the path or at the operation."""
+    new = operation()
+    new["/items"]["parameters"] = [parameter()]
+    assert compared(document(operation(parameters=[parameter()])), document(new)).changes == ()
+
+
+def test_the_same_operation_under_changed_components(compared: Compared) -> None:
+    """An operation that did not change is compared when a component below it did, through a cycle too."""
+
+    def tree(kind: str) -> dict[str, Any]:
+        node = {
+            "type": "object",
+            "properties": {"leaf": {"$ref": "#/components/schemas/Leaf"}, "next": {"$ref": "#/components/schemas/Node"}},
+        }
+        return document(
+            body({"$ref": "#/components/schemas/Node"}), components={"schemas": {"Node": node, "Leaf": {"type": kind}}}
+        )
+
+    assert breaking(compared(tree("string"), tree("integer"))) == ["request.type.narrowed"]
+    assert compared(tree("string"), tree("string")).changes == ()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (ok(), {"201": {"description": "made"}}, ["response.status.removed"]),
+        (ok(), {**ok(), "2XX": {"description": "any"}}, []),
+        ({**ok(), "default": {"description": "x"}}, {**ok(), "404": {"description": "gone"}}, []),
+        (
+            ok(headers={"X-Total": {"required": True, "schema": TEXT}}),
+            ok(headers={"x-total": {"schema": TEXT}}),
+            ["response.header.optional"],
+        ),
+        (ok(headers={"X-Total": {"schema": TEXT}}), ok(), []),
+        (
+            ok(headers={"A": {"schema": {"enum": ["a"]}}}),
+            ok(headers={"A": {"schema": {"enum": ["a", "b"]}}}),
+            ["response.enum.widened"],
+        ),
+        (
+            ok(content={"application/json": {}, "text/csv": {}}),
+            ok(content={"application/json; charset=utf-8": {}}),
+            ["response.media-type.removed"],
+        ),
+    ],
+)
+def test_responses(compared: Compared, old: Any, new: Any, expected: list[str]) -> None:
+    """Statuses, headers and media types of responses."""
+    assert breaking(compared(document(operation(responses=old)), document(operation(responses=new)))) == expected
+
+
+SCHEMES = {
+    "a": {"type": "apiKey", "in": "header", "name": "X-Key"},
+    "b": {"type": "http", "scheme": "bearer"},
+    "o": {"type": "oauth2", "flows": {}},
+}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (None, [{"a": []}], ["request.security.required"]),
+        ([{"a": []}], [{"a": []}, {"b": []}], []),
+        ([{"a": []}, {"b": []}], [{"a": []}], ["request.security.required"]),
+        ([{"a": []}], [{"a": [], "b": []}], ["request.security.required"]),
+        ([{"o": ["read"]}], [{"o": ["read", "write"]}], ["request.scope.required"]),
+        ([{"o": ["read"]}], [{"b": []}], []),
+        ([{"a": []}], [{}], []),
+        ([{"a": []}], [], []),
+    ],
+)
+def test_security(compared: Compared, old: Any, new: Any, expected: list[str]) -> None:
+    """Every combination of credentials that was enough has to stay enough."""
+    documents = [
+        document(operation(**({} if security is None else {"security": security})), components={"securitySchemes": SCHEMES})
+        for security in (old, new)
+    ]
+    assert breaking(compared(*documents)) == expected
+
+
+def test_security_of_the_document_is_inherited(compared: Compared) -> None:
+    """An operation without `security` has that of the document."""
+    new = document(operation(), security=[{"b": []}], components={"securitySchemes": SCHEMES})
+    assert breaking(compared(document(operation()), new)) == ["request.security.required"]
+
+
+def test_servers(compared: Compared) -> None:
+    """A base URL may be added, not taken away; a document without any says nothing."""
+    one, two = {"url": "https://a.example/"}, {"url": "https://b.example"}
+    assert breaking(compared(document(operation(), servers=[one]), document(operation(), servers=[one, two]))) == []
+    assert breaking(compared(document(operation(), servers=[one]), document(operation(), servers=[two]))) == [
+        "request.server.removed"
+    ]
+    assert breaking(compared(document(operation()), document(operation(), servers=[two]))) == []
+
+
+def hook(schema: Any, name: str = "created") -> dict[str, Any]:
+    sent = {"required": True, "content": {"application/json": {"schema": schema}}}
+    return document(webhooks={name: {"post": {"requestBody": sent, "responses": ok()}}})
+
+
+def test_webhooks_are_sent_by_the_server(compared: Compared) -> None:
+    """What a webhook sends must not widen: client and server have changed places."""
+    assert breaking(compared(hook({"enum": ["a"]}), hook({"enum": ["a", "b"]}))) == ["request.enum.widened"]
+    assert breaking(compared(hook({"enum": ["a", "b"]}), hook({"enum": ["a"]}))) == []
+    assert breaking(compared(hook(TEXT), hook(TEXT, "deleted"))) == ["request.webhook.removed"]
+
+
+def test_callbacks_are_webhooks_of_an_operation(compared: Compared) -> None:
+    """A callback is compared like a webhook."""
+
+    def called(schema: Any) -> dict[str, Any]:
+        sent = {"required": True, "content": {"application/json": {"schema": schema}}}
+        return document(
+            operation(callbacks={"done": {"{$request.body#/url}": {"post": {"requestBody": sent, "responses": ok()}}}})
+        )
+
+    assert breaking(compared(called({"enum": ["a"]}), called({"enum": ["a", "b"]}))) == ["request.enum.widened"]
+    assert compared(called(TEXT), called(TEXT)).changes == ()
+
+
+def test_a_schema_that_nothing_satisfies_proves_nothing(compared: Compared) -> None:
+    """When the old contract admits no value at all, a change of it is undecided and not compatible."""
+    impossible = {"type": "integer", "minimum": 5, "maximum": 3}
+    assert breaking(compared(document(body(impossible)), document(body({"type": "string"})))) == ["request.schema.undecided"]
+
+
+def test_both_places_and_values_are_told(compared: Compared) -> None:
+    """A change names the place in the document behind references, and what stood there."""
+
+    def named(most: int) -> dict[str, Any]:
+        item = {"type": "object", "properties": {"a/b": {"type": "array", "items": {"type": "integer", "maximum": most}}}}
+        return document(body({"$ref": "#/components/schemas/Item"}), components={"schemas": {"Item": item}})
+
+    (change,) = compared(named(9), named(5)).changes
+    assert change.location == "/components/schemas/Item/properties/a~1b/items"
+    assert (change.id, change.old, change.new) == ("request.number.narrowed", 9, 5)
+    assert change.counterexample["request"]["body"] == {"a/b": [6]}
+    assert change.operation == "POST /items"
+
+
+def test_a_default_and_a_lost_property_are_warnings(compared: Compared) -> None:
+    """What is taken as before but may mean something else is a warning."""
+    old = {"type": "object", "properties": {"a": {"type": "integer", "default": 1}, "b": TEXT}}
+    new = {"type": "object", "properties": {"a": {"type": "integer", "default": 2}}}
+    result = compared(document(body(old)), document(body(new)))
+    assert {change.id for change in result.changes if change.level is Level.WARNING} == {
+        "request.default.changed",
+        "request.property.removed",
+    }
+    assert breaking(result) == []

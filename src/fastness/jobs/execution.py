@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from opentelemetry import trace
-from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, StatusCode, TraceFlags
+from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, StatusCode, TraceFlags, TracerProvider
 
 from fastness import context
 from fastness.context import RequestContext
@@ -36,13 +36,21 @@ class Executor:
     Args:
         jobs: what can be run.
         provide: values for injected parameters, by what these are annotated with.
+        tracer_provider: makes the spans.
         random: gives numbers from 0 to 1, for jitter.
 
     Raises:
         JobError: a task wants something that is not provided.
     """
 
-    def __init__(self, jobs: Jobs, provide: Mapping[Any, object], *, random: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self,
+        jobs: Jobs,
+        provide: Mapping[Any, object],
+        *,
+        tracer_provider: TracerProvider | None = None,
+        random: Callable[[], float] = random.random,
+    ) -> None:
         self._tasks = jobs.tasks
         self._engine = jobs.engine
         self._random = random
@@ -55,7 +63,7 @@ class Executor:
                         f"worker: the task {task.name!r} wants {wanted!r} for {parameter!r}: give Worker(provide={{...}}) one"
                     )
             self._injected[task.name] = {parameter: given[wanted] for parameter, wanted in task.injected.items()}
-        self._tracer = trace.get_tracer("fastness")
+        self._tracer = trace.get_tracer("fastness", tracer_provider=tracer_provider)
 
     async def run(self, claim: Claim) -> Settlement | None:
         """Make an attempt; what came of it, or None when the job is not ours any more. Only cancellation is raised."""

@@ -241,8 +241,8 @@ class Engine(Protocol):
     async def beat(self) -> bool:
         """Say that this worker lives; False when it was taken for dead and has begun anew without its jobs."""
 
-    async def rescue(self, crashes: int) -> tuple[int, int]:
-        """Take jobs from workers that died: how many were queued again, and how many failed because it was their last."""
+    async def rescue(self, crashes: int, dead_after: float) -> tuple[int, int]:
+        """Take the jobs of workers that have not been heard of for so many seconds: how many are queued again, how many failed."""
 
     async def tick(self, name: str, at: int, job: NewJob) -> bool:
         """Store the job of the periodic `name` for the time `at`, unless any worker has; whether it was stored."""

@@ -42,9 +42,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("fastness.jobs")
 
-DEAD_AFTER = 30.0
-"""Seconds without a heartbeat after which a worker is taken for dead."""
-
 _CHANNEL = "procrastinate_any_queue_v1"
 _WAIT = 10.0
 _STATUS = {
@@ -64,14 +61,12 @@ class PostgresEngine:
     Args:
         database: where the jobs are.
         direct_url: of the server itself, for LISTEN, where `database` goes through a pooler.
-        dead_after: seconds without a heartbeat after which a worker's jobs are taken from it.
     """
 
-    def __init__(self, database: Database, *, direct_url: str | None = None, dead_after: float = DEAD_AFTER) -> None:
+    def __init__(self, database: Database, *, direct_url: str | None = None) -> None:
         self._conninfo = _conninfo(database.engine.url)
         self._listen_to = self._conninfo if direct_url is None else _conninfo(parse_url(direct_url))
         self._database = database
-        self._dead_after = dead_after
         self._pool: AsyncConnectionPool[psycopg.AsyncConnection[tuple[Any, ...]]] | None = None
         self._worker: int | None = None
         self._claiming = asyncio.Lock()
@@ -188,12 +183,12 @@ class PostgresEngine:
         self._worker = None
         return False
 
-    async def rescue(self, crashes: int) -> tuple[int, int]:
+    async def rescue(self, crashes: int, dead_after: float) -> tuple[int, int]:
         async with self._claiming:  # or what is claimed meanwhile would look as if nobody knew of it
             if self._worker is not None:
                 ids = [job_id for job_id, _ in self._claimed]
                 await self._run(sql.RETURN, {"worker": self._worker, "ids": ids})
-        await self._run(queries["prune_stalled_workers"], {"seconds_since_heartbeat": self._dead_after})
+        await self._run(queries["prune_stalled_workers"], {"seconds_since_heartbeat": dead_after})
         rows = await self._run(sql.RESCUE, {"crashes": crashes, "error": _DIED})
         return rows[0][0], rows[0][1]
 

@@ -251,7 +251,7 @@ class SQLiteEngine:
     async def beat(self) -> bool:
         return True  # the lock on the file says it
 
-    async def rescue(self, crashes: int) -> tuple[int, int]:
+    async def rescue(self, crashes: int, dead_after: float) -> tuple[int, int]:  # noqa: ARG002 - the lock says who is dead
         # This process has the lock: whatever runs without it having claimed it belonged to one that died.
         running = select(jobs.c.id, jobs.c.attempts, jobs.c.crashes, jobs.c.cancelling).where(jobs.c.state == JobState.RUNNING)
         counts = {JobState.QUEUED: 0, JobState.FAILED: 0, JobState.CANCELLED: 0}

@@ -16,6 +16,8 @@ from functools import partial
 from time import monotonic
 from typing import Any, Literal
 
+from opentelemetry.trace import TracerProvider
+
 from fastness.jobs.execution import Executor
 from fastness.jobs.metrics import Metrics
 from fastness.jobs.model import Claim, Contended, JobError, JobState, Retention, Settlement
@@ -37,14 +39,20 @@ class Intervals:
     Attributes:
         poll: looks for jobs, in case a notification was lost.
         beat: says that it lives, and looks for jobs of workers that do not.
+        dead_after: a worker that has said nothing for so long is taken for dead; the same for all workers of a database.
         sample: measures the queues.
         prune: deletes what has ended long ago.
     """
 
     poll: float = 5.0
     beat: float = 10.0
+    dead_after: float = 30.0
     sample: float = 15.0
     prune: float = 300.0
+
+    def __post_init__(self) -> None:
+        if min(self.poll, self.beat, self.sample, self.prune) <= 0 or self.dead_after < 2 * self.beat:
+            raise ValueError(f"worker: {self} needs positive seconds, and dead_after at least twice beat")
 
 
 @dataclass(slots=True, eq=False)
@@ -73,6 +81,7 @@ class Worker:
         crashes: deaths of workers after which a job fails.
         retention: how long ended jobs are kept.
         intervals: see there.
+        tracer_provider: makes the spans of attempts; by default the process's own.
         name: names the resource.
 
     Raises:
@@ -91,6 +100,7 @@ class Worker:
         crashes: int = 3,
         retention: Retention | None = None,
         intervals: Intervals | None = None,
+        tracer_provider: TracerProvider | None = None,
         name: str = "worker",
     ) -> None:
         if concurrency < 1 or crashes < 1 or not 0 <= grace < math.inf:
@@ -99,7 +109,7 @@ class Worker:
         self.grace = grace
         self._jobs = jobs
         self._engine = jobs.engine
-        self._executor = Executor(jobs, provide or {})
+        self._executor = Executor(jobs, provide or {}, tracer_provider=tracer_provider)
         self._concurrency = concurrency
         self._queues = None if queues is None else tuple(queues)
         self._crashes = crashes
@@ -265,7 +275,7 @@ class Worker:
             logger.warning("this worker was taken for dead; its jobs are ended, because others have them now")
             for running in list(self._running.values()):
                 self._interrupt(running, "stop")
-        queued, failed = await self._engine.rescue(self._crashes)
+        queued, failed = await self._engine.rescue(self._crashes, self._every.dead_after)
         self._metrics.rescued(queued, failed)
         if queued or failed:
             logger.warning("%d jobs of dead workers are queued again, %d have failed", queued, failed)

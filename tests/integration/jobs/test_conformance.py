@@ -1,24 +1,11 @@
 """Jobs keep their promises on PostgreSQL and on SQLite."""
 
 import pytest
-from alembic.migration import MigrationContext
-from alembic.operations import Operations
 from sqlalchemy import text
 
-from fastness.database import Database, PoolSize
-from fastness.jobs import Jobs, migrations
+from fastness.jobs import Jobs
 from fastness.testing import ManualClock
 from fastness.testing.conformance.jobs import JobsConformance
-
-
-@pytest.fixture
-async def database(database_url):
-    """With the tables of jobs."""
-    made = Database(database_url, pool=PoolSize(kept=3, overflow=10, wait=30))
-    async with made.engine.begin() as connection:
-        await connection.run_sync(lambda sync: migrations.upgrade(Operations(MigrationContext.configure(sync))))
-    yield made
-    await made.close()
 
 
 class TestJobs(JobsConformance):

@@ -10,7 +10,6 @@ from fastness.database import migrations
 from fastness.idempotency import records
 
 # /feature: example
-
 import app.infra.db
 from app.core.config import Settings
 from app.infra.db.base import Base, Timestamp

@@ -10,9 +10,10 @@ some moment costs nothing there.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from operator import length_hint
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import asyncio
@@ -111,8 +112,11 @@ class Exchange:
                 hook(self, message)
         return message
 
-    async def send(self, message: Message) -> None:
-        """The server's `send`, with the layers' `start` hooks run on the response's header lines."""
+    def send(self, message: Message) -> Awaitable[None]:
+        """The server's `send`, with the layers' `start` hooks run on the response's header lines.
+
+        The server's coroutine is handed on as it is: one of our own around it would be the dearest part of this.
+        """
         kind = message["type"]
         if kind == "http.response.start":
             self.status = message["status"]
@@ -130,7 +134,7 @@ class Exchange:
         elif kind == "http.response.pathsend":
             self.done = True
             self.ended = monotonic()
-        await self._send(message)
+        return self._send(message)
 
 
 Refusal = ASGIApp | Awaitable[ASGIApp | None] | None
@@ -176,20 +180,20 @@ class Layer:
             return
         plan = self._plan
         exchange = Exchange(plan, scope, receive, send)
-        leaves = plan.leaves
+        entering = iter(plan.enters)
+        entered = False
         try:
-            for enter, entered_leaves, entered_starts in plan.enters:
-                leaves = entered_leaves
+            for enter in entering:
                 answer = enter(exchange)
                 if answer is not None:
                     if inspect.isawaitable(answer):
                         answer = await answer
                     if answer is not None:
-                        exchange._starts = entered_starts
+                        exchange._starts = plan.refused(entering).starts
                         # The server's own `receive`: a body that is refused is nobody's to watch.
                         await answer(scope, receive, exchange.send)
                         return
-            leaves = plan.leaves
+            entered = True
             await plan.app(scope, exchange.receive, exchange.send)
         except BaseException as error:
             exchange.error = error
@@ -202,35 +206,47 @@ class Layer:
                 raise
             await response(scope, exchange.receive, exchange.send)
         finally:
-            for leave in leaves:
+            for leave in plan.leaves if entered else plan.refused(entering).leaves:
                 leave(exchange)
 
 
 class Plan:
     """The hooks of a run of layers, outermost first, resolved once so that a request only walks tuples."""
 
-    __slots__ = ("app", "enters", "layers", "leaves", "receives", "recovers", "starts")
+    __slots__ = ("_refusals", "app", "enters", "layers", "leaves", "receives", "recovers", "starts")
 
     def __init__(self, layers: tuple[Layer, ...], app: ASGIApp) -> None:
         self.layers = layers
         self.app = app
+        self.enters = tuple(layer.enter for layer in layers if _has(layer, "enter"))
         self.receives = tuple(layer.received for layer in layers if _has(layer, "received"))
         self.recovers = tuple(layer.recover for layer in reversed(layers) if _has(layer, "recover"))
-        self.starts = self._starts(len(layers))
-        self.leaves = self._leaves(len(layers))
-        # With each `enter` goes what is owed if it refuses: the headers of its own layer and of those around it, and the
-        # `leave` of those around it.
-        self.enters = tuple(
-            (layer.enter, self._leaves(depth), self._starts(depth + 1))
+        self.starts = _starts(layers)
+        self.leaves = _leaves(layers)
+        self._refusals = tuple(
+            _Refused(_starts(layers[: depth + 1]), _leaves(layers[:depth]))
             for depth, layer in enumerate(layers)
             if _has(layer, "enter")
         )
 
-    def _starts(self, depth: int) -> tuple[Callable[[Exchange, HeaderLines], None], ...]:
-        return tuple(layer.start for layer in reversed(self.layers[:depth]) if _has(layer, "start"))
+    def refused(self, entering: Iterator[Any]) -> _Refused:
+        """What is owed when the layer whose `enter` came last from `entering` has refused or failed."""
+        return self._refusals[-1 - length_hint(entering)]
 
-    def _leaves(self, depth: int) -> tuple[Callable[[Exchange], None], ...]:
-        return tuple(layer.leave for layer in reversed(self.layers[:depth]) if _has(layer, "leave"))
+
+class _Refused(NamedTuple):
+    """The headers of the layer that refuses and of those around it are owed, and the `leave` of those around it."""
+
+    starts: tuple[Callable[[Exchange, HeaderLines], None], ...]
+    leaves: tuple[Callable[[Exchange], None], ...]
+
+
+def _starts(layers: tuple[Layer, ...]) -> tuple[Callable[[Exchange, HeaderLines], None], ...]:
+    return tuple(layer.start for layer in reversed(layers) if _has(layer, "start"))
+
+
+def _leaves(layers: tuple[Layer, ...]) -> tuple[Callable[[Exchange], None], ...]:
+    return tuple(layer.leave for layer in reversed(layers) if _has(layer, "leave"))
 
 
 def _has(layer: Layer, hook: str) -> bool:

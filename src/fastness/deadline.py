@@ -13,7 +13,7 @@ from typing import Any
 from starlette.requests import Request
 
 from fastness import _metrics
-from fastness._asgi import ASGIApp, Exchange, HeaderLines, Layer
+from fastness._asgi import ASGIApp, Exchange, Layer
 from fastness.openapi import add_problem
 from fastness.problems import Problem, ProblemType, respond
 
@@ -64,9 +64,6 @@ class DeadlineMiddleware(Layer):
             self._loop = loop
             loop.call_later(self._resolution, self._sweep, loop)
 
-    def start(self, exchange: Exchange, headers: HeaderLines) -> None:  # noqa: ARG002 - the hook's signature
-        self._running.discard(exchange)
-
     def recover(self, exchange: Exchange, error: BaseException) -> ASGIApp | None:
         if not (exchange.overdue and isinstance(error, asyncio.CancelledError)):
             return None
@@ -85,8 +82,10 @@ class DeadlineMiddleware(Layer):
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
         now = monotonic()
-        for exchange in [exchange for exchange in self._running if exchange.deadline <= now]:
+        for exchange in [exchange for exchange in self._running if exchange.deadline <= now or exchange.status]:
             self._running.discard(exchange)
+            if exchange.status:
+                continue  # it has begun to answer
             exchange.overdue = True
             self._exceeded.inc()
             if exchange.task is not None:

@@ -8,7 +8,7 @@ app that is put together in any other way is left as it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -53,10 +53,8 @@ def _fuse(app: FastAPI, stack: Any) -> ASGIApp | None:
         return None
     handlers = dict(app.exception_handlers)
     server_error = handlers.pop(500, None) or handlers.pop(Exception, None)
-    outermost = _ServerErrors(stack, server_error)
     innermost = _Handlers(plan.app, handlers)
-    outermost._plan = Plan((outermost, *plan.layers, innermost), _Routes(app.router, innermost))
-    return outermost
+    return _ServerErrors(stack, server_error, plan, innermost, _Routes(app.router, innermost))
 
 
 def _below(app: Any, names: tuple[str, ...]) -> Any:
@@ -70,21 +68,24 @@ def _below(app: Any, names: tuple[str, ...]) -> Any:
 class _ServerErrors(Layer):
     """Does for errors that nobody answered what Starlette's outermost layer does: a last response, and on to the server."""
 
-    def __init__(self, stack: ASGIApp, handler: Any) -> None:
-        super().__init__(stack)
+    def __init__(self, stack: ASGIApp, handler: Any, plan: Plan, innermost: Layer, app: ASGIApp) -> None:
+        # Not as `app`: FastAPI follows that name on every request that it might trace, in search of another tracer, which a
+        # list of nothing but our layers cannot hold.
+        self._stack = stack
         self._handler = handler
+        self._plan = Plan((self, *plan.layers, innermost), app)
 
     def recover(self, exchange: Exchange, error: BaseException) -> ASGIApp | None:
         if exchange.status or not isinstance(error, Exception):
             return None
         return ServerErrorMiddleware(_raiser(error), handler=self._handler)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    # Not a coroutine of its own, which only FastAPI would await.
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:  # type: ignore[override]
         # Below a parent that counts body bytes, FastAPI's layers settle with it whose 413 it is.
         if scope["type"] != "http" or MAX_BODY_SIZE_SCOPE_KEY in scope:
-            await self.app(scope, receive, send)
-        else:
-            await super().__call__(scope, receive, send)
+            return self._stack(scope, receive, send)
+        return Layer.__call__(self, scope, receive, send)
 
 
 class _Handlers(Layer):

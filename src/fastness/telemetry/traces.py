@@ -12,6 +12,7 @@ import os
 import random
 from collections.abc import Iterable, MutableMapping
 from contextvars import Token
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -21,7 +22,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState, set_span_in_context
 
-from fastness._asgi import PROBES, Scope
+from fastness._asgi import PROBES, HeaderLines, Scope
 from fastness.context import RequestContext
 
 if TYPE_CHECKING:
@@ -108,20 +109,35 @@ def join(scope: Scope, context: RequestContext) -> Token[Context] | None:
             context.trace_id, context.sampled = trace_id, bool(span.trace_flags.sampled)
         return None
     context.sampled = False
-    state = [value.decode("latin-1") for name, value in scope["headers"] if name == b"tracestate"]
-    span = SpanContext(
-        int(context.trace_id, 16),
-        int(context.span_id, 16) if context.span_id is not None else random.getrandbits(64) or 1,
-        is_remote=True,
-        trace_flags=_NOT_SAMPLED,
-        trace_state=TraceState.from_header(state) if state else None,
-    )
-    return otel_context.attach(set_span_in_context(NonRecordingSpan(span)))
+    return otel_context.attach(set_span_in_context(_Untraced(context, scope["headers"])))
 
 
 def part(token: Token[Context]) -> None:
     """Undo `join`."""
     otel_context.detach(token)
+
+
+class _Untraced(NonRecordingSpan):
+    """The span of a request that is not traced; few such requests call anybody who wants to know the ids."""
+
+    def __init__(self, context: RequestContext, headers: HeaderLines) -> None:
+        self._request = context
+        self._headers = headers
+
+    def get_span_context(self) -> SpanContext:
+        return self._context
+
+    @cached_property
+    def _context(self) -> SpanContext:  # type: ignore[override]
+        request = self._request
+        state = [value.decode("latin-1") for name, value in self._headers if name == b"tracestate"]
+        return SpanContext(
+            int(request.trace_id, 16),
+            int(request.span_id, 16) if request.span_id is not None else random.getrandbits(64) or 1,
+            is_remote=True,
+            trace_flags=_NOT_SAMPLED,
+            trace_state=TraceState.from_header(state) if state else None,
+        )
 
 
 class _Unsampled:

@@ -12,6 +12,7 @@ from time import time
 
 from fastness._asgi import Exchange
 from fastness.telemetry import logs
+from fastness.telemetry.redaction import Redactor
 from fastness.telemetry.server import Series
 
 _MAX_PATH = 1024
@@ -19,6 +20,8 @@ _MAX_AGENT = 256
 _MAX_METHOD = 32
 # What POSIX promises (PIPE_BUF on Linux) not to mix with what another worker writes to the same pipe.
 _MAX_WRITE = 4096
+# Callers remembered, of some 300 bytes each.
+_MAX_CALLERS = 1024
 # Nothing shorter in a path is a credential that can be told from a name.
 _MIN_SECRET = 24
 
@@ -28,8 +31,16 @@ class AccessLog:
 
     def __init__(self) -> None:
         self._logger = logging.getLogger("fastness.access")
+        self._output: logs.Output | None = None
+        self._now = ""
+        self._callers: dict[tuple[str | None, bytes | None], str] = {}
         self._lines: list[str] = []
         self._length = 0
+
+    def begin(self) -> None:
+        """Look at the clock and at where lines go, once for all requests that are logged before the next `flush`."""
+        self._output = logs.output()
+        self._now = logs.stamp(time())
 
     def write(self, exchange: Exchange, series: Series, seconds: float, cut_off: str | None) -> None:
         """Log that the request has ended; in JSON the line is out after the next `flush`.
@@ -43,24 +54,55 @@ class AccessLog:
         failed = series.server_error or cut_off == "error"
         if not self._logger.isEnabledFor(logging.WARNING if failed else logging.INFO):
             return
-        output = logs.output()
-        if output is not None and output.as_json:
-            line = _line(exchange, series, seconds, cut_off, failed=failed, output=output)
-            if self._length + len(line) > _MAX_WRITE:
-                self.flush()
-            self._lines.append(line)
-            self._length += len(line)
-        else:
+        output = self._output
+        if output is None or not output.as_json:
             self._write_readable(exchange, series, seconds, cut_off, failed=failed)
+            return
+        if series.output is not output:
+            series.output = output
+            series.heads = _head(series, output, failed=False), _head(series, output, failed=True)
+        line = self._line(exchange, series.heads[failed], seconds, output.redactor, _rest(exchange, series, cut_off))
+        self._length += len(line)
+        if self._length > _MAX_WRITE:
+            self.flush()
+            self._length = len(line)
+        self._lines.append(line)
 
     def flush(self) -> None:
         """Write the lines that are due."""
-        if self._lines:
-            text = "".join(self._lines)
-            self._lines.clear()
-            self._length = 0
-            if (output := logs.output()) is not None:
-                output.write(text)
+        if self._lines and self._output is not None:
+            self._output.write("".join(self._lines))
+        self._lines.clear()
+        self._length = 0
+
+    def _line(self, exchange: Exchange, head: str, seconds: float, redactor: Redactor, rest: str) -> str:
+        context = exchange.context
+        path = exchange.scope["path"]
+        if len(path) >= _MIN_SECRET:
+            path = redactor.text(path[:_MAX_PATH])
+        agent = exchange.headers.get(b"user-agent")
+        client = _client(exchange) if context is None else context.client
+        caller = self._callers.get((client, agent))
+        if caller is None:
+            caller = self._caller(client, agent)
+        # Known without quoting: times, numbers, ids that `context` has checked.
+        ids = "" if context is None else f',"request_id":"{context.request_id}","trace_id":"{context.trace_id}"'
+        took = int(seconds * 1_000_000)
+        return (
+            f'{{"time":"{self._now}{head},"path":{quote(path)},"duration_ms":{took // 1000}.{logs.THREE_DIGITS[took % 1000]}'
+            f',"size":{exchange.size}{ids}{caller}{rest}}}\n'
+        )
+
+    def _caller(self, client: str | None, agent: bytes | None) -> str:
+        """Who called, which is the same for all requests of a connection and so remembered."""
+        fields = "" if client is None else f',"client":{quote(client)}'
+        if agent is not None:
+            fields += f',"user_agent":{quote(agent[:_MAX_AGENT].decode("latin-1"))}'
+        if len(self._callers) >= _MAX_CALLERS:
+            self._callers.clear()
+        if agent is None or len(agent) <= _MAX_AGENT:
+            self._callers[client, agent] = fields
+        return fields
 
     def _write_readable(self, exchange: Exchange, series: Series, seconds: float, cut_off: str | None, *, failed: bool) -> None:
         scope, context = exchange.scope, exchange.context
@@ -83,49 +125,31 @@ class AccessLog:
 _CUT_OFF = {"disconnect": {"disconnected": True}, "error": {"incomplete": True}}
 
 
-def _line(exchange: Exchange, series: Series, seconds: float, cut_off: str | None, *, failed: bool, output: logs.Output) -> str:
-    scope, context = exchange.scope, exchange.context
-    path = scope["path"]
-    if len(path) >= _MIN_SECRET:
-        path = output.redactor.text(path[:_MAX_PATH])
-    head = series.heads.get((output, failed))
-    if head is None:
-        # Keyed by the output, whose format it is; there is one, and another only when logging is configured again.
-        head = series.heads[output, failed] = _head(series, output, failed=failed)
-    ids = more = ""
-    if context is not None:
-        ids = f',"request_id":"{context.request_id}","trace_id":"{context.trace_id}"'
-        if context.principal is not None:
-            more = f',"principal":{quote(context.principal)}'
-        if context.tenant is not None:
-            more += f',"tenant":{quote(context.tenant)}'
-    client = _client(exchange) if context is None else context.client
-    if client is not None:
-        more += f',"client":{quote(client)}'
-    agent = exchange.headers.get(b"user-agent")
-    if agent is not None:
-        more += f',"user_agent":{quote(agent[:_MAX_AGENT].decode("latin-1"))}'
-    if scope["method"] != series.method:
-        more += f',"method_original":{quote(scope["method"][:_MAX_METHOD])}'
-    if exchange.error is not None:
-        more += f',"error":{quote(type(exchange.error).__qualname__)}'
-    if cut_off is not None:
-        more += ',"disconnected":true' if cut_off == "disconnect" else ',"incomplete":true'
-    # Known without quoting: times, numbers, ids that `context` has checked.
-    took = int(seconds * 1_000_000)
-    return (
-        f'{{"time":"{logs.stamp(time())}"{head},"path":{quote(path)},"duration_ms":{took // 1000}.{took % 1000:03d}'
-        f',"size":{exchange.size}{ids}{more}}}\n'
-    )
-
-
 def _head(series: Series, output: logs.Output, *, failed: bool) -> str:
-    """What is the same in every line of a series."""
+    """What is the same in every line of a series, from the end of the time on."""
     return (
-        f',"level":"{"warning" if failed else "info"}","logger":"fastness.access","event":"request"{output.fixed}'
+        f'","level":"{"warning" if failed else "info"}","logger":"fastness.access","event":"request"{output.fixed}'
         f',"method":"{series.method}","route":{quote(series.route)}'
         f',"status":{series.status if series.status.isdigit() else 0}'
     )
+
+
+def _rest(exchange: Exchange, series: Series, cut_off: str | None) -> str:
+    """What most requests do not have."""
+    context, method = exchange.context, exchange.scope["method"]
+    fields = ""
+    if context is not None:
+        if context.principal is not None:
+            fields = f',"principal":{quote(context.principal)}'
+        if context.tenant is not None:
+            fields += f',"tenant":{quote(context.tenant)}'
+    if method != series.method:
+        fields += f',"method_original":{quote(method[:_MAX_METHOD])}'
+    if exchange.error is not None:
+        fields += f',"error":{quote(type(exchange.error).__qualname__)}'
+    if cut_off is not None:
+        fields += ',"disconnected":true' if cut_off == "disconnect" else ',"incomplete":true'
+    return fields
 
 
 def _client(exchange: Exchange) -> str | None:

@@ -140,10 +140,14 @@ def output() -> Output | None:
     return None
 
 
+THREE_DIGITS = tuple(f"{number:03d}" for number in range(1000))
+"""What would otherwise be formatted for every line."""
+
+
 def stamp(seconds: float) -> str:
     """A time since the epoch as RFC 3339 has it, in UTC, to the millisecond."""
     whole = int(seconds)
-    return f"{_second(whole)}{int((seconds - whole) * 1000):03d}Z"
+    return f"{_second(whole)}{THREE_DIGITS[int((seconds - whole) * 1000)]}Z"
 
 
 @lru_cache(maxsize=4)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Iterable
 from time import monotonic
 
@@ -15,7 +14,7 @@ from fastness.context import current
 from fastness.slo import SLO, latency_thresholds
 from fastness.telemetry import logs, traces
 from fastness.telemetry.access import AccessLog
-from fastness.telemetry.routes import UNMATCHED, Routes
+from fastness.telemetry.routes import Routes
 from fastness.telemetry.server import loop_watch, server_metrics
 
 logger = logging.getLogger("fastness.telemetry")
@@ -44,22 +43,18 @@ class TelemetryMiddleware(Layer):
         self._exempt = frozenset(exempt)
         self._routes: Routes | None = None
         self._watching = False
-        self._ended: deque[Exchange] = deque()
+        self._ended: list[Exchange] = []
         if logs.output() is not None:
             # The server may have set up its own logging after the app did.
             logs.adopt_servers()
 
     def enter(self, exchange: Exchange) -> None:
-        self._metrics.enter()
-        scope = exchange.scope
-        if self._routes is None:
-            # Within a stack the app is known by now; around an app, it is what is wrapped.
-            self._routes = Routes(scope.get("app", self.app))
-        if "fastapi.telemetry" in scope and exchange.context is not None:
-            exchange.otel_token = traces.join(scope, exchange.context)
+        self._metrics.count(1)
+        if "fastapi.telemetry" in exchange.scope and exchange.context is not None:
+            exchange.otel_token = traces.join(exchange.scope, exchange.context)
 
     def leave(self, exchange: Exchange) -> None:
-        self._metrics.leave()
+        self._metrics.count(-1)
         if exchange.otel_token is not None:
             traces.part(exchange.otel_token)
         # Recorded at the end of this turn of the event loop, when whoever else could be answered has been: what many requests
@@ -73,9 +68,11 @@ class TelemetryMiddleware(Layer):
             self._watch.ensure()
 
     def _record_ended(self) -> None:
-        while self._ended:
+        ended, self._ended = self._ended, []
+        self._access.begin()
+        for exchange in ended:
             try:
-                self._record(self._ended.popleft())
+                self._record(exchange)
             except Exception:
                 logger.exception("a request could not be recorded")
         self._access.flush()
@@ -85,7 +82,10 @@ class TelemetryMiddleware(Layer):
         cut_off = None if exchange.done else _cut_off(exchange)
         if not status:
             status = _CLIENT_CLOSED if cut_off == "disconnect" else 500
-        route = self._routes.label(scope) if self._routes is not None else UNMATCHED
+        if self._routes is None:
+            # Within a stack the app is known by now; around an app, it is what is wrapped.
+            self._routes = Routes(scope.get("app", self.app))
+        route = self._routes.label(scope)
         series = self._metrics.series.get((scope["method"], route, status))
         if series is None:
             series = self._metrics.add(scope["method"], route, status)

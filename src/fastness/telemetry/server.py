@@ -61,14 +61,16 @@ class Tally:
 class Series:
     """The label children that one kind of answer is counted in, its labels, and what its log lines have in common."""
 
-    __slots__ = ("_shared", "duration", "heads", "method", "route", "server_error", "size", "status")
+    __slots__ = ("_shared", "duration", "heads", "method", "output", "route", "server_error", "size", "status")
 
     def __init__(self, metrics: ServerMetrics, method: str, route: str, status: int) -> None:
         self.method = method
         self.route = route
         self.status = str(status) if status else OTHER
         self.server_error = status >= 500
-        self.heads: dict[tuple[object, bool], str] = {}
+        # The access log's: what its lines for `output` have in common, those of answers and those of failures.
+        self.output: object = None
+        self.heads = ("", "")
         self._shared = _metrics.shared()
         self.duration = Tally(metrics.duration.labels(method, route, self.status))
         self.size = Tally(metrics.size.labels(method, route))
@@ -113,8 +115,8 @@ class ServerMetrics:
         )
         gauge = _metrics.gauge("http_server_active_requests", "Requests that are being handled.")
         # A number that is asked for at scrape costs requests nothing; what other processes are to see must be written.
-        self._shared_active = gauge if _metrics.shared() else None
-        if self._shared_active is None:
+        self._active = gauge if _metrics.shared() else None
+        if self._active is None:
             gauge.set_function(lambda: self.active)
 
     def widen(self, thresholds: Iterable[float]) -> None:
@@ -128,17 +130,11 @@ class ServerMetrics:
         self.hand_over()
         self.series.clear()
 
-    def enter(self) -> None:
-        """A request has arrived."""
-        self.active += 1
-        if self._shared_active is not None:
-            self._shared_active.set(self.active)
-
-    def leave(self) -> None:
-        """A request has ended."""
-        self.active -= 1
-        if self._shared_active is not None:
-            self._shared_active.set(self.active)
+    def count(self, change: int) -> None:
+        """A request has arrived (1) or ended (-1)."""
+        self.active += change
+        if self._active is not None:
+            self._active.set(self.active)
 
     def add(self, method: str, route: str, status: int) -> Series:
         """Where answers with that method, route template and status are counted."""

@@ -141,6 +141,8 @@ def _refuse_commit(connection: Connection) -> None:
     begin = connection.get_execution_options().get(BEGIN)
     if begin is not None and begin.read_only:
         return
+    # SQLAlchemy takes a transaction whose commit was tried for ended, and would give the connection back with it open.
+    connection.exec_driver_sql("ROLLBACK")
     raise UnitError(
         "a transaction of its own was about to be committed in a handler behind Idempotent, where it would be done again by a "
         "retry: use the request's unit of work (fastness.database.CurrentUnit), leave it to a job, or only read "

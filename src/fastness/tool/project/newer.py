@@ -19,6 +19,8 @@ from libcst.metadata import CodeRange, MetadataWrapper, PositionProvider
 # analysis only.
 _UNPARENTHESISED = re.compile(r"^([ \t]*except[ \t]*\*?[ \t]*)([\w.]+(?:[ \t]*,[ \t]*[\w.]+)+)([ \t]*:)", re.MULTILINE)
 _ALIAS = re.compile(r"^([ \t]*)type[ \t]+(\w+)([ \t]*)(?=[\[=])", re.MULTILINE)
+_BRACKET = re.compile(r"[(\[{)\]}]")
+_DEEPEST = 150  # CPython itself stops at 200
 _GENERIC = re.compile(r"^[ \t]*(?:(?:async[ \t]+)?def|class|type)[ \t]+\w+[ \t]*(?=\[)", re.MULTILINE)
 
 
@@ -55,11 +57,22 @@ def _closing(text: str, opening: int) -> int:
     return opening
 
 
+def _nesting(text: str) -> int:
+    """The deepest nesting of brackets, those in strings and comments counted too."""
+    depth = deepest = 0
+    for bracket in _BRACKET.findall(text):
+        depth += 1 if bracket in "([{" else -1
+        deepest = max(deepest, depth)
+    return deepest
+
+
 def _blanked(text: str) -> str:
     return "".join("\\\n" if character == "\n" else " " for character in text)
 
 
 def _thorough(text: str) -> str:
+    if _nesting(text) > _DEEPEST:  # LibCST's parser recurses natively: too deep would end the process
+        raise SyntaxError("too deeply nested")
     try:
         wrapper = MetadataWrapper(libcst.parse_module(text), unsafe_skip_copy=True)
     except libcst.ParserSyntaxError as error:

@@ -434,7 +434,7 @@ class Resolver:
         return values and _union(answer(value) for value in values)
 
 
-def own_nodes(function: Function, kind: type[ast.Return | ast.Yield]) -> Iterator[ast.Return | ast.Yield]:
+def own_nodes(function: Function, kind: type[_N]) -> Iterator[_N]:
     """Nodes of a kind in the function's own body, not in the functions inside it."""
     pending: list[ast.AST] = list(function.node.body)
     while pending:

@@ -19,9 +19,10 @@ def bodies(service: Service, route: Route) -> Iterator[tuple[ast.arg, Class]]:
         if parameter.arg in injected or parameter.annotation is None:
             continue
         values = service.resolver.annotation(parameter.annotation, handler.parent)
-        for value in [inner for value in values for inner in (value.of if isinstance(value, Elements) else (value,))]:
-            if isinstance(value, Instance) and service.is_model(value.definition):
-                yield parameter, value.definition
+        flat = [inner for value in values for inner in (value.of if isinstance(value, Elements) else (value,))]
+        for inner in flat:
+            if isinstance(inner, Instance) and service.is_model(inner.definition):
+                yield parameter, inner.definition
 
 
 def fields(service: Service, model: Class) -> dict[str, tuple[Class, ast.AST]]:

@@ -43,5 +43,8 @@ def is_broad(handler: ast.ExceptHandler) -> bool:
 
 def raises(handler: ast.ExceptHandler) -> bool:
     """It raises again, or something else, or ends the process, at least on one way through."""
-    return any(isinstance(node, ast.Raise) or (isinstance(node, ast.Call) and ast.unparse(node.func) in {"sys.exit", "os._exit"})
-               for node in own(handler.body))  # fmt: skip
+    return any(isinstance(node, ast.Raise) or _exits(node) for node in own(handler.body))
+
+
+def _exits(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and ast.unparse(node.func) in {"sys.exit", "os._exit"}

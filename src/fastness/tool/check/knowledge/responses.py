@@ -15,7 +15,7 @@ _BODILESS = {"204", "205", "304", "HTTP_204_NO_CONTENT", "HTTP_205_RESET_CONTENT
 
 def returned(function: Function) -> list[ast.expr]:
     """The values that a function's own return statements give, `None` and nothing left out."""
-    values = [node.value for node in own_nodes(function, ast.Return) if isinstance(node, ast.Return)]
+    values = [node.value for node in own_nodes(function, ast.Return)]
     return [value for value in values if value is not None and not (isinstance(value, ast.Constant) and value.value is None)]
 
 
@@ -32,7 +32,7 @@ def is_response(service: Service, node: ast.expr, scope: Scope) -> bool:
     return isinstance(called, ast.Call) and last_name(called).endswith("Response")
 
 
-def sends_json(service: Service, route: Route) -> bool:
+def sends_json(route: Route) -> bool:
     """The route answers with a JSON body, as far as its declaration tells."""
     if route.is_websocket or not route.methods & {"GET", "POST", "PUT", "PATCH", "DELETE"}:
         return False
@@ -41,5 +41,5 @@ def sends_json(service: Service, route: Route) -> bool:
         return False
     cls = route.option("response_class")
     if cls is None:
-        return last_name(route.call) not in {"route"}
+        return last_name(route.call) != "route"
     return "JSON" in last_name(cls)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from fastness.tool.project import Service
 from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import Function, argument, last_name
+from fastness.tool.project.symbols import Function, Scope, argument, last_name
 from fastness.tool.project.values import FunctionValue
 
 
@@ -50,18 +50,24 @@ def _handlers(service: Service, module: Module, event: str) -> Iterator[Function
         for decorator in function.decorators:
             if isinstance(decorator, ast.Call) and last_name(decorator) == "on_event" and _names(decorator, event):
                 yield function
-    for site in module.calls_by_name.get("add_event_handler", ()):
-        if _names(site.node, event):
-            for value in service.resolver.infer(site.argument("func", 1), site.scope):
-                if isinstance(value, FunctionValue):
-                    yield value.definition
+    given = [
+        (site.argument("func", 1), site.scope)
+        for site in module.calls_by_name.get("add_event_handler", ())
+        if _names(site.node, event)
+    ]
     for router in service.routers:
         listed = argument(router.call, f"on_{event}")
         if isinstance(listed, ast.List | ast.Tuple):
-            for element in listed.elts:
-                for value in service.resolver.infer(element, router.scope):
-                    if isinstance(value, FunctionValue):
-                        yield value.definition
+            given += [(element, router.scope) for element in listed.elts]
+    for handler, scope in given:
+        yield from _functions(service, handler, scope)
+
+
+def _functions(service: Service, handler: ast.expr | None, scope: Scope) -> Iterator[Function]:
+    """The handler, or what the function that makes handlers returns."""
+    for value in service.resolver.infer(handler, scope):
+        if isinstance(value, FunctionValue):
+            yield value.definition
 
 
 def _names(call: ast.Call, event: str) -> bool:

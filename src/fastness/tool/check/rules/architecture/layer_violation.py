@@ -10,7 +10,8 @@ Raise exceptions of the domain, and let the endpoint or an exception handler tra
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from pathlib import PurePosixPath
 
 from fastness.tool.check.knowledge.imports import Import, graph
@@ -39,7 +40,9 @@ def check(service: Service) -> Iterator[Found]:
         yield from _outside(module)
 
 
-def _upwards(module: Module, imports: Iterable[Import], routed: Set[Module], upper: Set[PurePosixPath]) -> Iterator[Found]:
+def _upwards(
+    module: Module, imports: Iterable[Import], routed: AbstractSet[Module], upper: AbstractSet[PurePosixPath]
+) -> Iterator[Found]:
     for edge in imports:
         parent = PurePosixPath(edge.imported.path).parent
         own = PurePosixPath(module.path).parent

@@ -16,7 +16,7 @@ from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
 from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import CallSite
+from fastness.tool.project.symbols import CallSite, Function
 from fastness.tool.project.values import External
 
 _SESSION = r"(?:sqlalchemy\.orm\.(?:Session|scoped_session)|sqlalchemy\.ext\.asyncio\.AsyncSession)\(\)"
@@ -29,21 +29,23 @@ _EXEMPT = re.compile(r"health|ready|readiness|livez|ping|status", re.IGNORECASE)
 
 @rule(severity=Severity.WARNING, practice="1.1", help="move queries to a repository or service, and let endpoints translate")
 def check(service: Service) -> Iterator[Found]:
-    by_file: dict[Module, dict[str, list[CallSite]]] = {}
+    by_file: dict[Module, dict[Function, CallSite]] = {}
     for route in service.routes:
         handler = route.handler
         if handler.module.is_test or _EXEMPT.search(f"{route.path or ''} {handler.name} {handler.module.path}"):
             continue
         queries = [site for site in handler.calls if _queries(service, site)]
         if any(_builds(service, site) for site in queries):
-            by_file.setdefault(handler.module, {}).setdefault(handler.qualified, queries)
+            first = min(queries, key=lambda site: site.node.lineno)
+            by_file.setdefault(handler.module, {})[handler] = first
     for module, endpoints in by_file.items():
-        sites = [site for queries in endpoints.values() for site in queries]
-        names = ", ".join(list(endpoints)[:3]) + (", …" if len(endpoints) > 3 else "")
-        first = min(sites, key=lambda site: site.node.lineno)
-        evidence = [proof(site.scope, site.node, f"{ast.unparse(site.node.func)[:60]}") for site in sites]
-        yield found(module, first.node, f"{len(endpoints)} endpoints query the database themselves: {names}", *evidence,
-                    count=len(endpoints))  # fmt: skip
+        names = ", ".join([handler.name for handler in endpoints][:3]) + (", …" if len(endpoints) > 3 else "")
+        evidence = []
+        for handler, site in endpoints.items():
+            evidence.append(proof(handler, handler.node, f"the endpoint {handler.qualified}"))
+            evidence.append(proof(handler, site.node, f"asks the database: {ast.unparse(site.node.func)[:60]}"))
+        message = f"endpoints query the database themselves: {names}"
+        yield found(module, next(iter(endpoints)).node, message, *evidence, count=len(endpoints))
 
 
 def _paths(service: Service, site: CallSite) -> list[str]:
@@ -68,8 +70,8 @@ EXAMPLES = [
         get_db = sessionmaker()
 
         @app.get("/users")
-        def users(db: Session = Depends(get_db)):
-            return db.scalars(select(int)).all()  # found
+        def users(db: Session = Depends(get_db)):  # found
+            return db.scalars(select(int)).all()
 
         @app.post("/users")
         def create(db: Session = Depends(get_db)):

@@ -28,7 +28,7 @@ _FEWEST = 3  # a handful of routes is a helper, not an API
 @rule(severity=Severity.INFO, practice="1.3", help='mount the routers under a version, as in `prefix="/v1"`')
 def check(service: Service) -> Iterator[Found]:
     for app in service.apps:
-        if app.scope is None or _versioned_app(app) or app.included_in:
+        if _versioned_app(app) or app.included_in:
             continue
         routes = [
             (route, paths) for route in _served(app, set()) if not route.is_websocket and (paths := _paths(service, route))

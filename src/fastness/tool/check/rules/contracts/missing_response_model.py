@@ -37,7 +37,7 @@ def _lacks_model(service: Service, route: Route) -> bool:
     handler = route.handler
     if handler.node.returns is not None or route.option("response_model") is not None or handler.module.is_test:
         return False
-    if not sends_json(service, route) or _hidden(route):
+    if not sends_json(route) or _hidden(route):
         return False
     values = returned(handler)
     return bool(values) and any(not is_response(service, value, handler) for value in values)

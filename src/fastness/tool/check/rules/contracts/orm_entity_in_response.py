@@ -56,7 +56,7 @@ def _declared(service: Service, route: Route) -> Found | None:
 
 def _undeclared(service: Service, route: Route) -> Found | None:
     handler = route.handler
-    if handler.node.returns is not None or route.option("response_model") is not None or not sends_json(service, route):
+    if handler.node.returns is not None or route.option("response_model") is not None or not sends_json(route):
         return None
     for value in returned(handler):
         entity = next(iter(_entities(service, service.resolver.infer(value, handler))), None) or _queried(

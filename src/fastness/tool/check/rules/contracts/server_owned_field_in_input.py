@@ -1,7 +1,7 @@
 """A client may set what only the server knows.
 
-A body with `created_at` lets a client rewrite history, one with `is_superuser` lets it promote itself: the model was made for the
-table or the response, and is now the input. FastAPI does what the model says.
+A body with `created_at` lets a client rewrite history, one with `is_superuser` lets it promote itself: the model was made
+for the table or the response, and is now the input. FastAPI does what the model says.
 
 Leave the field out of the input model; the service sets it.
 """

@@ -81,13 +81,14 @@ def _is_dependency_or_bound(service: Service, node: ast.Call, scope: Scope) -> b
 
 def _checked_inside(function: Function, name: str) -> bool:
     """`min(limit, 100)`, or a comparison that bounds it."""
-    for node in ast.walk(function.node):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in {"min", "clamp"}:
-            if any(isinstance(one, ast.Name) and one.id == name for one in node.args):
-                return True
-        if isinstance(node, ast.Compare) and isinstance(node.left, ast.Name) and node.left.id == name:
-            if any(isinstance(op, ast.Gt | ast.GtE) for op in node.ops):
-                return True
+    return any(_bounds(node, name) for node in ast.walk(function.node))
+
+
+def _bounds(node: ast.AST, name: str) -> bool:
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in {"min", "clamp"}:
+        return any(isinstance(one, ast.Name) and one.id == name for one in node.args)
+    if isinstance(node, ast.Compare) and isinstance(node.left, ast.Name) and node.left.id == name:
+        return any(isinstance(op, ast.Gt | ast.GtE) for op in node.ops)
     return False
 
 

@@ -54,7 +54,8 @@ def _ordered(route: Route, router: Router) -> bool:
 def _fault(earlier: Route, later: Route) -> Found:
     method = "/".join(sorted(later.methods))
     how = "has the same path" if earlier.path == later.path else f"matches {later.path} too"
-    message = f"{method} {later.path} ({later.handler.qualified}) is never reached: {earlier.handler.qualified}, declared earlier, {how}"
+    first = earlier.handler.qualified
+    message = f"{method} {later.path} ({later.handler.qualified}) is never reached: {first}, declared earlier, {how}"
     evidence = proof(earlier.handler, earlier.handler.node, f"{method} {earlier.path} is tried first")
     return found(later.handler, later.handler.node, message, evidence)
 

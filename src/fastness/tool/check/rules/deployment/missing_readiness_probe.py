@@ -22,6 +22,28 @@ from fastness.tool.project.symbols import Function
 _PROBE = re.compile(r"health|ready|readiness|heartbeat|/status$|/ping$|livez|liveness|/live$|alive|/up$", re.IGNORECASE)
 _PROVIDERS = ("fastness.health", "fastapi_healthcheck", "fastapi_health", "healthcheck", "py_healthcheck")
 _FEWEST = 3
+# Calls that only build the answer.
+_ANSWERS = frozenset(
+    [
+        "dict",
+        "str",
+        "now",
+        "utcnow",
+        "time",
+        "isoformat",
+        "round",
+        "JSONResponse",
+        "Response",
+        "PlainTextResponse",
+        "info",
+        "debug",
+        "getenv",
+        "get",
+        "get_settings",
+        "Health",
+        "HealthResponse",
+    ]
+) | {""}
 
 
 @rule(
@@ -57,8 +79,7 @@ def _checks(service: Service, route: Route) -> bool:
 
 
 def _is_question(handler: Function, name: str) -> bool:
-    return name not in {"", "dict", "str", "now", "utcnow", "time", "isoformat", "JSONResponse", "Response", "info", "debug", "getenv",
-                        "PlainTextResponse", "get", "round", "get_settings", "Health", "HealthResponse"} and name != handler.name  # fmt: skip
+    return name not in _ANSWERS and name != handler.name
 
 
 def _provided(service: Service) -> bool:

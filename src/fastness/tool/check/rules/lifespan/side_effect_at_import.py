@@ -1,7 +1,8 @@
 """Importing the app does something.
 
-Whatever runs on import runs in every worker, every test and every command that mentions the module, before logging and settings are
-ready, and its failure is an `ImportError` in a place that has nothing to do with it. A read-only container cannot start.
+Whatever runs on import runs in every worker, every test and every command that mentions the module, before logging and
+settings are ready, and its failure is an `ImportError` in a place that has nothing to do with it. A read-only container
+cannot start.
 
 Do it in the lifespan.
 """
@@ -40,7 +41,7 @@ def check(service: Service) -> Iterator[Found]:
 
 
 def _module(scope: object) -> Module:
-    return scope if isinstance(scope, Module) else scope.module  # type: ignore[attr-defined,no-any-return]
+    return scope if isinstance(scope, Module) else scope.module  # type: ignore[attr-defined]
 
 
 def _effect(service: Service, site: CallSite) -> str | None:

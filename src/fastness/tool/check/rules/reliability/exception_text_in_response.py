@@ -20,8 +20,23 @@ from fastness.tool.project.symbols import Function, argument, last_name
 from fastness.tool.project.values import External
 
 # Exceptions of libraries whose text speaks of the inside.
-_INTERNAL = ("SQLAlchemyError", "IntegrityError", "OperationalError", "DatabaseError", "DBAPIError", "ProgrammingError", "OSError",
-             "IOError", "KeyError", "AttributeError", "TypeError", "RuntimeError", "ConnectionError", "ClientError", "RequestException")  # fmt: skip
+_INTERNAL = (
+    "SQLAlchemyError",
+    "IntegrityError",
+    "OperationalError",
+    "DatabaseError",
+    "DBAPIError",
+    "ProgrammingError",
+    "OSError",
+    "IOError",
+    "KeyError",
+    "AttributeError",
+    "TypeError",
+    "RuntimeError",
+    "ConnectionError",
+    "ClientError",
+    "RequestException",
+)
 _BODIES = ("JSONResponse", "ORJSONResponse", "PlainTextResponse", "HTMLResponse", "Response", "UJSONResponse")
 
 

@@ -37,7 +37,7 @@ def check(module: Module, resolver: Resolver) -> Iterator[Found]:
                 yield found(site.scope, site.node, f"{ast.unparse(site.node.func)} has no timeout: {why}")
 
 
-def _why(path: str, site: CallSite) -> str | None:
+def _why(path: str, site: CallSite) -> str | None:  # noqa: PLR0911 - one answer per kind of client
     timeout = next((k for k in site.node.keywords if k.arg == "timeout"), None)
     if any(k.arg is None for k in site.node.keywords):
         return None  # `**options` may carry it

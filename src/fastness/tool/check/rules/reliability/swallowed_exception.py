@@ -18,10 +18,57 @@ from fastness.tool.findings import Severity
 from fastness.tool.project import Service
 from fastness.tool.project.symbols import Function, last_name
 
-_CLEANUP = {"close", "aclose", "disconnect", "logout", "shutdown", "cancel", "terminate", "kill", "unlink", "remove", "rmtree",
-            "rollback", "release", "dispose", "quit", "stop", "wait_closed", "expunge", "delete_file", "send_json", "expire"}  # fmt: skip
-_READS = {"execute", "scalar", "scalars", "get", "query", "commit", "flush", "refresh", "all", "first", "one", "fetch", "fetchone",
-          "fetchall", "post", "put", "request", "send", "find_one", "insert", "update", "table"}  # fmt: skip
+_CLEANUP = frozenset(
+    [
+        "close",
+        "aclose",
+        "disconnect",
+        "logout",
+        "shutdown",
+        "cancel",
+        "terminate",
+        "kill",
+        "unlink",
+        "remove",
+        "rmtree",
+        "rollback",
+        "release",
+        "dispose",
+        "quit",
+        "stop",
+        "wait_closed",
+        "expunge",
+        "delete_file",
+        "send_json",
+        "expire",
+    ]
+)
+_READS = frozenset(
+    [
+        "execute",
+        "scalar",
+        "scalars",
+        "get",
+        "query",
+        "commit",
+        "flush",
+        "refresh",
+        "all",
+        "first",
+        "one",
+        "fetch",
+        "fetchone",
+        "fetchall",
+        "post",
+        "put",
+        "request",
+        "send",
+        "find_one",
+        "insert",
+        "update",
+        "table",
+    ]
+)
 
 
 @rule(

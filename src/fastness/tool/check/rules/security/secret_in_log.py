@@ -30,6 +30,7 @@ _HARMLESS = re.compile(
     r"(?:^|_)(?:has|is|num|n|count|max|min|total|hashed|masked|redacted|next|page|continuation|csrf_cookie)_|tokens?_",
     re.IGNORECASE,
 )
+_LOGGING = {"logging", "loguru", "structlog", "rich", "logfire", "uvicorn"}
 _MASKS = {"len", "bool", "type", "mask", "redact", "hash", "id", "isinstance", "hide", "obfuscate", "truncate"}
 
 
@@ -49,8 +50,8 @@ def _logs(site: CallSite, resolver: Resolver) -> bool:
     if isinstance(called, ast.Name):
         return called.id == "print"
     for value in resolver.targets(site):
-        if isinstance(value, External):
-            return value.path.partition(".")[0] in {"logging", "loguru", "structlog", "rich", "logfire", "uvicorn"}
+        if isinstance(value, External) and value.path.partition(".")[0] in _LOGGING:
+            return True
     receiver = called.value if isinstance(called, ast.Attribute) else None
     name = receiver.attr if isinstance(receiver, ast.Attribute) else receiver.id if isinstance(receiver, ast.Name) else ""
     return name in {"logger", "log", "logging", "_logger", "LOGGER", "LOG"}

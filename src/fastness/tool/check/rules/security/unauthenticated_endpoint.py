@@ -17,6 +17,7 @@ from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
 from fastness.tool.project.module import Module
+from fastness.tool.project.resolve import own_nodes
 from fastness.tool.project.routes import Dependency, Route
 from fastness.tool.project.symbols import Class, Function
 from fastness.tool.project.values import External
@@ -51,7 +52,7 @@ def check(service: Service) -> Iterator[Found]:
         if len(guarded) < _FEWEST or len(guarded) / len(routes) < _SHARE:
             continue
         for route in open_:
-            if _PUBLIC.search(f"{route.path} {route.handler.name}"):
+            if _PUBLIC.search(f"{route.path} {route.handler.name}") or _gives_nothing(route.handler):
                 continue
             message = (
                 f"{'/'.join(sorted(route.methods))} {route.path} ({route.handler.qualified}) asks for no credentials; "
@@ -61,6 +62,15 @@ def check(service: Service) -> Iterator[Found]:
             yield found(
                 route.handler, route.handler.node, message, proof(example.handler, example.handler.node, "a guarded sibling")
             )
+
+
+def _gives_nothing(handler: Function) -> bool:
+    """It takes nothing and returns a literal: there is nothing to guard."""
+    returns = list(own_nodes(handler, ast.Return))
+    literal = all(
+        node.value is None or not any(isinstance(n, ast.Name | ast.Call) for n in ast.walk(node.value)) for node in returns
+    )
+    return literal and not any(True for _ in handler.parameters)
 
 
 def _guards(service: Service, route: Route) -> bool:
@@ -105,8 +115,11 @@ EXAMPLES = [
         @router.post("/items")
         def create(user=Depends(current_user)): ...
 
+        def load(): ...
+
         @router.get("/items/all")
-        def everything(): ...  # found
+        def everything():  # found
+            return load()
     """),
     Good("""
         from typing import Annotated
@@ -132,7 +145,12 @@ EXAMPLES = [
         def b(): ...
 
         @mixed.post("/login")
-        def login(): ...
+        def login(name: str):
+            return name
+
+        @mixed.get("/motd")
+        def motd():
+            return {"message": "hello"}
 
         app = FastAPI()
         app.include_router(router)

@@ -26,14 +26,16 @@ _LOGIN = re.compile(
 )
 _FORM = "OAuth2PasswordRequestForm"
 _LIMITS = re.compile(r"limit|throttl|slowdown|brute", re.IGNORECASE)
-_NOT_A_TRY = re.compile(r"refresh|revoke|logout|test|validate|callback|verify_token|fcm|device|push|csrf|google|facebook|github|oauth",
-                        re.IGNORECASE)  # fmt: skip
+_NOT_A_TRY = re.compile(
+    r"refresh|revoke|logout|test|validate|callback|verify_token|fcm|device|push|csrf|google|facebook|github|oauth",
+    re.IGNORECASE,
+)
 
 
 @rule(
     severity=Severity.WARNING,
     practice="6.5",
-    help="limit attempts by client and account, with a dependency, decorator or middleware",
+    help="limit attempts by client and by account",
 )
 def check(service: Service) -> Iterator[Found]:
     if any(_names_limit(middleware.cls) for middleware in service.middleware):

@@ -1,0 +1,154 @@
+"""The command as people and pipelines run it: a directory in, a report and an exit code out."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+_BLOCKING = """
+import requests
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@app.get("/")
+async def root() -> dict[str, int]:
+    return {"status": requests.get("https://example.org", timeout=1).status_code}
+"""
+
+
+def _check(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "fastness.tool", "check", *arguments, str(directory)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project with one fault."""
+    (tmp_path / "main.py").write_text(_BLOCKING)
+    return tmp_path
+
+
+def test_findings_fail(project: Path) -> None:
+    """One finding, its place, its evidence and its fix are told, and the exit code is 1."""
+    done = _check(project)
+    assert done.returncode == 1, done.stderr
+    for text in ("concurrency/blocking-call-in-async", "main.py:9:1", "async def root()", "main.py:10", "fix:", "1 error"):
+        assert text in done.stdout
+
+
+def test_json_has_the_agreed_form(project: Path) -> None:
+    """The document has findings, what was not checked, and a summary; paths are relative."""
+    (project / "broken.py").write_text("def\n")
+    document = json.loads(_check(project, "--static", "--format", "json").stdout)
+    assert document.keys() == {"findings", "not_checked", "summary"}
+    (finding,) = document["findings"]
+    assert finding["evidence"] == [{"path": "main.py", "line": 10, "text": "calls requests.get: blocks: network"}]
+    del finding["evidence"], finding["message"]
+    assert finding == {
+        "rule": "concurrency/blocking-call-in-async",
+        "severity": "error",
+        "path": "main.py",
+        "line": 9,
+        "column": 1,
+        "count": 1,
+        "source": "static",
+        "fix": "review",
+    }
+    assert [one["path"] for one in document["not_checked"]] == ["broken.py"]
+    assert document["summary"]["error"] == 1
+
+
+def test_sarif_and_github(project: Path) -> None:
+    """Machines get the same finding in their own forms."""
+    run = json.loads(_check(project, "--format", "sarif").stdout)["runs"][0]
+    assert run["results"][0]["locations"][0]["physicalLocation"]["region"] == {"startLine": 9, "startColumn": 1}
+    assert run["results"][0]["codeFlows"]
+    assert (
+        "::error file=main.py,line=9,col=1,title=concurrency/blocking-call-in-async::"
+        in _check(project, "--format", "github").stdout
+    )
+
+
+def test_nothing_of_the_project_runs(project: Path) -> None:
+    """A file that would exit, write or hang on import is only read."""
+    (project / "trap.py").write_text("import pathlib\npathlib.Path(__file__).with_name('ran').touch()\nwhile True: pass\n")
+    _check(project)
+    assert not (project / "ran").exists()
+
+
+def test_a_reason_allows_a_place(project: Path) -> None:
+    """An explained comment silences its line; one without a reason, or without a finding, is itself a finding."""
+    comment = "# fastness: allow[concurrency/blocking-call-in-async]"
+    (project / "main.py").write_text(_BLOCKING.replace("async def", f"{comment} one worker, no load\nasync def"))
+    assert _check(project).returncode == 0
+    (project / "main.py").write_text(_BLOCKING.replace("async def", f"{comment}\nasync def"))
+    assert "governance/unexplained-suppression" in _check(project).stdout
+    (project / "main.py").write_text("x = 1  # fastness: allow[security] why\n")
+    assert "governance/unused-suppression" in _check(project).stdout
+
+
+def test_settings_are_honoured(project: Path) -> None:
+    """Rules can be selected, ignored with a reason, and silenced by path; a wrong setting is refused."""
+    settings = project / "pyproject.toml"
+    settings.write_text('[tool.fastness.check.ignore]\n"concurrency/blocking-call-in-async" = "being rewritten"\n')
+    assert _check(project).returncode == 0
+    settings.write_text('[tool.fastness.check.per-path."main.py"]\n"concurrency/*" = "being rewritten"\n')
+    assert _check(project).returncode == 0
+    settings.write_text('[tool.fastness.check]\nselect = ["security"]\n')
+    assert _check(project).returncode == 0
+    assert _check(project, "--select", "concurrency").returncode == 1
+    for wrong in ('ignore = ["x"]', 'selct = ["security"]', 'select = ["no/such-rule"]', 'fail-on = "fatal"'):
+        settings.write_text(f"[tool.fastness.check]\n{wrong}\n")
+        done = _check(project)
+        assert done.returncode == 2
+        assert done.stderr.startswith("fastness: ")
+
+
+def test_severity_decides_about_failure(project: Path) -> None:
+    """Information alone does not fail, unless it is asked to."""
+    (project / "main.py").write_text(
+        "from sqlalchemy import create_engine\n\n\ndef connect(url: str) -> object:\n    return create_engine(url)\n"
+    )
+    assert _check(project).returncode == 0
+    assert _check(project, "--fail-on", "info").returncode == 1
+
+
+@pytest.mark.parametrize("content", [None, "README.md"])
+def test_nothing_to_check(tmp_path: Path, content: str | None) -> None:
+    """A directory without Python, or none at all, cannot be checked: a sentence and exit code 2."""
+    directory = tmp_path if content else tmp_path / "missing"
+    if content:
+        (tmp_path / content).write_text("hello")
+    done = _check(directory)
+    assert done.returncode == 2
+    assert "directory" in done.stderr
+    assert done.stdout == ""
+
+
+def test_odd_files_are_named(tmp_path: Path) -> None:
+    """Binary sources, deep nesting and merge markers are not checked, by name; the rest is."""
+    (tmp_path / "main.py").write_text(_BLOCKING)
+    (tmp_path / "binary.py").write_bytes(b"x = '\xff\xfe'\n\x00")
+    (tmp_path / "merge.py").write_text("<<<<<<< HEAD\nx = 1\n=======\n")
+    (tmp_path / "deep.py").write_text("x = " + "(" * 3000 + ")" * 3000 + "\n")
+    (tmp_path / "again").symlink_to(tmp_path, target_is_directory=True)
+    document = json.loads(_check(tmp_path, "--format", "json").stdout)
+    assert {one["path"] for one in document["not_checked"]} == {"binary.py", "merge.py", "deep.py"}
+    assert len(document["findings"]) == 1
+
+
+def test_rules_explain_themselves() -> None:
+    """`explain` prints a rule's documentation, lists all, and says what is near a wrong name."""
+    command = [sys.executable, "-m", "fastness.tool", "explain"]
+    one = subprocess.run([*command, "security/unverified-jwt"], capture_output=True, text=True, check=False)
+    assert one.returncode == 0
+    assert "algorithms" in one.stdout
+    listed = subprocess.run([*command, "--all"], capture_output=True, text=True, check=False)
+    assert "security/unverified-jwt" in listed.stdout
+    wrong = subprocess.run([*command, "unverified-jwt"], capture_output=True, text=True, check=False)
+    assert wrong.returncode == 2
+    assert "security/unverified-jwt" in wrong.stderr

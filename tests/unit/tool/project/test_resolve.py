@@ -1,0 +1,182 @@
+"""What names and expressions stand for, across files."""
+
+import pytest
+
+from fastness.tool.check.examples import files, project
+from fastness.tool.check.rule import Good
+from fastness.tool.project import Project, Service
+from fastness.tool.project.values import ClassValue, External, FunctionValue, Instance, Value
+
+_SESSION = "sqlalchemy.orm.Session()"
+_ASYNC = "sqlalchemy.ext.asyncio.AsyncSession()"
+
+
+def _project(source: str) -> Project:
+    return project(files(Good(source)))
+
+
+def _shown(value: Value) -> str:
+    if isinstance(value, External):
+        return value.path
+    if isinstance(value, ClassValue | Instance | FunctionValue):
+        return f"{type(value).__name__} {value.definition.qualified}"
+    return type(value).__name__
+
+
+def _probe(source: str) -> list[str]:
+    """What the argument of the one call `probe(...)` stands for."""
+    service = Service(_project(source))
+    sites = [site for module in service.project.readable for site in module.calls_by_name.get("probe", ())]
+    assert len(sites) == 1
+    return [_shown(value) for value in service.resolver.infer(sites[0].node.args[0], sites[0].scope)]
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("import requests as r\nprobe(r.get)", "requests.get"),
+        ("from requests import get as fetch\nprobe(fetch)", "requests.get"),
+        ("from os import *\nprobe(makedirs)", "os.makedirs"),
+        ("try:\n    import ujson as json\nexcept ImportError:\n    import json\nprobe(json.loads)", "ujson.loads"),
+        ("from sqlmodel import Session\nwith Session(1) as s:\n    probe(s)", _SESSION),
+        ("from sqlalchemy.orm import sessionmaker\nprobe(sessionmaker(bind=1)())", _SESSION),
+        (
+            (
+                "from sqlalchemy.orm import sessionmaker\nfrom sqlalchemy.ext.asyncio import AsyncSession\n"
+                "M = sessionmaker(class_=AsyncSession)\nasync def f():\n    async with M() as s:\n        probe(s)"
+            ),
+            _ASYNC,
+        ),
+        ("def f(path):\n    def path(): ...\n    probe(open)", "open"),
+        ("def open(): ...\nprobe(open)", "FunctionValue open"),
+        (
+            "from typing import Optional\nfrom sqlalchemy.orm import Session\ndef f(s: Optional['Session']):\n    probe(s)",
+            _SESSION,
+        ),
+        ("from sqlalchemy.orm import Session\ndef f(s: Session | None = None):\n    probe(s)", _SESSION),
+        ("import functools\ndef g(): ...\nprobe(functools.partial(g, 1))", "FunctionValue g"),
+    ],
+)
+def test_one_file(source: str, expected: str) -> None:
+    """Imports, aliases, branches, context managers and annotations lead to the thing itself."""
+    assert expected in _probe(source)
+
+
+_PACKAGE = """
+# file: app/__init__.py
+# file: app/db/__init__.py
+from .session import *
+# file: app/db/session.py
+from sqlalchemy.orm import Session, sessionmaker
+
+SessionLocal = sessionmaker()
+
+def get_db():
+    db = SessionLocal()
+    try:
+        yield db
+    finally:
+        db.close()
+# file: app/deps.py
+from typing import Annotated
+from fastapi import Depends
+from app.db import get_db, Session
+
+SessionDep = Annotated[Session, Depends(get_db)]
+# file: app/base.py
+class Base:
+    def __init__(self, db):
+        self.db = db
+# file: app/main.py
+"""
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from .deps import SessionDep\ndef endpoint(db: SessionDep):\n    probe(db)",
+        "from app import deps\ndef endpoint(db: deps.SessionDep):\n    probe(db)",
+        "from fastapi import Depends\nfrom app.db import get_db\ndef endpoint(db=Depends(get_db)):\n    probe(db)",
+        "from app.db import get_db\nfor db in get_db():\n    probe(db)",
+        (
+            "from app.db import get_db\nfrom contextlib import contextmanager\n"
+            "@contextmanager\ndef own():\n    yield from get_db()\n"
+            "from app.db.session import SessionLocal\ns = SessionLocal()\nprobe(s)"
+        ),
+        (
+            "from app.deps import SessionDep\nclass Service:\n    def __init__(self, db: SessionDep):\n        self._db = db\n"
+            "    def run(self):\n        probe(self._db)"
+        ),
+        (
+            "from fastapi import Depends\nfrom app.db import get_db\nclass View:\n    db = Depends(get_db)\n"
+            "    def read(self):\n        probe(self.db)"
+        ),
+        (
+            "from app.deps import SessionDep\nclass A:\n    def __init__(self, db: SessionDep):\n"
+            "        self.db = db\nclass B(A):\n"
+            "    @property\n    def session(self):\n        return self.db\n    def run(self):\n        probe(self.session)"
+        ),
+    ],
+)
+def test_across_files(source: str) -> None:
+    """Star imports, re-exports, providers, `self` attributes, properties and base classes are followed."""
+    assert _SESSION in _probe(_PACKAGE + source)
+
+
+def test_what_cannot_be_told_is_nothing() -> None:
+    """An unknown parameter, a missing name and a cycle of assignments stand for nothing at all."""
+    assert _probe("def f(x):\n    probe(x.y.z())") == []
+    assert _probe("probe(missing)") == []
+    assert _probe("a = b\nb = a\nprobe(a)") == []
+
+
+def test_a_name_in_a_package_is_not_the_library() -> None:
+    """`import logfire` next to the project's own `logfire.py` is the library: packages are not import roots."""
+    source = """
+# file: app/__init__.py
+# file: app/logfire.py
+def info(): ...
+# file: app/main.py
+import logfire
+
+probe(logfire.info)
+"""
+    assert _probe(source) == ["logfire.info"]
+
+
+def test_chains_follow_calls_and_not_mentions() -> None:
+    """A chain goes through calls, methods and abstract methods; a function that is only named is not called."""
+    service = Service(
+        _project("""
+import time
+from abc import ABC, abstractmethod
+
+class Store(ABC):
+    @abstractmethod
+    def write(self): ...
+
+class FileStore(Store):
+    def write(self):
+        time.sleep(1)
+
+def save(store: Store):
+    store.write()
+
+async def entry(store: Store):
+    save(store)
+
+async def handed_over(run):
+    await run(save)
+""")
+    )
+    functions = {f.name: f for module in service.project.readable for f in module.functions}
+    entries = [functions["entry"], functions["handed_over"]]
+    found = service.graph.nearest(entries, lambda call: "sleep" if call.target.path == "time.sleep" else None)
+    assert list(found) == [functions["entry"]]
+    assert [edge.target.qualified for edge in found[functions["entry"]]["sleep"].edges] == ["save", "FileStore.write"]
+
+
+def test_super_is_the_base() -> None:
+    """`super().method` is the inherited one."""
+    source = "class A:\n    def f(self): ...\nclass B(A):\n    def f(self):\n        probe(super().f)"
+    assert _probe(source) == ["FunctionValue A.f"]

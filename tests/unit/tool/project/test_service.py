@@ -1,0 +1,113 @@
+"""Apps, routers, path operations and dependencies, as the sources declare them."""
+
+from fastness.tool.check.examples import files, project
+from fastness.tool.check.rule import Good
+from fastness.tool.project import Service
+from fastness.tool.project.symbols import Class, Function
+
+
+def _service(source: str) -> Service:
+    return Service(project(files(Good(source))))
+
+
+_APP = """
+# file: app/config.py
+from pydantic_settings import BaseSettings
+
+class Settings(BaseSettings):
+    prefix: str = "/api"
+
+settings = Settings()
+# file: app/users.py
+from typing import Annotated
+from fastapi import APIRouter, Depends, Security
+from fastapi.security import HTTPBearer
+
+bearer = HTTPBearer()
+router = APIRouter(prefix="/users", dependencies=[Depends(bearer)])
+
+class Page:
+    def __init__(self, limit: int = 10): ...
+
+def current_user(token=Depends(bearer)): ...
+
+User = Annotated[dict, Security(current_user)]
+
+@router.get("/{id}", response_model=dict)
+def one(id: int, user: User, page: Page = Depends()): ...
+
+@router.api_route("/many", methods=["PUT", "patch"])
+async def many(): ...
+# file: app/factory.py
+from fastapi import Depends, FastAPI
+from app.config import settings
+from app import users
+
+def audit(): ...
+
+def create_app() -> FastAPI:
+    app = FastAPI()
+    app.include_router(users.router, prefix=f"{settings.prefix}/v1", dependencies=[Depends(audit)])
+    app.add_api_route("/extra", extra, methods=["POST"])
+    return app
+
+def extra(): ...
+"""
+
+
+def test_paths_have_every_prefix() -> None:
+    """A path is the include's prefix, a setting's default in it, the router's and the route's own."""
+    service = _service(_APP)
+    paths = {route.handler.name: (service.prefixes(route), set(route.methods)) for route in service.routes}
+    assert paths == {
+        "one": (["/api/v1/users/{id}"], {"GET"}),
+        "many": (["/api/v1/users/many"], {"PUT", "PATCH"}),
+        "extra": (["/extra"], {"POST"}),
+    }
+
+
+def test_dependencies_come_from_everywhere() -> None:
+    """Parameters, `Annotated` aliases, the decorator, the router and the include all add dependencies."""
+    service = _service(_APP)
+    one = next(route for route in service.routes if route.handler.name == "one")
+    targets = [dependency.target for dependency in service.tree(one)]
+    named = {target.name for target in targets if isinstance(target, Function | Class)}
+    assert named == {"current_user", "Page", "audit"}
+    assert any(dependency.security for dependency in service.tree(one))
+
+
+def test_a_table_is_known_by_its_bases() -> None:
+    """An ORM class is one by what it inherits, whatever it is called."""
+    service = _service("""
+from pydantic import BaseModel
+from sqlalchemy.orm import DeclarativeBase, declarative_base
+from sqlmodel import SQLModel
+
+class Base(DeclarativeBase): ...
+class Old(declarative_base()): ...
+class User(Base): ...
+class Team(SQLModel, table=True): ...
+class TeamPublic(SQLModel): ...
+class UserModel(BaseModel): ...
+""")
+    classes = {c.name: c for module in service.project.readable for c in module.classes}
+    assert {name for name, c in classes.items() if service.is_entity(c)} == {"Base", "Old", "User", "Team"}
+    assert {name for name, c in classes.items() if service.is_model(c)} == {"Team", "TeamPublic", "UserModel"}
+
+
+def test_an_sdk_is_no_router() -> None:
+    """`client.get("/x")` as a decorator of something known is not a route."""
+    service = _service("""
+from fastapi import FastAPI
+from some_sdk import Client
+
+client = Client()
+
+@client.get("/x")
+def handler(): ...
+
+def register(app):
+    @app.get("/y")
+    def inner(): ...
+""")
+    assert [route.path for route in service.routes] == ["/y"]

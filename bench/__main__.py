@@ -67,11 +67,19 @@ def _chaos(arguments: argparse.Namespace) -> tuple[Any, list[str]]:
     return figures, chaos.failures(figures)
 
 
+def _jobs(arguments: argparse.Namespace) -> tuple[Any, list[str]]:
+    from bench import jobs
+
+    figures = jobs.measure(rounds=arguments.rounds or 3, jobs=2000)
+    return figures, jobs.failures(figures)
+
+
 COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], tuple[Any, list[str]]], str]] = {
     "overhead": (_overhead, "CPU per request beside bare FastAPI and two stacks of public packages (about two minutes)"),
     "inprocess": (_inprocess, "extra CPU per request without a socket: the part of `overhead` that CI gates on"),
     "layers": (_layers, "the same for each layer alone and for all but one; --profile says where the time goes"),
     "imports": (_imports, "milliseconds that the template's imports of fastness add to FastAPI's own"),
+    "jobs": (_jobs, "jobs per second beside procrastinate's own loop, on the same PostgreSQL"),
     "startup": (_startup, "seconds from process start to ready, for the template on SQLite"),
     "chaos": (_chaos, "what was lost, duplicated or left behind after that many SIGKILLs under load (about 2 s each)"),
     "retries": (_retries, "requests to a dead upstream per call, with the retry budget and without; --rounds are thousands"),

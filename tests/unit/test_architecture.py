@@ -46,10 +46,7 @@ def test_every_extra_has_a_contract() -> None:
     guarded = {
         name for contract in document["tool"]["importlinter"]["contracts"] for name in contract.get("protected_modules", ())
     }
-    free = {
-        "fastapi", "starlette", "pydantic", "pydantic_core", "pydantic_settings", "opentelemetry", "anyio", "fastness",
-        "typing_extensions",  # comes with pydantic, which wants its TypedDict before Python 3.12
-    }  # fmt: skip
+    free = {"fastapi", "starlette", "pydantic", "pydantic_core", "pydantic_settings", "opentelemetry", "anyio", "fastness"}
     found = {
         name.partition(".")[0]
         for path in MODULES

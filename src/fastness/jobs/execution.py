@@ -65,8 +65,8 @@ class Executor:
             self._injected[task.name] = {parameter: given[wanted] for parameter, wanted in task.injected.items()}
         self._tracer = trace.get_tracer("fastness", tracer_provider=tracer_provider)
 
-    async def run(self, claim: Claim) -> Settlement | None:
-        """Make an attempt; what came of it, or None when the job is not ours any more. Only cancellation is raised."""
+    async def run(self, claim: Claim) -> Settlement:
+        """Make an attempt; what came of it. Only cancellation is raised."""
         task = self._tasks.get(claim.task)
         if task is None:
             logger.warning("no task is named %r here; job %d is left to other workers", claim.task, claim.id)
@@ -91,14 +91,15 @@ class Executor:
         with self._traced(claim, task) as span:
             return await self._attempt(claim, task, arguments, span)
 
-    async def _attempt(self, claim: Claim, task: Task[..., Any], arguments: dict[str, Any], span: Span) -> Settlement | None:
+    async def _attempt(self, claim: Claim, task: Task[..., Any], arguments: dict[str, Any], span: Span) -> Settlement:
         policy = task.options.retry
         limit = asyncio.timeout(task.options.timeout)
         try:
             async with limit:
                 await task.function(**arguments)
-        except JobLost:
-            return None
+        except JobLost as error:
+            # Settling finds that out as well, and changes nothing then.
+            return Settlement(claim=claim, state=JobState.QUEUED, error=describe(error))
         except Retry as wish:
             _fail(span, wish)
             return self._again(claim, policy, clean(str(wish)), after=wish.after)

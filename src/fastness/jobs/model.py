@@ -242,7 +242,7 @@ class Engine(Protocol):
         """Say that this worker lives; False when it was taken for dead and has begun anew without its jobs."""
 
     async def rescue(self, crashes: int, dead_after: float) -> tuple[int, int]:
-        """Take the jobs of workers that have not been heard of for so many seconds: how many are queued again, how many failed."""
+        """Take the jobs of workers silent for so many seconds: how many are queued again, and how many have failed."""
 
     async def tick(self, name: str, at: int, job: NewJob) -> bool:
         """Store the job of the periodic `name` for the time `at`, unless any worker has; whether it was stored."""

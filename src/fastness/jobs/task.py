@@ -10,9 +10,7 @@ from typing import (
     Annotated,
     Any,
     Generic,
-    NotRequired,
     ParamSpec,
-    Required,
     TypeVar,
     get_args,
     get_origin,
@@ -20,8 +18,8 @@ from typing import (
     overload,
 )
 
-from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
-from typing_extensions import TypedDict
+from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, ValidationError, create_model
+from pydantic_core import PydanticSerializationError
 
 from fastness.jobs.model import Job
 from fastness.jobs.retry import Backoff, RetryPolicy
@@ -45,7 +43,11 @@ MAX_ARGUMENTS = 65_536
 """Bytes of JSON: what is larger belongs in a table, and its id into the job."""
 
 _MAX_NAME = 128
+# So that no parameter is named like something that Pydantic's models have.
+_PREFIX = "argument_"
 _DEFAULT = Backoff()
+# What JSON has no form for comes back as what it was.
+_CONFIG = ConfigDict(extra="forbid", ser_json_inf_nan="strings", ser_json_bytes="base64", val_json_bytes="base64")
 
 
 class ArgumentsError(ValueError):
@@ -102,7 +104,7 @@ class Task(Generic[P, R]):
         self.injected: dict[str, Any] = {}
         self.job_parameter: str | None = None
         self.__doc__ = function.__doc__
-        self._adapter = self._read_signature()
+        self._arguments = self._read_signature()
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Awaitable[R]:
         return self.function(*args, **kwargs)
@@ -117,9 +119,12 @@ class Task(Generic[P, R]):
             ArgumentsError: they are not what the function takes, or more than a job should carry.
         """
         try:
-            text = self._adapter.dump_json(self._adapter.validate_python(dict(arguments))).decode()
+            model = self._arguments.model_validate(dict(arguments))
+            text = model.model_dump_json(by_alias=True, include=model.model_fields_set)
         except ValidationError as error:
             raise ArgumentsError(f"{self.name}: {_describe(error)}") from None
+        except PydanticSerializationError:
+            raise ArgumentsError(f"{self.name}: an argument cannot be written as JSON") from None
         if len(text.encode()) > MAX_ARGUMENTS:
             raise ArgumentsError(f"{self.name}: the arguments are larger than {MAX_ARGUMENTS} bytes; store them and give an id")
         if "\\u0000" in text:
@@ -133,11 +138,12 @@ class Task(Generic[P, R]):
             ArgumentsError: the function takes others now.
         """
         try:
-            return self._adapter.validate_json(text)
+            model = self._arguments.model_validate_json(text)
         except ValidationError as error:
             raise ArgumentsError(f"{self.name}: {_describe(error)}") from None
+        return {name.removeprefix(_PREFIX): getattr(model, name) for name in model.model_fields_set}
 
-    def _read_signature(self) -> TypeAdapter[dict[str, Any]]:
+    def _read_signature(self) -> type[BaseModel]:
         hints = get_type_hints(self.function, include_extras=True)
         fields: dict[str, Any] = {}
         for parameter in inspect.signature(self.function).parameters.values():
@@ -154,18 +160,16 @@ class Task(Generic[P, R]):
             elif parameter.name in RESERVED:
                 raise TypeError(f"{where} has a name that enqueue takes for itself ({', '.join(sorted(RESERVED))}): rename it")
             else:
-                needed = parameter.default is parameter.empty
-                fields[parameter.name] = Required[hint] if needed else NotRequired[hint]
-        arguments = TypedDict("arguments", fields)  # type: ignore[misc]
-        arguments.__pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[attr-defined]
+                # A default is the function's own affair: what was not given is not stored.
+                default = ... if parameter.default is parameter.empty else None
+                fields[_PREFIX + parameter.name] = (hint, Field(default, alias=parameter.name))
         try:
-            adapter: TypeAdapter[Any] = TypeAdapter(arguments)
+            return create_model("arguments", __config__=_CONFIG, **fields)
         except PydanticUserError as error:
             raise TypeError(
                 f"task {self.name}: {str(error).splitlines()[0]} "
                 "What is not data is given by the worker: annotate it Injected[...]"
             ) from None
-        return adapter
 
 
 def _describe(error: ValidationError) -> str:

@@ -123,6 +123,7 @@ class Worker:
         self._freed = asyncio.Event()
         self._loops: list[asyncio.Task[None]] = []
         self._ticked: dict[str, int] = {}
+        self._held_up = False
         self._trouble: str | None = "it has not looked for jobs yet"
 
     async def open(self) -> None:
@@ -152,6 +153,8 @@ class Worker:
 
     async def close(self) -> None:
         """Let running jobs end within the grace, and hand back the rest."""
+        if not self._loops:
+            return
         settle, *loops = self._loops
         claim = loops[4]
         await _end(claim)
@@ -231,8 +234,9 @@ class Worker:
     async def _sleep(self) -> None:
         """Until there may be a job."""
         due = await self._engine.due_in(self._queues)
-        # What is due and was not given is held up, by a lock or by a transaction that is still open.
-        seconds = self._every.poll if due is None or due == 0 else min(due, self._every.poll)
+        # What is due and was not given is held up, by a job of the same lock or by a transaction that is still open.
+        self._held_up = due == 0
+        seconds = self._every.poll if due is None or self._held_up else min(due, self._every.poll)
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._wake.wait()
@@ -254,7 +258,7 @@ class Worker:
                 if outcome == "lost":
                     logger.warning("job %d was not this worker's any more when it ended", settlement.claim.id)
                 self._free(running, outcome)
-            if any(settlement.state is JobState.QUEUED for _, settlement in batch):
+            if self._held_up or any(settlement.state is JobState.QUEUED for _, settlement in batch):
                 self._wake.set()
 
     async def _cancel(self) -> None:
@@ -333,11 +337,8 @@ class Worker:
             logger.exception("job %d could not be run", claim.id)
             settlement = Settlement(claim=claim, state=JobState.FAILED, error=type(error).__name__)
         running.settling = True
-        if settlement is None:
-            self._free(running, "lost")
-        else:
-            # Not awaited: a job that is being cancelled at this moment is stored all the same.
-            self._settlements.put_nowait((running, settlement))
+        # Not awaited: a job that is being cancelled at this moment is stored all the same.
+        self._settlements.put_nowait((running, settlement))
 
     def _interrupt(self, running: _Running, reason: Literal["cancel", "stop"]) -> None:
         if not running.settling and running.ended_by is None and running.task is not None:

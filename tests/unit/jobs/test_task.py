@@ -145,3 +145,15 @@ def test_a_task_is_named_after_its_function() -> None:
     """Unless it is given a name that outlives a rename."""
     assert task(nothing).name == f"{__name__}.nothing"
     assert task(name="n")(nothing).name == "n"
+
+
+@task(name="odd")
+async def odd(number: float, content: bytes) -> None:
+    """Take what JSON has no form for."""
+
+
+def test_what_json_has_no_form_for_comes_back_as_it_was() -> None:
+    """Numbers that are none, and bytes; what cannot be written at all is refused without being quoted."""
+    assert odd.load(odd.dump({"number": float("inf"), "content": b"\xff\0"})) == {"number": float("inf"), "content": b"\xff\0"}
+    with pytest.raises(ArgumentsError):
+        text.dump({"value": "\ud800"})

@@ -157,7 +157,6 @@ class Attempts(Base):
             await asyncio.sleep(0)
             script.gate.set()
             await closing
-            worker.close = _nothing  # type: ignore[method-assign]
         assert (await self.get(jobs, first)).state is JobState.SUCCEEDED
         assert (await self.get(jobs, second)).state is JobState.QUEUED
 
@@ -167,7 +166,6 @@ class Attempts(Base):
         async with self.working(jobs, script, grace=0) as worker:
             await script.until(1)
             await worker.close()
-            worker.close = _nothing  # type: ignore[method-assign]
         script.gate.clear()
         found = await self.get(jobs, job_id)
         assert (found.state, found.attempts, found.crashes) == (JobState.QUEUED, 1, 0)
@@ -198,7 +196,3 @@ class Attempts(Base):
             await script.until(1)
         assert script.seen == [("request-7", request.trace_id, int(request.trace_id, 16))]
         assert (await self.get(jobs, job_id)).request_id == "request-7"
-
-
-async def _nothing() -> None:
-    pass

@@ -18,7 +18,7 @@ from fastness.jobs import (
     task,
 )
 from fastness.jobs.model import Claim, Settlement
-from fastness.testing.conformance.jobs._base import Base, Script, act, note, unique
+from fastness.testing.conformance.jobs._base import Base, Script, act, note, unique, wait
 
 
 class Queueing(Base):
@@ -178,6 +178,16 @@ class Queueing(Base):
                 assert await engine.settle([Settlement(claim=claim, state=JobState.QUEUED, delay=60)]) == {claim.id}
         assert len(set(ids)) == 2
         assert await self.count(jobs, state=JobState.QUEUED) == 2
+
+    async def test_a_job_that_a_lock_held_up_follows_at_once(self, jobs: Jobs, script: Script) -> None:
+        """A worker need not look again by itself when the job that was in the way has ended."""
+        async with self.working(jobs, script):
+            await self.enqueue(jobs, wait, what="first", lock="l")
+            await script.until(1)
+            await self.enqueue(jobs, wait, what="second", lock="l")
+            await asyncio.sleep(0.2)  # it looks, and finds that it must wait
+            script.gate.set()
+            assert await script.until(2) == ["first", "second"]
 
     async def test_jobs_of_one_lock_run_one_after_another(self, jobs: Jobs) -> None:
         """In the order in which they were enqueued, however many are asked for."""

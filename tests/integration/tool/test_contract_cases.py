@@ -1,6 +1,7 @@
-"""Pairs of documents from the tests of an independent tool, with the verdicts that it expects; they stand beside the repository.
+"""Pairs of documents from the tests of an independent tool, with the verdicts that it expects.
 
-Where our verdict differs, the reason stands below. A case that starts to agree, or to differ, fails.
+They stand beside the repository. Where our verdict differs, the reason stands below; a case that starts to agree, or to
+differ, fails.
 """
 
 import json
@@ -30,11 +31,11 @@ DIFFERENT = {
     "TestBreaking_RequestPropertyAllOfAdded": EQUAL_MEMBER,
     "TestRequestPropertyAllOfAdded": EQUAL_MEMBER,
     "TestRequestPropertyAllOfAdded_WithSources_Ref": EQUAL_MEMBER,
-    "TestRequestPropertyAllOfAdded_WithSources_Inline": "What joins allOf declares one more optional property: a new optional field.",
-    "TestRequestBodyAnyOfMultiMediaTypeDetails": "Cat leaves anyOf and Rabbit joins it; both are the same schema under two names.",
-    "TestBreaking_AddPattern": "The pattern is put on a readOnly property, which is no part of a request; in responses it narrows.",
-    "TestRequestParameterDefaultValueChangedAndRenamedParameter": "The default of a path parameter, which is always sent, changes.",
-    "TestWebhookOperationChangesDetected": "The server sends the webhook. A body that is always sent is one the old contract allowed.",
+    "TestRequestPropertyAllOfAdded_WithSources_Inline": "What joins allOf declares one more optional property.",
+    "TestRequestBodyAnyOfMultiMediaTypeDetails": "Cat leaves anyOf and Rabbit joins: one schema under two names.",
+    "TestBreaking_AddPattern": "The pattern is on a readOnly property, which is no part of a request; answers narrow.",
+    "TestRequestParameterDefaultValueChangedAndRenamedParameter": "It is the default of a path parameter, which is always sent.",
+    "TestWebhookOperationChangesDetected": "The server sends it, and a body that is always sent is one that was allowed.",
 }
 
 

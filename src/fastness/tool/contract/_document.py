@@ -17,7 +17,8 @@ from typing import Any, NoReturn
 def main() -> None:
     """Import the app and write; a message on standard error and exit code 3 when the name leads to no app."""
     target, path = sys.argv[1:3]
-    sys.path.insert(0, "")
+    # This file's own directory comes first, and would hide modules of the project that have the names of its neighbours.
+    sys.path[0] = str(Path.cwd())
     module, _, attribute = target.partition(":")
     try:
         found = importlib.import_module(module)
@@ -29,10 +30,10 @@ def main() -> None:
         if not hasattr(found, name):
             fail(f"{module} has no {attribute or 'app'}")
         found = getattr(found, name)
-    if not hasattr(found, "openapi") and callable(found):
+    if not hasattr(found, "openapi") and callable(found) and not isinstance(found, type):
         found = found()
     if not callable(getattr(found, "openapi", None)):
-        fail(f"{target} is a {type(found).__name__}, not a FastAPI app")
+        fail(f"{target} is not a FastAPI app but a {type(found).__name__}")
     result = {"openapi": found.openapi(), "deprecations": deprecations(found)}
     Path(path).write_text(json.dumps(result, default=str), encoding="utf-8")
 

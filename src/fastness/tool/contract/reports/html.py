@@ -7,7 +7,7 @@ from html import escape
 
 from fastness.tool.contract.changes import Change
 from fastness.tool.contract.compare import Result
-from fastness.tool.contract.reports.text import summary
+from fastness.tool.contract.reports.text import plain, summary
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1b1f24; }
@@ -36,8 +36,9 @@ def render(result: Result) -> str:
 def _change(change: Change) -> str:
     kind = f"{change.level.value} accepted" if change.accepted else change.level.value
     lines = [
-        f'<section class="{kind}"><h2>{escape(change.operation or "The API")}</h2>',
-        f"<p>{escape(change.message)}</p><p><code>{escape(change.id)}</code> at <code>{escape(change.location)}</code></p>",
+        f'<section class="{kind}"><h2>{escape(plain(change.operation) or "The API")}</h2>',
+        f"<p>{escape(plain(change.message))}</p>",
+        f"<p><code>{escape(change.id)}</code> at <code>{escape(plain(change.location))}</code></p>",
     ]
     if change.accepted:
         lines.append(f"<p>Accepted: {escape(change.accepted)}</p>")

@@ -37,10 +37,15 @@ def shown(value: Any) -> str:
     return line if len(line) <= _WIDEST else f"{line[:_WIDEST]} ..."
 
 
+def plain(text: str) -> str:
+    """Text of a document as one line that neither a terminal nor a log takes for a command."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
 def _change(change: Change) -> list[str]:
-    where = f"{change.operation}: " if change.operation else ""
+    where = f"{plain(change.operation)}: " if change.operation else ""
     level = f"accepted {change.level.value}" if change.accepted else change.level.value
-    lines = [f"{level:<9} {where}{change.message}", f"          {change.id} at {change.location}"]
+    lines = [f"{level:<9} {where}{plain(change.message)}", f"          {change.id} at {plain(change.location)}"]
     if change.accepted:
         lines.append(f"          accepted: {change.accepted}")
     elif change.counterexample is not None:

@@ -34,7 +34,7 @@ DIFFERENT = {
     "TestRequestPropertyAllOfAdded_WithSources_Inline": "What joins allOf declares one more optional property.",
     "TestRequestBodyAnyOfMultiMediaTypeDetails": "Cat leaves anyOf and Rabbit joins: one schema under two names.",
     "TestBreaking_AddPattern": "The pattern is on a readOnly property, which is no part of a request; answers narrow.",
-    "TestRequestParameterDefaultValueChangedAndRenamedParameter": "It is the default of a path parameter, which is always sent.",
+    "TestRequestParameterDefaultValueChangedAndRenamedParameter": "The default of a path parameter, always sent, changes.",
     "TestWebhookOperationChangesDetected": "The server sends it, and a body that is always sent is one that was allowed.",
 }
 

@@ -21,7 +21,7 @@ def main() -> None:
     sys.path[0] = str(Path.cwd())
     module, _, attribute = target.partition(":")
     try:
-        found = importlib.import_module(module)
+        found: Any = importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is not None and (module + ".").startswith(error.name + "."):
             fail(f"there is no module {module} here")

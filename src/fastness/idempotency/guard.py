@@ -226,10 +226,10 @@ def _widen(response: dict[str, Any]) -> None:
     """A 422 is then either a validation problem, which has members of its own, or this one."""
     if REUSED.description not in response.get("description", ""):
         response["description"] = f"{response.get('description', '')}\n{REUSED.description}".strip()
-        for content in response.get("content", {}).values():
-            schema = content.get("schema")
-            if schema is not None and schema != _PROBLEM:
-                content["schema"] = {"anyOf": [schema, _PROBLEM]}
+        response["content"] = {
+            kind: {**content, "schema": {"anyOf": [content.get("schema", {}), _PROBLEM]}}
+            for kind, content in response.get("content", {}).items()
+        }
 
 
 def _mount(request: Request) -> str:

@@ -41,8 +41,12 @@ def values(resolver: Resolver, node: ast.expr, scope: Scope) -> Values:
     return found
 
 
-def alias(resolver: Resolver, node: ast.expr, scope: Scope) -> tuple[ast.expr, Scope] | None:
-    """The annotation that a name abbreviates, as in `SessionDep = Annotated[Session, Depends(get_session)]`."""
+def alias(resolver: Resolver, node: ast.expr, scope: Scope, *, stars: int = 5) -> tuple[ast.expr, Scope] | None:
+    """The annotation that a name abbreviates, as in `SessionDep = Annotated[Session, Depends(get_session)]`.
+
+    Args:
+        stars: how many star imports may lie on the way; modules that star-import each other end there.
+    """
     name = ""
     where: Scope = scope
     if isinstance(node, ast.Name):
@@ -55,7 +59,7 @@ def alias(resolver: Resolver, node: ast.expr, scope: Scope) -> tuple[ast.expr, S
     for _ in range(10):  # re-exports
         found = resolver.binding(name, where) if name else None
         if found is None:
-            return _starred_alias(resolver, name, where)
+            return _starred_alias(resolver, name, where, stars - 1) if stars else None
         binding, holder = found[0][-1], found[1]
         if binding.kind is Kind.ASSIGN:
             value = binding.value
@@ -71,12 +75,12 @@ def alias(resolver: Resolver, node: ast.expr, scope: Scope) -> tuple[ast.expr, S
     return None
 
 
-def _starred_alias(resolver: Resolver, name: str, scope: Scope) -> tuple[ast.expr, Scope] | None:
+def _starred_alias(resolver: Resolver, name: str, scope: Scope, stars: int) -> tuple[ast.expr, Scope] | None:
     module = scope if not hasattr(scope, "module") else scope.module
     for star in module.stars:
         origin = resolver.project.find(star, module)
         if origin is not None and name in origin.bindings:
-            return alias(resolver, ast.Name(name), origin)
+            return alias(resolver, ast.Name(name), origin, stars=stars)
     return None
 
 

@@ -402,9 +402,14 @@ class Resolver:
 
     def subclasses(self, defined: Class) -> Iterator[Class]:
         """Every class of the project that has this one among its ancestors."""
-        for child in self._children.get(defined, ()):
-            yield child
-            yield from self.subclasses(child)
+        seen = {defined}
+        pending = [defined]
+        while pending:
+            for child in self._children.get(pending.pop(), ()):
+                if child not in seen:  # a class can seem to inherit from itself, as one that replaces its import
+                    seen.add(child)
+                    pending.append(child)
+                    yield child
 
     @cached_property
     def _children(self) -> dict[Class, list[Class]]:

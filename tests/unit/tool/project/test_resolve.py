@@ -180,3 +180,32 @@ def test_super_is_the_base() -> None:
     """`super().method` is the inherited one."""
     source = "class A:\n    def f(self): ...\nclass B(A):\n    def f(self):\n        probe(super().f)"
     assert _probe(source) == ["FunctionValue A.f"]
+
+
+def test_circles_end() -> None:
+    """Modules that star-import each other, and classes that inherit in a circle, are not followed for ever."""
+    source = """
+# file: app/__init__.py
+# file: app/a.py
+from app.b import *
+from app.c import Missing
+# file: app/b.py
+from app.a import *
+# file: app/c.py
+from app.a import *
+# file: app/main.py
+from app.a import Missing
+
+class A(B): ...
+class B(A): ...
+
+def f(x: Missing, y: A):
+    probe(y.z)
+"""
+    service = Service(_project(source))
+    for module in service.project.readable:
+        for function in module.functions:
+            service.graph.edges(function)
+            assert service.resolver.annotation(function.node.args.args[0].annotation, module) == ()
+        for defined in module.classes:
+            assert len(list(service.resolver.subclasses(defined))) == 1

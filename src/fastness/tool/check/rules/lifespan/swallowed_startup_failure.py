@@ -27,6 +27,8 @@ _OPTIONAL = re.compile(
 @rule(severity=Severity.ERROR, practice="2.2", help="let it raise: a service that cannot start must not look started")
 def check(service: Service) -> Iterator[Found]:
     for entry in starts(service):
+        if entry.decorated("repeat_every"):
+            continue  # it will be tried again
         before = _first_yield(entry)
         for node in own(entry.node.body):
             if not isinstance(node, ast.Try) or node.lineno > before or _yields(node) or not _works(node):

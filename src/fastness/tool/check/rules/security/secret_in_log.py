@@ -27,7 +27,7 @@ _SECRET = re.compile(
     re.IGNORECASE,
 )
 _HARMLESS = re.compile(
-    r"(?:^|_)(?:has|is|num|n|count|max|min|total|hashed|masked|redacted|next|page|continuation|csrf_cookie)_|tokens?_",
+    r"(?:^|_)(?:has|is|bos|eos|pad|sep|cls|unk|mask|special|short|num|n|count|max|min|total|hashed|masked|redacted|next|page|continuation|csrf_cookie)_|tokens?_",
     re.IGNORECASE,
 )
 _LOGGING = {"logging", "loguru", "structlog", "rich", "logfire", "uvicorn"}
@@ -126,7 +126,8 @@ EXAMPLES = [
         class Login(BaseModel):
             password: SecretStr
 
-        def make(login: Login, tokens_left: int, api_key: str, max_token: int):
+        def make(login: Login, tokens_left: int, api_key: str, max_token: int, eos_token: str):
+            logger.info("ends with %s", eos_token)
             logger.info("password %s", login.password)
             logger.info("%s tokens left", tokens_left)
             logger.info("key ends in %s", api_key[-4:])

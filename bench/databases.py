@@ -48,7 +48,10 @@ class Postgres:
         directory.mkdir()
         if self._user:
             shutil.chown(directory, self._user)
-        self._command = _servers.postgres_command(directory, port)
+        # The servers of tests forget the last commits when they are killed; this one must not.
+        durable = ("synchronous_commit=on", "full_page_writes=on")
+        options = [part for option in durable for part in ("-c", option)]
+        self._command = [*_servers.postgres_command(directory, port), *options]
         self._log = directory.parent / "postgres.log"
         self.url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
         self.attacks: dict[str, Callable[[], None]] = {"database": self._kill, "connections": self._cut}

@@ -32,7 +32,8 @@ def main(directory: Path, locks: list[Path]) -> int:
         pip = [os.fspath(python), "-m", "pip", "--disable-pip-version-check", "-qq", "--no-input", "install"]
         requirements = [argument for path in locks for argument in ("--requirement", os.fspath(path))]
         for command in (
-            [*pip, "--require-hashes", *requirements],
+            # A lock is complete. Resolving it again, pip would look at newer versions of what extras name, which have no hash.
+            [*pip, "--no-deps", "--require-hashes", *requirements],
             # What builds the project is in the lock as well, so nothing is fetched that the lock does not name.
             [*pip, "--no-deps", "--no-build-isolation", "--editable", "."],
         ):

@@ -306,3 +306,55 @@ def test_a_default_and_a_lost_property_are_warnings(compared: Compared) -> None:
         "request.property.removed",
     }
     assert breaking(result) == []
+
+
+def test_what_fastapi_writes_differently_means_the_same(compared: Compared) -> None:
+    """The words of FastAPI 0.115 with Pydantic 2.9, and those of FastAPI 0.165 with Pydantic 2.14, are one contract."""
+    ref = "#/components/schemas/"
+    old_model = {
+        "title": "Item",
+        "type": "object",
+        "properties": {
+            "kind": {"type": "string", "enum": ["x"], "const": "x", "title": "Kind", "default": "x"},
+            "data": {"anyOf": [{"type": "object"}, {"type": "null"}], "title": "Data"},
+            "raw": {"type": "string", "format": "binary"},
+            "inner": {"allOf": [{"$ref": f"{ref}Inner"}], "default": {}},
+        },
+    }
+    new_model = {
+        "type": "object",
+        "properties": {
+            "kind": {"type": "string", "const": "x", "default": "x"},
+            "data": {"anyOf": [{"additionalProperties": True, "type": "object"}, {"type": "null"}]},
+            "raw": {"type": "string", "contentMediaType": "application/octet-stream"},
+            "inner": {"$ref": f"{ref}Inner-Input", "default": {}},
+        },
+    }
+    inner = {"type": "object", "properties": {"a": {"type": "integer"}}}
+    old = document(body({"$ref": f"{ref}Item"}), components={"schemas": {"Item": old_model, "Inner": inner}})
+    new = document(body({"$ref": f"{ref}Item-Input"}), components={"schemas": {"Item-Input": new_model, "Inner-Input": inner}})
+    assert compared(old, new).changes == ()
+    assert compared(new, old).changes == ()
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "string", "pattern": "((a{4000}){4000}){4000}"},
+        {"type": "string", "pattern": "(((){4000}){4000}){4000}"},
+        {"type": "string", "pattern": "("},
+        {"type": "string", "minLength": 10**12},
+        {"type": "array", "minItems": 10**12, "items": TEXT},
+        {"type": "array", "contains": TEXT, "minContains": 10**12, "maxContains": 10**12},
+        {"type": "object", "minProperties": 10**12},
+        {"type": "integer", "minimum": "5"},
+        {"type": "integer", "multipleOf": 0},
+        {"type": "nonsense"},
+    ],
+)
+def test_schemas_that_were_made_to_hurt(compared: Compared, schema: Any) -> None:
+    """Sizes that nobody can make and keywords that are none end in a verdict that is not "compatible"."""
+    assert breaking(
+        compared(document(body(TEXT if schema["type"] != "string" else {"type": "integer"})), document(body(schema)))
+    )
+    assert breaking(compared(document(body(schema)), document(body({"type": "boolean"}))))

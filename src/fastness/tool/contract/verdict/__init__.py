@@ -109,19 +109,28 @@ class Engine:
         raise LookupError
 
     def _decide(self, sender: Schema, receiver: Schema) -> Yes | No | Undecided:
+        if self._comparison.equal(sender, receiver):
+            return Yes()
         one, other = sender, receiver
         if sender.text:
-            if self._comparison.equal(sender, receiver):
-                return Yes()
             one = Schema(sender.space, as_text(sender, receives=False))
             other = Schema(receiver.space, as_text(receiver, receives=True))
+        for side in (one, other):
+            if not self._library.usable(side):
+                return Undecided(f"the {_age(side)} schema is not valid, or its pattern cannot be read")
         differences = self._comparison.differences(one, other)
         notes = tuple(self._comparison.notes(one, other))
-        if not differences:
-            if one.node is False or self._comparison.equal(one, other) or self._admits(one):
-                return Yes(notes)
-            # Nothing follows from nothing: such a schema is a mistake in the document, and would make any change look safe.
-            return Undecided(f"no value was found that the {'old' if one.space.old else 'new'} schema admits", (), notes)
+        if differences:
+            return self._settle(differences, notes, one, other, receiver)
+        if one.node is False or self._comparison.equal(one, other) or self._admits(one):
+            return Yes(notes)
+        # Nothing follows from nothing: such a schema is a mistake in the document, and would make any change look safe.
+        return Undecided(f"no value was found that the {_age(one)} schema admits", (), notes)
+
+    def _settle(
+        self, differences: list[Difference], notes: tuple[Note, ...], one: Schema, other: Schema, receiver: Schema
+    ) -> No | Undecided:
+        """Which of the differences are real: those with a value that is sent and refused."""
         found, unclear = [], []
         for difference in differences:
             value = self._confirmed(difference.candidates, one, receiver)
@@ -130,7 +139,7 @@ class Engine:
             else:
                 found.append((difference, value))
         if not found:
-            value = self._confirmed(self._searched(one, other, text=sender.text), one, receiver)
+            value = self._confirmed(self._searched(one, other, text=receiver.text), one, receiver)
             if value is not _NONE:
                 found, unclear = [(difference, value) for difference in unclear[:1]], unclear[1:]
         if found:
@@ -164,6 +173,10 @@ class Engine:
 _NONE = object()
 _LONG = (10**4, 10**9, -(10**9), 10**18, 10**60)  # numbers that are long once they are text
 _MOST_CANDIDATES = 128
+
+
+def _age(schema: Schema) -> str:
+    return "old" if schema.space.old else "new"
 
 
 def _readings(value: Any) -> list[Any]:

@@ -50,6 +50,10 @@ class Library:
         except (ValueError, OverflowError):
             return None
 
+    def usable(self, schema: Schema) -> bool:
+        """Whether the schema is one at all."""
+        return self.accepts(schema, None) is not None
+
     def covers(self, sender: Schema, receiver: Schema) -> bool:
         """Whether it is proven that the receiver takes whatever the sender sends."""
         known = (id(sender.node), id(receiver.node))

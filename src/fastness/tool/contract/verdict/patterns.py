@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import islice
 from re import _constants as c  # type: ignore[attr-defined]
 from re import _parser  # type: ignore[attr-defined]
 from typing import Any
@@ -35,7 +36,7 @@ def samples(pattern: str, least: int = 0) -> tuple[str, ...]:
     made: dict[str, None] = {}
     for extra, choice in ((0, 0), (0, 1), (1, 0), (1, 2), (max(least, 1), 0)):
         try:
-            made.setdefault("".join(_generate(tree, extra, choice))[:_LONGEST])
+            made.setdefault("".join(islice(_generate(tree, extra, choice), _LONGEST)))
         except (RecursionError, NotImplementedError):
             continue
     return tuple(made)
@@ -63,7 +64,12 @@ def _one(operation: Any, argument: Any, extra: int, choice: int) -> Iterator[str
     elif operation in (c.MAX_REPEAT, c.MIN_REPEAT, c.POSSESSIVE_REPEAT):
         least, most, inner = argument
         for _ in range(min(int(least) + extra, int(most), _LONGEST)):
-            yield from _generate(inner, min(extra, 1), choice)
+            empty = True
+            for letter in _generate(inner, min(extra, 1), choice):
+                empty = False
+                yield letter
+            if empty:
+                break  # repeated as often as one likes, nothing stays nothing
     elif operation not in (c.AT, c.ASSERT, c.ASSERT_NOT):
         raise NotImplementedError(str(operation))
 

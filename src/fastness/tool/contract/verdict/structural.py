@@ -23,6 +23,7 @@ from fastness.tool.contract.verdict.limits import at_least, limits
 from fastness.tool.contract.verdict.patterns import samples
 
 _EXTRA = "somethingElse"
+_MOST_ITEMS = 1000
 _PLAIN: tuple[Any, ...] = ("text", 1, None, [], {})
 
 
@@ -277,7 +278,8 @@ class Comparison:
             inner = Schema(other, taken.keywords.get("contains", True))
             for item in islice(make.examples(inner), 3):
                 most = taken.keywords.get("maxContains", 0)
-                made += [[item] * size for size in (1, 2, most, most + 1, taken.keywords.get("minContains", 1) - 1)]
+                sizes = (1, 2, most, most + 1, taken.keywords.get("minContains", 1) - 1)
+                made += [[item] * size for size in sizes if size <= _MOST_ITEMS]
             made += [[], ["text"], [1], [None]]
         return [value for value in made if value is not None]
 

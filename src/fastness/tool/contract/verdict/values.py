@@ -44,6 +44,7 @@ _FORMATS: dict[str, tuple[str, ...]] = {
 FREE = {"string": "text", "number": 1.5, "integer": 1, "boolean": True, "null": None, "array": [], "object": {}}
 _DEEPEST = 24
 _LONGEST = 20_000
+_MOST_ITEMS = 1000
 
 
 def examples(schema: Schema, depth: int = 0) -> Iterator[Any]:
@@ -144,8 +145,6 @@ def _arrays(space: Space, branch: Branch, depth: int) -> Iterator[list[Any]]:
     least = branch.keywords.get("minItems", 0)
     if "contains" in branch.keywords:
         least = max(least, branch.keywords.get("minContains", 1))
-    if least > 1000:
-        return
     base = array(space, branch, [], depth)
     if base is not None:
         yield base
@@ -163,6 +162,8 @@ def array(space: Space, branch: Branch, values: list[Any], depth: int = 0) -> li
     keywords = branch.keywords
     least = keywords.get("minItems", 0)
     contained: list[Any] = []
+    if max(least, keywords.get("minContains", 0)) > _MOST_ITEMS:
+        return None
     if "contains" in keywords:
         contained = list(islice(examples(Schema(space, keywords["contains"]), depth + 1), 1))
         contained = contained * keywords.get("minContains", 1)

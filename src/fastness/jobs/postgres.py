@@ -109,6 +109,7 @@ class PostgresEngine:
         check_version(comment if there else None, there=there)
 
     async def start(self, wake: Callable[[], None], cancelled: Callable[[], None]) -> None:
+        self._claiming = asyncio.Lock()  # belongs to one event loop
         # Opened in the background: a database that is away at the start is the worker's loop to wait for.
         self._pool = AsyncConnectionPool(
             self._conninfo,

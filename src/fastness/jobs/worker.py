@@ -28,6 +28,7 @@ logger = logging.getLogger("fastness.jobs")
 
 _PRUNE_BATCH = 1000
 _LONGEST_PAUSE = 15.0
+_LAST_LOOK = 2.0
 _UNWILLING = 5.0
 """Seconds that a task may take to end once it is cancelled; then it is left behind."""
 
@@ -116,14 +117,18 @@ class Worker:
         self._retention = retention or Retention()
         self._every = intervals or Intervals()
         self._metrics = Metrics()
+        self._loops: dict[str, asyncio.Task[None]] = {}
+        self._reset()
+
+    def _reset(self) -> None:
         self._running: dict[int, _Running] = {}
         self._settlements: asyncio.Queue[tuple[_Running, Settlement]] = asyncio.Queue()
         self._wake = asyncio.Event()
         self._cancelled = asyncio.Event()
         self._freed = asyncio.Event()
-        self._loops: list[asyncio.Task[None]] = []
         self._ticked: dict[str, int] = {}
         self._held_up = False
+        self._stopping = False
         self._trouble: str | None = "it has not looked for jobs yet"
 
     async def open(self) -> None:
@@ -132,6 +137,7 @@ class Worker:
         Raises:
             JobError: another worker is at work, where there can be only one.
         """
+        self._reset()  # what waits belongs to one event loop
         await self._engine.start(self._wake.set, self._cancelled.set)
         every = self._every
         steps: list[tuple[str, Callable[[], Awaitable[None]]]] = [
@@ -144,7 +150,9 @@ class Worker:
         ]
         if self._jobs.periodic:
             steps.append(("periodic", self._tick))
-        self._loops = [asyncio.create_task(self._steadily(what, step), name=f"{self.name}: {what}") for what, step in steps]
+        self._loops = {
+            what: asyncio.create_task(self._steadily(what, step), name=f"{self.name}: {what}") for what, step in steps
+        }
 
     async def check(self) -> None:
         """Raises when it cannot reach its jobs."""
@@ -155,20 +163,23 @@ class Worker:
         """Let running jobs end within the grace, and hand back the rest."""
         if not self._loops:
             return
-        settle, *loops = self._loops
-        claim = loops[4]
-        await _end(claim)
+        loops, self._loops = self._loops, {}
         try:
+            self._stopping = True
+            self._wake.set()
+            self._freed.set()
+            # Not cancelled while it asks: what it was just given would be lost, and found later like the work of a dead worker.
+            await asyncio.wait({loops["claim"]}, timeout=_LAST_LOOK)
+            await _end(loops["claim"])
             await self._finish(self.grace)
         finally:
-            self._loops = []
-            await asyncio.shield(self._shut(settle, loops))
+            await asyncio.shield(self._shut(list(loops.values())))
 
-    async def _shut(self, settle: asyncio.Task[None], loops: list[asyncio.Task[None]]) -> None:
+    async def _shut(self, loops: list[asyncio.Task[None]]) -> None:
         for running in list(self._running.values()):
             self._interrupt(running, "stop")
         await self._finish(_UNWILLING)
-        for loop in (settle, *loops):
+        for loop in loops:
             await _end(loop)
         if self._running:
             logger.warning("%d jobs did not end when told to; other workers take them over", len(self._running))
@@ -187,7 +198,7 @@ class Worker:
 
     async def _steadily(self, what: str, step: Callable[[], Awaitable[None]]) -> None:
         failures = 0
-        while True:
+        while not (self._stopping and what == "claim"):
             began = monotonic()
             try:
                 await step()
@@ -210,7 +221,7 @@ class Worker:
 
     async def _claim(self) -> None:
         batch = 1
-        while True:
+        while not self._stopping:
             free = self._concurrency - len(self._running)
             if free <= 0:
                 self._freed.clear()

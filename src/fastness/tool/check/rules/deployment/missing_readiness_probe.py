@@ -84,7 +84,7 @@ def _is_question(handler: Function, name: str) -> bool:
 
 def _provided(service: Service) -> bool:
     def provides(module: Module) -> bool:
-        return any(name.startswith(_PROVIDERS) for name, *_ in module.imports)
+        return any(f"{name}.{member}".startswith(_PROVIDERS) for name, member, *_ in module.imports)
 
     return any(provides(module) for module in service.project.service)
 
@@ -143,4 +143,23 @@ EXAMPLES = [
         @app.get("/c")
         def c(): ...
     """),
+    Good(
+        """
+        from fastapi import FastAPI
+        from fastness import health
+
+        app = FastAPI()
+        app.include_router(health.router())
+
+        @app.get("/a")
+        def a(): ...
+
+        @app.get("/b")
+        def b(): ...
+
+        @app.get("/c")
+        def c(): ...
+    """,
+        "a library brings the probes",
+    ),
 ]

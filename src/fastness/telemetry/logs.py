@@ -44,6 +44,9 @@ _NOT_ON_CONSOLE = ("trace_id", "span_id")
 # Control characters, C1, line and paragraph separators, and the marks that turn the direction of text.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
+# They log every URL at INFO, with its query, where credentials are not told from anything else.
+_TELLTALES = ("httpcore2", "httpx2")
+
 encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode
 """JSON in ASCII, as everything is written: no character of a value can end a line or forge one."""
 
@@ -87,6 +90,10 @@ def configure(
     root.addHandler(Output(stream or sys.stdout, Redactor(redact), fixed=fixed, as_json=format == "json"))
     root.setLevel(number)
     adopt_servers()
+    for name in _TELLTALES:
+        logger = logging.getLogger(name)
+        if logger.level == logging.NOTSET:
+            logger.setLevel(logging.WARNING)
     logging.captureWarnings(capture=True)
     import structlog  # importing it takes as long as several modules of ours, and an app without these logs has no use for it
 

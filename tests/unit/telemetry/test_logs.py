@@ -205,6 +205,18 @@ def test_unknown_settings_are_refused(configure: Configure, options: dict[str, A
     assert logging.root.handlers == before
 
 
+def test_urls_of_outbound_calls_are_not_logged(configure: Configure, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients name the whole URL of each call at INFO; a level that somebody chose for them stands."""
+    clients = [logging.getLogger(name) for name in ("httpx2", "httpcore2")]
+    for client in clients:
+        monkeypatch.setattr(client, "level", logging.NOTSET)
+    configure()
+    assert [client.level for client in clients] == [logging.WARNING] * 2
+    monkeypatch.setattr(clients[0], "level", logging.DEBUG)
+    configure()
+    assert clients[0].level == logging.DEBUG
+
+
 def test_servers_are_adopted(configure: Configure) -> None:
     """uvicorn's messages are written like all others, and its access log is off."""
     for name in ("uvicorn", "uvicorn.access"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import fcntl
+import logging
 import os
 import stat
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from fastness.jobs.model import JobError
+
+logger = logging.getLogger("fastness.jobs")
 
 _JOB, _CANCEL = b"j", b"c"
 
@@ -29,6 +32,7 @@ class WorkerPlace:
         self._pipe_file = database.with_name(f"{database.name}.wake")
         self._lock: int | None = None
         self._pipe: int | None = None
+        self._told = False
 
     def take(self, wake: Callable[[], None], cancelled: Callable[[], None]) -> None:
         """Become the worker. `wake` is called when there may be a job, `cancelled` when one is to end.
@@ -68,8 +72,9 @@ class WorkerPlace:
         try:
             pipe = os.open(self._pipe_file, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError as error:
-            if error.errno not in (errno.ENXIO, errno.ENOENT):  # nobody reads; there never was a worker
-                raise
+            if error.errno not in (errno.ENXIO, errno.ENOENT) and not self._told:  # nobody reads; there never was a worker
+                self._told = True
+                logger.warning("the worker cannot be woken, and looks every few seconds instead: %s", error)
             return
         try:
             if stat.S_ISFIFO(os.fstat(pipe).st_mode):

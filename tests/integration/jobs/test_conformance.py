@@ -1,11 +1,15 @@
 """Jobs keep their promises on PostgreSQL and on SQLite."""
 
+import os
+
 import pytest
 from sqlalchemy import text
 
-from fastness.jobs import Jobs
+from fastness.database import Database
+from fastness.jobs import JobError, Jobs, Worker
 from fastness.testing import ManualClock
-from fastness.testing.conformance.jobs import JobsConformance
+from fastness.testing.conformance.jobs import JobsConformance, Script
+from fastness.testing.conformance.jobs._base import TASKS, note
 
 
 class TestJobs(JobsConformance):
@@ -37,3 +41,32 @@ class TestJobs(JobsConformance):
                     )
 
         return pass_time
+
+
+async def test_sqlite_has_one_worker(tmp_path, migrate):
+    """A second is refused with the id of the process that works, until that has ended; enqueueing needs neither."""
+    database = Database(f"sqlite:///{tmp_path / 'service.db'}")
+    await migrate(database)
+    first, second = (Worker(Jobs(database, tasks=[])) for _ in range(2))
+    await first.open()
+    with pytest.raises(JobError, match=rf"another worker \(process {os.getpid()}\)"):
+        await second.open()
+    await first.close()
+    await first.close()
+    await second.open()
+    await second.close()
+    await database.close()
+
+
+async def test_a_file_that_is_no_pipe_is_not_written_to(tmp_path, migrate):
+    """Somebody's file in the place of the pipe is left as it is, and the worker refuses it."""
+    database = Database(f"sqlite:///{tmp_path / 'service.db'}")
+    await migrate(database)
+    (tmp_path / "service.db.wake").write_text("mine")
+    jobs = Jobs(database, tasks=TASKS)
+    async with database.unit() as uow:
+        await jobs.enqueue(uow, note, what="a")
+    with pytest.raises(JobError, match="not the named pipe"):
+        await Worker(jobs, provide={Script: Script()}).open()
+    assert (tmp_path / "service.db.wake").read_text() == "mine"
+    await database.close()

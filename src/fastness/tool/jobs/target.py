@@ -42,7 +42,10 @@ def load(target: str | None = None) -> Resources:
     except AttributeError:
         raise CommandError(f"the module {module} has no {attribute}") from None
     if callable(found) and not isinstance(found, Resources):
-        found = found()
+        try:
+            found = found()
+        except ValueError as error:  # a setting that cannot be used, say
+            raise CommandError(f"{name}: {error}") from error
     if not isinstance(found, Resources):
         raise CommandError(f"{name} is {type(found).__name__}, not fastness.lifespan.Resources or a function that gives them")
     return found

@@ -71,7 +71,9 @@ async def _online(url: str, options: dict[str, Any]) -> None:
             connection = await engine.connect()
         except OperationalError as error:
             reason = " ".join(str(error.orig).split())
-            raise SystemExit(f"cannot migrate: the database cannot be reached: {reason}. Check its URL (DATABASE_URL).") from None
+            raise SystemExit(
+                f"cannot migrate: the database cannot be reached: {reason}. Check its URL (DATABASE_URL)."
+            ) from None
         async with aclosing(connection):
             await connection.run_sync(_migrate, options)
     finally:

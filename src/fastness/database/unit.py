@@ -202,8 +202,16 @@ class UnitOfWork:
         session = self.session
         if self._depth > 1:
             self._depth -= 1
-            if error is not None:
-                self.doom(f"an inner block raised {type(error).__name__}, which was then caught")
+            try:
+                # As an outermost block would: errors of what it wrote are its own, and generated ids are there afterwards.
+                if error is None and (session.new or session.dirty or session.deleted):
+                    await session.flush()
+            except BaseException as failure:
+                error = failure
+                raise
+            finally:
+                if error is not None:
+                    self.doom(f"an inner block raised {type(error).__name__}, which was then caught")
             return
         try:
             if error is None and not self._discarded:

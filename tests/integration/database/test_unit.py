@@ -81,9 +81,33 @@ async def test_an_inner_block_joins_the_outer_one(database: Database) -> None:
             async with uow as inner:
                 inner.session.add(Order(id=2, amount=1))
             async with uow.reading():
-                assert await uow.session.scalar(select(func.count()).select_from(Order)) == 1  # not flushed yet
+                assert await uow.session.scalar(select(func.count()).select_from(Order)) == 2
             raise KeyError
     assert await _orders(database) == [1]
+
+
+async def test_an_inner_block_raises_its_own_errors(database: Database) -> None:
+    """What it wrote is sent at its end, so that a service behaves alike with and without an outer block around it."""
+    uow = database.unit()
+    async with uow:
+        async with uow:
+            uow.session.add(Order(id=2, amount=1))
+        assert await uow.session.scalar(select(func.count()).select_from(Order)) == 2
+    with pytest.raises(IntegrityError):
+        async with uow:
+            try:
+                async with uow:
+                    uow.session.add(Order(id=1, amount=1))
+            except IntegrityError:
+                uow.discard()
+                raise
+    with pytest.raises(UnitError, match="nothing was committed"):
+        async with uow:
+            with pytest.raises(IntegrityError):
+                async with uow:
+                    uow.session.add(Order(id=1, amount=1))
+            uow.session.expunge_all()
+    assert await _orders(database) == [1, 2]
 
 
 async def test_an_error_caught_between_blocks_does_not_commit_half(database: Database) -> None:

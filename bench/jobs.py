@@ -105,7 +105,8 @@ async def _procrastinate(database: Database, count: int) -> float:
 
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(app.open_async())
-        await theirs.batch_defer_async(*({"number": number} for number in range(count)))
+        arguments: list[dict[str, Any]] = [{"number": number} for number in range(count)]
+        await theirs.batch_defer_async(*arguments)
         _done.clear()
         began = perf_counter()
         worker = asyncio.create_task(app.run_worker_async(concurrency=CONCURRENCY, install_signal_handlers=False))

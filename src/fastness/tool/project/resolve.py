@@ -9,11 +9,11 @@ from __future__ import annotations
 import ast
 import builtins
 from collections.abc import Callable, Iterable, Iterator
-from functools import cached_property
 from typing import TypeVar
 
 from fastness.tool.project import hints
 from fastness.tool.project.external import canonical
+from fastness.tool.project.hierarchy import Hierarchy
 from fastness.tool.project.module import Module
 from fastness.tool.project.project import Project
 from fastness.tool.project.symbols import Binding, CallSite, Class, Function, Kind, Scope, dotted
@@ -33,11 +33,11 @@ _OFFLOADED = {
 }
 
 
-class Resolver:
+class Resolver(Hierarchy):
     """Answers about one project. Answers are remembered, so a question costs once."""
 
     def __init__(self, project: Project) -> None:
-        self.project = project
+        super().__init__(project)
         self._known: dict[tuple[str, int, int], Values] = {}
         self._trees: dict[int, object] = {}
         self._asking: set[tuple[str, int, int]] = set()
@@ -84,7 +84,7 @@ class Resolver:
                 return self.name(node.id, scope)
             case ast.Attribute():
                 if self._is_super(node.value) and isinstance(scope, Function) and (owner := self.enclosing_class(scope)):
-                    return self._inherited(owner, node.attr)
+                    return self.inherited(owner, node.attr)
                 return self._each(self.infer(node.value, scope), lambda value: self.attribute(value, node.attr))
             case ast.Call():
                 return self._each(self.infer(node.func, scope), lambda value: self.result(value, node, scope))
@@ -353,22 +353,6 @@ class Resolver:
 
     # -- classes
 
-    def mro(self, defined: Class) -> list[Class | External]:
-        """The class, then its bases depth first, external ones by path."""
-        order: list[Class | External] = []
-        self._linearise(defined, order)
-        return order
-
-    def _linearise(self, defined: Class, order: list[Class | External]) -> None:
-        if defined in order or len(order) > 40:
-            return
-        order.append(defined)
-        for base in self.bases(defined):
-            if isinstance(base, ClassValue):
-                self._linearise(base.definition, order)
-            elif isinstance(base, External) and base not in order:
-                order.append(base)
-
     def bases(self, defined: Class) -> Values:
         """The direct bases, generic parameters left out."""
         return self._once(
@@ -379,47 +363,6 @@ class Resolver:
                 self.infer(b.value if isinstance(b, ast.Subscript) else b, defined.parent) for b in defined.node.bases
             ),
         )
-
-    def derives(self, defined: Class, *paths: str) -> bool:
-        """The class has one of these external classes among its ancestors."""
-        return any(isinstance(base, External) and base.path in paths for base in self.mro(defined))
-
-    def method(self, defined: Class, name: str) -> Function | None:
-        """The method that instances of a class answer with, inherited or its own."""
-        for base in self.mro(defined):
-            if isinstance(base, Class) and (found := base.method(name)):
-                return found
-        return None
-
-    def _inherited(self, owner: Class, name: str) -> Values:
-        for base in self.mro(owner)[1:]:
-            if isinstance(base, External):
-                return (External(canonical(f"{base.path}().{name}")),)
-            found = base.method(name)
-            if found is not None:
-                return (FunctionValue(found, owner),)
-        return ()
-
-    def subclasses(self, defined: Class) -> Iterator[Class]:
-        """Every class of the project that has this one among its ancestors."""
-        seen = {defined}
-        pending = [defined]
-        while pending:
-            for child in self._children.get(pending.pop(), ()):
-                if child not in seen:  # a class can seem to inherit from itself, as one that replaces its import
-                    seen.add(child)
-                    pending.append(child)
-                    yield child
-
-    @cached_property
-    def _children(self) -> dict[Class, list[Class]]:
-        found: dict[Class, list[Class]] = {}
-        for module in self.project.readable:
-            for defined in module.classes:
-                for base in self.bases(defined):
-                    if isinstance(base, ClassValue) and base.definition is not defined:
-                        found.setdefault(base.definition, []).append(defined)
-        return found
 
     @staticmethod
     def enclosing_class(scope: Scope) -> Class | None:

@@ -1,0 +1,81 @@
+"""Who inherits from whom. What the expression of a base stands for is `resolve`'s to say."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from functools import cached_property
+
+from fastness.tool.project.external import canonical
+from fastness.tool.project.project import Project
+from fastness.tool.project.symbols import Class, Function
+from fastness.tool.project.values import ClassValue, External, FunctionValue, Values
+
+
+class Hierarchy(ABC):
+    """The classes of one project and their ancestors."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+
+    @abstractmethod
+    def bases(self, defined: Class) -> Values:
+        """The direct bases, generic parameters left out."""
+
+    def mro(self, defined: Class) -> list[Class | External]:
+        """The class, then its bases depth first, external ones by path."""
+        order: list[Class | External] = []
+        self._linearise(defined, order)
+        return order
+
+    def _linearise(self, defined: Class, order: list[Class | External]) -> None:
+        if defined in order or len(order) > 40:
+            return
+        order.append(defined)
+        for base in self.bases(defined):
+            if isinstance(base, ClassValue):
+                self._linearise(base.definition, order)
+            elif isinstance(base, External) and base not in order:
+                order.append(base)
+
+    def derives(self, defined: Class, *paths: str) -> bool:
+        """The class has one of these external classes among its ancestors."""
+        return any(isinstance(base, External) and base.path in paths for base in self.mro(defined))
+
+    def method(self, defined: Class, name: str) -> Function | None:
+        """The method that instances of a class answer with, inherited or its own."""
+        for base in self.mro(defined):
+            if isinstance(base, Class) and (found := base.method(name)):
+                return found
+        return None
+
+    def inherited(self, owner: Class, name: str) -> Values:
+        """What `super()` of a class answers with."""
+        for base in self.mro(owner)[1:]:
+            if isinstance(base, External):
+                return (External(canonical(f"{base.path}().{name}")),)
+            found = base.method(name)
+            if found is not None:
+                return (FunctionValue(found, owner),)
+        return ()
+
+    def subclasses(self, defined: Class) -> Iterator[Class]:
+        """Every class of the project that has this one among its ancestors."""
+        seen = {defined}
+        pending = [defined]
+        while pending:
+            for child in self._children.get(pending.pop(), ()):
+                if child not in seen:  # a class can seem to inherit from itself, as one that replaces its import
+                    seen.add(child)
+                    pending.append(child)
+                    yield child
+
+    @cached_property
+    def _children(self) -> dict[Class, list[Class]]:
+        found: dict[Class, list[Class]] = {}
+        for module in self.project.readable:
+            for defined in module.classes:
+                for base in self.bases(defined):
+                    if isinstance(base, ClassValue) and base.definition is not defined:
+                        found.setdefault(base.definition, []).append(defined)
+        return found

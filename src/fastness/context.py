@@ -8,7 +8,8 @@ from __future__ import annotations
 import ipaddress
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from time import monotonic
 
@@ -63,6 +64,16 @@ class RequestContext:
 def current() -> RequestContext | None:
     """The context of the request that is being handled, or None outside of one."""
     return _current.get()
+
+
+@contextmanager
+def within(request: RequestContext | None) -> Iterator[None]:
+    """Make `request` the current one in a block: for work that goes on in its name without it, such as a job, or in none."""
+    token = _current.set(request)
+    try:
+        yield
+    finally:
+        _current.reset(token)
 
 
 class ContextMiddleware(Layer):

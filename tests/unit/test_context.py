@@ -1,5 +1,6 @@
 """Request id, trace context and client address."""
 
+import contextvars
 import ipaddress
 from typing import Any
 
@@ -208,3 +209,15 @@ async def _receive() -> Any:
 
 async def _drop(message: Any) -> None:
     pass
+
+
+def test_work_in_the_name_of_a_request() -> None:
+    """Within the block it is the current one, also for what copies the context; afterwards it is not."""
+    asked = RequestContext("a", "a" * 32)
+    with context.within(asked):
+        assert context.current() is asked
+        with context.within(None):
+            assert context.current() is None
+        copied = contextvars.copy_context()
+    assert context.current() is None
+    assert copied.run(context.current) is asked

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from fastness.cache._entry import Entry
 from fastness.cache._measures import Measures
 from fastness.cache.store import SharedStore, Store
-from fastness.context import RequestContext, _current, current
+from fastness.context import RequestContext, current, within
 
 logger = logging.getLogger("fastness.cache")
 
@@ -299,13 +299,12 @@ class Cache(Generic[T]):
 
 def _surroundings(seconds: float) -> contextvars.Context:
     """What a load sees: the trace and the id of the request that asked first, not its principal, and the time of the cache."""
-    made, asked = contextvars.copy_context(), current()
-    own = None
+    asked, own = current(), None
     if asked is not None:
         own = RequestContext(asked.request_id, asked.trace_id, asked.span_id, asked.sampled)
         own.deadline = monotonic() + seconds
-    made.run(_current.set, own)
-    return made
+    with within(own):
+        return contextvars.copy_context()
 
 
 def _reason(error: Exception) -> str:

@@ -167,11 +167,8 @@ class Executor:
                 bool(current.trace_flags.sampled) if current.is_valid else None,
             )
             request.deadline = time.monotonic() + task.options.timeout
-            token = context._current.set(request)
-            try:
+            with context.within(request):
                 yield span
-            finally:
-                context._current.reset(token)
 
 
 def _fail(span: Span, error: BaseException) -> None:

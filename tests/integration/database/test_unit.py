@@ -348,8 +348,7 @@ async def test_statements_are_limited_to_the_deadline(postgres_url: str) -> None
     database = Database(postgres_url)
     request = RequestContext("a", "a" * 32)
     request.deadline = asyncio.get_running_loop().time() + 1000
-    token = context._current.set(request)
-    try:
+    with context.within(request):
         async with database.unit().reading() as uow:
             limit = await uow.session.scalar(text("SELECT setting::int FROM pg_settings WHERE name = 'statement_timeout'"))
         assert 0 < limit <= 1_000_000
@@ -357,6 +356,4 @@ async def test_statements_are_limited_to_the_deadline(postgres_url: str) -> None
         with pytest.raises(DBAPIError, match="statement timeout"):
             async with database.unit() as uow:
                 await uow.session.execute(text(SLOW["postgresql"]))
-    finally:
-        context._current.reset(token)
-        await database.close()
+    await database.close()

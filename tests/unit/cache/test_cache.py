@@ -10,7 +10,7 @@ from prometheus_client import REGISTRY
 from pydantic import BaseModel, TypeAdapter
 
 from fastness.cache import Cache, MemoryStore
-from fastness.context import RequestContext, _current, current
+from fastness.context import RequestContext, current, within
 from fastness.testing import ManualClock, no_leaks
 
 
@@ -297,11 +297,8 @@ async def test_a_load_goes_on_with_the_trace_but_not_with_the_request(store, clo
     asking = RequestContext("req-1", "0" * 31 + "1", "1" * 16, True)
     asking.deadline, asking.principal, asking.tenant = 0.0, "alice", "acme"
     async with cache_of(store, clock) as cache:
-        token = _current.set(asking)
-        try:
+        with within(asking):
             await cache.get("a", load)
-        finally:
-            _current.reset(token)
         await cache.get("b", load)
     context, none = seen
     assert (context.request_id, context.trace_id, context.span_id, context.sampled) == (

@@ -14,7 +14,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
 from fastness import audit
-from fastness.context import RequestContext, _current
+from fastness.context import RequestContext, within
 from fastness.telemetry import logs
 
 Configure = Callable[..., Any]
@@ -58,11 +58,8 @@ def test_lines_carry_the_ids_of_their_request(configure: Configure) -> None:
     log = configure()
     context = RequestContext(request_id="r-1", trace_id="a" * 32, span_id="b" * 16)
     context.principal, context.tenant = "ada", "acme"
-    token = _current.set(context)
-    try:
+    with within(context):
         logging.getLogger("a").info("inside")
-    finally:
-        _current.reset(token)
     logging.getLogger("a").info("outside")
     inside, outside = log.entries
     ids = {"request_id": "r-1", "trace_id": "a" * 32, "span_id": "b" * 16, "principal": "ada", "tenant": "acme"}

@@ -187,11 +187,8 @@ class Attempts(Base):
             script.note((current.request_id, current.trace_id, trace.get_current_span().get_span_context().trace_id))
 
         script.do = look
-        token = context._current.set(request)
-        try:
+        with context.within(request):
             job_id = await self.enqueue(jobs, act)
-        finally:
-            context._current.reset(token)
         async with self.working(jobs, script):
             await script.until(1)
         assert script.seen == [("request-7", request.trace_id, int(request.trace_id, 16))]

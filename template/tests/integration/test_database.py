@@ -45,8 +45,12 @@ def test_migrations_and_models_agree(database_url: str) -> None:
     command.check(alembic(database_url))
 
 
+# feature: example
 @pytest.mark.parametrize("url", ["sqlite:///relay.db", "postgresql://nobody@nowhere/relay"])
 def test_migrations_can_be_written_down(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     """`alembic upgrade head --sql` needs no database: what it writes can be read, linted, and run by somebody else."""
     command.upgrade(alembic(url), "head", sql=True)
     assert "CREATE TABLE alembic_version" in capsys.readouterr().out
+
+
+# /feature: example

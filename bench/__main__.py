@@ -88,7 +88,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], tuple[Any, list[str]]],
     "layers": (_layers, "the same for each layer alone and for all but one; --profile says where the time goes"),
     "imports": (
         _imports,
-        "milliseconds that the template's imports of fastness add to those of FastAPI, SQLAlchemy and other libraries it uses",
+        "milliseconds that the template's imports of fastness add to those of its libraries",
     ),
     "jobs": (_jobs, "jobs per second beside procrastinate's own loop, on the same PostgreSQL"),
     "startup": (_startup, "seconds from process start to ready, for the template on SQLite"),

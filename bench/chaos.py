@@ -139,7 +139,12 @@ class _Chaos:
         async def keep() -> None:
             while True:
                 process = await asyncio.create_subprocess_exec(
-                    sys.executable, *command, cwd=self._service, env=self._environment, pass_fds=list(fds)
+                    sys.executable,
+                    *command,
+                    cwd=self._service,
+                    env=self._environment,
+                    pass_fds=list(fds),
+                    stdout=sys.stderr,  # what is printed here is one JSON document
                 )
                 self._processes[name] = process
                 if await process.wait() == -signal.SIGKILL:

@@ -24,7 +24,7 @@ def _inprocess(arguments: argparse.Namespace) -> tuple[Any, list[str]]:
     # Work of others on this machine only ever adds: of several looks at a gate, the best is the nearest to the truth.
     looks = _LOOKS if arguments.gate else 1
     while True:
-        extra, share = overhead.in_process_of(processes=arguments.rounds or 5)
+        extra, share = overhead.in_process(processes=arguments.rounds or 5)
         figures = {"in_process_us": extra, "share_of_bare": share}
         failed = overhead.failures(figures)
         if arguments.at_most is not None:

@@ -51,17 +51,16 @@ def measure(*, rounds: int = 12, count: int = 1500) -> dict[str, Any]:
         "get": _ratios(get),
         "post": _ratios(post),
         "otel": {"ratio_bare": round(get["bare"] / get["otel"], 3)},
-        "in_process_us": in_process(),
+        "in_process_us": in_process()[0],
     }
 
 
-def in_process(*, processes: int = 5) -> float:
-    """Microseconds that a GET costs on top of bare FastAPI, without a socket; see `bench.inprocess`."""
-    return in_process_of(processes=processes)[0]
+def in_process(*, processes: int = 5) -> tuple[float, float]:
+    """What a GET costs on top of bare FastAPI, without a socket; see `bench.inprocess`.
 
-
-def in_process_of(*, processes: int) -> tuple[float, float]:
-    """The same, and as a share of bare FastAPI's own cost, which is alike on slow machines and fast ones."""
+    Returns:
+        Microseconds, and the share of bare FastAPI's own cost, which is alike on slow machines and fast ones.
+    """
     variants = {name: VARIANTS[name] for name in ("bare", "ours")}
     figures = inprocess.measure(variants, method="GET", processes=processes)
     extra = figures["ours"] - figures["bare"]

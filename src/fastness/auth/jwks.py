@@ -18,7 +18,7 @@ from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from fastness import _metrics, audit
+from fastness import _metrics, _tasks, audit
 from fastness.auth.principal import Unavailable
 
 if TYPE_CHECKING:
@@ -126,9 +126,7 @@ class JWKS:
         """Stop refreshing. Keys are forgotten."""
         tasks = [task for task in (self._refresher, self._fetching) if task is not None]
         client, self._client, self._refresher, self._fetching, self._table = self._client, None, None, None, None
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _tasks.end(*tasks)
         if client is not None and client is not self._given_client:
             await client.aclose()
 

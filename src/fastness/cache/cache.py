@@ -13,6 +13,7 @@ from typing import Generic, TypeVar, overload
 
 from pydantic import TypeAdapter
 
+from fastness import _tasks
 from fastness.cache._entry import Entry
 from fastness.cache._measures import Measures
 from fastness.cache.store import SharedStore, Store
@@ -104,10 +105,7 @@ class Cache(Generic[T]):
     async def close(self) -> None:
         """Cancel the loads under way, and wait until they have ended."""
         self._open = False
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _tasks.end(*self._tasks)
 
     @overload
     async def get(self, key: str, load: Callable[[], Awaitable[T]]) -> T: ...

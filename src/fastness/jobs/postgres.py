@@ -19,6 +19,7 @@ from psycopg.errors import UniqueViolation
 from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import text
 
+from fastness import _tasks
 from fastness.database import Database, parse_url
 from fastness.jobs import _statements as sql
 from fastness.jobs.migrations import check_version
@@ -133,8 +134,7 @@ class PostgresEngine:
         worker, self._worker = self._worker, None
         self._claimed.clear()
         if listener is not None:
-            listener.cancel()
-            await asyncio.wait({listener})
+            await _tasks.end(listener)
         if pool is not None:
             if worker is not None:
                 # Or others would wait for its heartbeat to grow old before they take what it leaves.

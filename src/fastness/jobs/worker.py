@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from opentelemetry.trace import TracerProvider
 
+from fastness import _tasks
 from fastness.jobs.execution import Executor
 from fastness.jobs.metrics import Metrics
 from fastness.jobs.model import Claim, Contended, JobError, JobState, Retention, Settlement
@@ -170,7 +171,7 @@ class Worker:
             self._freed.set()
             # Not cancelled while it asks: what it was just given would be lost, and found later like the work of a dead worker.
             await asyncio.wait({loops["claim"]}, timeout=_LAST_LOOK)
-            await _end(loops["claim"])
+            await _tasks.end(loops["claim"])
             await self._finish(self.grace)
         finally:
             await asyncio.shield(self._shut(list(loops.values())))
@@ -179,8 +180,7 @@ class Worker:
         for running in list(self._running.values()):
             self._interrupt(running, "stop")
         await self._finish(_UNWILLING)
-        for loop in loops:
-            await _end(loop)
+        await _tasks.end(*loops)
         if self._running:
             logger.warning("%d jobs did not end when told to; other workers take them over", len(self._running))
         self._running.clear()
@@ -361,9 +361,3 @@ class Worker:
             del self._running[running.claim.id]
         self._metrics.attempted(running.claim.task, outcome, monotonic() - running.started_at)
         self._freed.set()
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await asyncio.wait({task})

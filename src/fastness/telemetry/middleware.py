@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 from fastness._asgi import PROBES, ASGIApp, Exchange, Layer, Receive, Scope, Send
 from fastness.context import current
 from fastness.slo import SLO, latency_thresholds
-from fastness.telemetry import logs, traces
+from fastness.telemetry import logs, traces, websockets
 from fastness.telemetry.access import AccessLog
 from fastness.telemetry.routes import Routes
 from fastness.telemetry.server import loop_watch, server_metrics
@@ -27,7 +27,8 @@ class TelemetryMiddleware(Layer):
     """Measures every request, logs it as one event, and gives it one trace id in logs, spans and outbound calls.
 
     Put it just inside `ContextMiddleware`. A request takes until the last part of its response; background tasks are not its
-    time. A request that ended without an answer counts as 500, or as 499 when the client had gone away.
+    time. A request that ended without an answer counts as 500, or as 499 when the client had gone away. A WebSocket connection
+    is one event too, when it ends, and has metrics of its own.
 
     Args:
         slos: the objectives; every latency threshold becomes a bound of `http_server_request_duration_seconds`.
@@ -82,10 +83,7 @@ class TelemetryMiddleware(Layer):
         cut_off = None if exchange.done else _cut_off(exchange)
         if not status:
             status = _CLIENT_CLOSED if cut_off == "disconnect" else 500
-        if self._routes is None:
-            # Within a stack the app is known by now; around an app, it is what is wrapped.
-            self._routes = Routes(scope.get("app", self.app))
-        route = self._routes.label(scope)
+        route = self._label(scope)
         series = self._metrics.series.get((scope["method"], route, status))
         if series is None:
             series = self._metrics.add(scope["method"], route, status)
@@ -100,10 +98,16 @@ class TelemetryMiddleware(Layer):
         context = current()
         token = traces.join(scope, context) if "fastapi.telemetry" in scope and context is not None else None
         try:
-            await self.app(scope, receive, send)
+            await websockets.observe(self.app, scope, receive, send, label=self._label)
         finally:
             if token is not None:
                 traces.part(token)
+
+    def _label(self, scope: Scope) -> str:
+        if self._routes is None:
+            # Within a stack the app is known by now; around an app, it is what is wrapped.
+            self._routes = Routes(scope.get("app", self.app))
+        return self._routes.label(scope)
 
 
 def _cut_off(exchange: Exchange) -> str | None:

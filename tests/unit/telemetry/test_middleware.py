@@ -331,27 +331,6 @@ async def test_requests_in_flight_are_a_gauge() -> None:
     assert REGISTRY.get_sample_value("http_server_active_requests") == 0
 
 
-async def test_web_sockets_pass_through(configure: Configure) -> None:
-    """Messages of a WebSocket connection go both ways unchanged, and it is no request."""
-    log = configure()
-
-    async def echo(scope: Scope, receive: Receive, send: Send) -> None:
-        await receive()
-        await send({"type": "websocket.accept"})
-        await send({"type": "websocket.send", "text": (await receive())["text"]})
-        await send({"type": "websocket.close", "code": 1000})
-
-    async with asgi.websocket(stack(echo)) as connection:
-        connection.give({"type": "websocket.receive", "text": "hello"})
-        assert [(await connection.next())["type"] for _ in range(3)] == [
-            "websocket.accept",
-            "websocket.send",
-            "websocket.close",
-        ]
-    assert connection.sent[1]["text"] == "hello"
-    assert log.lines == []
-
-
 async def test_a_failure_to_record_fails_no_request(configure: Configure, monkeypatch: pytest.MonkeyPatch) -> None:
     """When measuring goes wrong the client has its answer, and the log says what went wrong."""
     log = configure()

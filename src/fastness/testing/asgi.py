@@ -60,7 +60,7 @@ class Connection:
     """One connection to an application, to drive by hand: `async with http(app) as connection`.
 
     Leaving the block disconnects the client, waits for the application to end, and raises its exception unless `next` or
-    `response` has shown it before.
+    `response` has shown it before. When the block is cancelled, the application is cancelled too.
 
     Attributes:
         scope: what the application is called with.
@@ -89,6 +89,8 @@ class Connection:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
         self.disconnect()
+        if kind is not None and issubclass(kind, asyncio.CancelledError) and self._task is not None:
+            self._task.cancel()  # whoever gives up the block does not wait for the application's pleasure
         try:
             response = await self._end()
         except (ProtocolError, TimeoutError):

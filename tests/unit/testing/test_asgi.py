@@ -138,6 +138,25 @@ async def test_an_application_that_hangs_fails_the_test():
             await connection.next()
 
 
+async def test_a_block_that_is_cancelled_cancels_the_application():
+    """A test that gives up a request does not wait for an application that would never end."""
+    entered, ended = asyncio.Event(), asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        entered.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    task = asyncio.create_task(asgi.request(app, time_limit=3600))
+    await entered.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert ended.is_set()
+
+
 async def test_context_variables_stay_in_the_connection():
     """Each connection runs in a context of its own."""
     variable = ContextVar("variable", default=0)

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
+import aiosqlite
 from sqlalchemy import URL, Connection, event, make_url
 from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import PoolResetState
 
 UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeout)
 """What is raised while the database is away, behind on its migrations, or too busy."""
@@ -31,6 +33,12 @@ _DRIVERS = {
     "postgresql": "postgresql+psycopg",
     "postgresql+psycopg": "postgresql+psycopg",
 }
+_PRAGMAS = (
+    "journal_mode = WAL",  # readers and a writer do not wait for each other
+    "synchronous = FULL",  # what was committed survives a power cut
+    "foreign_keys = ON",
+    "trusted_schema = OFF",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +135,7 @@ def create_engine(url: str, *, pool: PoolSize | None = None, application: str = 
     sqlite = parsed.get_backend_name() == "sqlite"
     connect: dict[str, Any]
     if sqlite:
-        connect = {"timeout": pool.wait}
+        connect = {"timeout": pool.wait, "async_creator_fn": _connect_sqlite}
     else:
         connect = {"prepare_threshold": None, "connect_timeout": max(2, round(pool.wait)), "application_name": application}
     engine = create_async_engine(
@@ -137,12 +145,15 @@ def create_engine(url: str, *, pool: PoolSize | None = None, application: str = 
         max_overflow=pool.overflow,
         pool_timeout=pool.wait,
         pool_pre_ping=not sqlite,
+        pool_reset_on_return=None if sqlite else "rollback",  # where it costs nothing
         hide_parameters=True,  # errors reach the log: they must not carry what clients sent
     )
-    event.listen(engine.sync_engine, "connect", _open_sqlite if sqlite else _open_postgresql)
-    event.listen(engine.sync_engine, "begin", _begin)
     if sqlite:
         event.listen(engine.sync_engine, "invalidate", _abandon_sqlite)
+        event.listen(engine.sync_engine, "reset", _reset_sqlite)
+    else:
+        event.listen(engine.sync_engine, "connect", _open_postgresql)
+    event.listen(engine.sync_engine, "begin", _begin)
     return engine
 
 
@@ -151,18 +162,39 @@ def _open_postgresql(connection: Any, _: Any) -> None:
     connection.autocommit = True
 
 
-def _open_sqlite(connection: Any, _: Any) -> None:
-    connection.isolation_level = None  # the driver begins nothing by itself; `_begin` does
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode = WAL")  # readers and a writer do not wait for each other
-    cursor.execute("PRAGMA synchronous = FULL")  # what was committed survives a power cut
-    cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.execute("PRAGMA trusted_schema = OFF")
-    cursor.close()
+async def _connect_sqlite(*arguments: Any, **options: Any) -> aiosqlite.Connection:
+    # To the end, also when the task is cancelled: a thread that nobody waits for would answer to an event loop that is closed.
+    opening = asyncio.ensure_future(_open_sqlite(*arguments, **options))
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        with suppress(sqlite3.Error):  # that it could not be opened is nobody's concern any more
+            await (await opening).close()
+        raise
+
+
+async def _open_sqlite(*arguments: Any, **options: Any) -> aiosqlite.Connection:
+    connection = aiosqlite.connect(*arguments, **options)
+    connection._thread.daemon = True  # as SQLAlchemy has it: one that was not closed must not hold up the process
+    await connection
+    try:
+        connection.isolation_level = None  # the driver begins nothing by itself; `_begin` does
+        for pragma in _PRAGMAS:
+            await connection.execute(f"PRAGMA {pragma}")
+    except sqlite3.Error:
+        await connection.close()
+        raise
+    return connection
 
 
 def _begin(connection: Connection) -> None:
     connection.get_execution_options().get(BEGIN, _DEFAULT)(connection)
+
+
+def _reset_sqlite(connection: Any, _: Any, state: PoolResetState) -> None:
+    # Asked of the connection itself: a rollback goes through its thread, and each unit has already ended what it began.
+    if state.asyncio_safe and not state.terminate_only and connection.driver_connection.in_transaction:
+        connection.rollback()
 
 
 def _abandon_sqlite(connection: Any, _: Any, __: BaseException | None) -> None:

@@ -65,7 +65,7 @@ class SecurityMiddleware(Layer):
         self._documentation = frozenset(policy.documentation)
         self._lines = {
             (secure, documentation): _Lines(
-                policy.response_headers(secure=secure, documentation=documentation) + (self._cors.vary if self._cors else [])
+                policy.response_headers(secure=secure, documentation=documentation), self._cors.vary if self._cors else []
             )
             for secure in (False, True)
             for documentation in (False, True)
@@ -135,21 +135,25 @@ class SecurityMiddleware(Layer):
 
 
 class _Lines:
-    """Response header lines to add where the app has not set them."""
+    """Response header lines to add where the app has not set them, and `vary` where a cache may keep the response."""
 
-    __slots__ = ("_lines", "_names")
+    __slots__ = ("_all", "_lines", "_names", "_vary")
 
-    def __init__(self, lines: HeaderLines) -> None:
+    def __init__(self, lines: HeaderLines, vary: HeaderLines) -> None:
         self._lines = lines
-        self._names = frozenset(name for name, _ in lines) - {b"vary"}
+        self._vary = vary
+        self._names = frozenset(name for name, _ in lines) | {b"cache-control"}
+        kept = not any(name == b"cache-control" and b"no-store" in value for name, value in lines)
+        self._all = lines + (vary if kept else [])
 
     def add_to(self, headers: HeaderLines) -> None:
         for name, _ in headers:
             if name in self._names:
                 present = {name for name, _ in headers} & self._names
                 headers += [line for line in self._lines if line[0] not in present]
+                headers += self._vary
                 return
-        headers += self._lines
+        headers += self._all
 
 
 class _CORS:
@@ -172,7 +176,8 @@ class _CORS:
             shared.append((b"access-control-expose-headers", ", ".join(cors.expose).encode()))
         self._any = [(b"access-control-allow-origin", b"*"), *shared] if "*" in cors.origins else None
         self._lines = {origin.encode(): [(b"access-control-allow-origin", origin.encode()), *shared] for origin in cors.origins}
-        # A cache must not give one origin's answer to another, whether or not this request came from a browser.
+        # A cache must not give one origin's answer to another, whether or not this request came from a browser. What no cache
+        # may keep goes without: a server validates each line of each response.
         self.vary: HeaderLines = [] if self._any else [(b"vary", b"Origin")]
 
     def lines(self, origin: bytes) -> HeaderLines:

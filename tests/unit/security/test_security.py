@@ -216,8 +216,21 @@ async def test_allowed_origins_may_read() -> None:
     for origin in ("https://evil.example", "null", "https://shop.example.evil"):
         headers = (await request(app, headers={"origin": origin})).headers
         assert "access-control-allow-origin" not in headers
-        assert "Origin" in headers.getlist("vary")
-    assert "Origin" in (await request(app)).headers.getlist("vary")
+
+
+async def test_caches_keep_the_answers_of_origins_apart() -> None:
+    """Every answer that may be kept says so, whoever asked for it; one that may not be kept needs no words."""
+    asked: list[dict[str, str]] = [{}, {"origin": SHOP}, {"origin": "https://evil.example"}]
+    kept: list[Any] = [
+        layer(cors=CORS(origins=(SHOP,)), cache_control="private, max-age=60"),
+        layer(cors=CORS(origins=(SHOP,)), cache_control=""),
+        layer(PlainTextResponse("kept", headers={"cache-control": "max-age=60"}), cors=CORS(origins=(SHOP,)), cache_control=""),
+        layer(PlainTextResponse("kept", headers={"cache-control": "max-age=60"}), cors=CORS(origins=(SHOP,))),
+    ]
+    for headers in asked:
+        for app in kept:
+            assert "Origin" in (await request(app, headers=headers)).headers.getlist("vary")
+        assert "Origin" not in (await request(layer(cors=CORS(origins=(SHOP,))), headers=headers)).headers.getlist("vary")
 
 
 async def test_a_refusal_can_be_read_by_an_allowed_origin() -> None:

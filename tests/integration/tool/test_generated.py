@@ -47,6 +47,7 @@ def run(directory: Path, *command: str) -> None:
 
 
 @pytest.mark.generated
+@pytest.mark.timeout(1200)
 def test_generated_service_passes_its_own_checks(generated: Path, mypy_cache: Path) -> None:
     """Format, lint, types and tests are clean in every variant, and its facts are settled."""
     run(generated, "ruff", "format", "--check", ".")

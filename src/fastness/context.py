@@ -79,7 +79,8 @@ def within(request: RequestContext | None) -> Iterator[None]:
 class ContextMiddleware(Layer):
     """Gives every request an id, a trace and a client address, and echoes the id in `X-Request-ID`.
 
-    Put it outermost: what runs outside of it has no request id.
+    Put it outermost: what runs outside of it has no request id. Servers have a say before it: uvicorn believes the headers of
+    whoever calls from 127.0.0.1, unless it is started with `--no-proxy-headers`.
 
     Args:
         trusted_proxies: addresses or networks (`"10.0.0.0/8"`) whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.

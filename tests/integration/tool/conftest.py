@@ -19,10 +19,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 MAIN = """\
 import os
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 
 app = FastAPI()
 
+
+@app.get("/client")
+def client(request: Request) -> str:
+    return request.client.host
 
 @app.get("/readyz")
 def readyz() -> dict[str, int]:

@@ -16,12 +16,12 @@ from .conftest import PATIENCE, Running, gone
 Start = Callable[..., Running]
 
 
-def get(output: str, path: str) -> Any:
+def get(output: str, path: str, **headers: str) -> Any:
     match = re.search(r"serving +http://([\d.]+):(\d+)", output)
     assert match is not None
     connection = http.client.HTTPConnection(match[1], int(match[2]), timeout=PATIENCE)
     try:
-        connection.request("GET", path)
+        connection.request("GET", path, headers=headers)
         return json.loads(connection.getresponse().read())
     finally:
         connection.close()
@@ -41,6 +41,7 @@ def test_server_and_worker_run_and_end_in_order(service: Path, start: Start) -> 
     dev = start("dev", "--port", "0", cwd=service)
     output = dev.until(both_up)
     pids = children(output)
+    assert get(output, "/client", **{"X-Forwarded-For": "192.0.2.1"}) == "127.0.0.1"  # nobody has declared a proxy
     assert re.search(r"^docs|^dev +\| docs +http://127\.0\.0\.1:\d+/docs$", output, re.MULTILINE)
     assert "| metrics" not in output  # this service has none, so none is promised
     assert dev.end(signal.SIGTERM) == 0

@@ -18,7 +18,8 @@ STARTUP_FAILURE = 3
 def main() -> None:
     """Serve until a signal comes."""
     descriptor, app = int(sys.argv[1]), sys.argv[2]
-    server = uvicorn.Server(uvicorn.Config(app, timeout_graceful_shutdown=5))
+    # Which proxies are believed is the app's to say; left to itself, the server believes whoever calls from this machine.
+    server = uvicorn.Server(uvicorn.Config(app, proxy_headers=False, timeout_graceful_shutdown=5))
     server.run(sockets=[socket.socket(fileno=descriptor)])
     if not server.started:
         sys.exit(STARTUP_FAILURE)

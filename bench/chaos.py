@@ -94,9 +94,7 @@ class _Chaos:
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._environment = relay.ENVIRONMENT | {
             "DATABASE_URL": store.url,
-            "DELIVER_IN_SERVER": "false",
             "DELIVERY_TIME_LIMIT": "2",
-            "DELIVERY_POLL": "0.1",
             "DRAIN_DELAY": "0",
             "CHAOS_FAULTS": str(FAULTS),
             "PYTHONPATH": str(ROOT),
@@ -110,7 +108,7 @@ class _Chaos:
             url = f"http://127.0.0.1:{listener.getsockname()[1]}"
             server = ("-m", "uvicorn", "bench.faulty:app", "--fd", str(listener.fileno()), "--no-access-log")
             await stack.enter_async_context(self._kept("server", *server, "--log-level", "error", fds=[listener.fileno()]))
-            await stack.enter_async_context(self._kept("worker", "-m", "app.worker"))
+            await stack.enter_async_context(self._kept("worker", "-m", "fastness.tool", "worker", "--port", "0"))
             token = await asyncio.to_thread(self._token)
             client = httpx2.AsyncClient(base_url=url, timeout=10, headers={"authorization": f"Bearer {token}"})
             http = await stack.enter_async_context(client)

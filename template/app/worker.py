@@ -1,14 +1,30 @@
-"""Makes deliveries in a process of its own: `python -m app.worker`. Run as many as are needed."""
+"""What the worker holds: `fastness worker` makes the deliveries, in a process of its own. Run as many as are needed."""
 
-import asyncio
-import signal
-
-from fastness.lifespan import Resources, StartupError
+from fastness.lifespan import Resources
 
 from app.core.config import Settings
 from app.core.logging import configure_logging
 from app.infra.db.database import make_database
 from app.infra.relay import Relay
+
+# feature: tracing
+from app.infra.tracing import configure_tracing
+
+# /feature: tracing
+
+
+def resources() -> Resources:
+    """The worker's resources, from the settings. `[tool.fastness]` names this function.
+
+    Raises:
+        ValueError: a setting cannot be used.
+    """
+    settings = Settings()
+    configure_logging(settings, process="worker")
+    # feature: tracing
+    configure_tracing(settings)
+    # /feature: tracing
+    return make_resources(settings)
 
 
 def make_resources(settings: Settings) -> Resources:
@@ -19,32 +35,5 @@ def make_resources(settings: Settings) -> Resources:
     """
     database = make_database(settings, application=f"{settings.service_name}-worker")
     relay = Relay(settings, database)
-    # Closing waits for the deliveries that are under way, as long as one may take.
-    return Resources([database, *relay.delivery], close_timeout=settings.delivery_time_limit + 5)
-
-
-async def run(resources: Resources) -> None:
-    """Make deliveries until SIGTERM or Ctrl-C; those that are under way then are ended."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with resources.lifespan():
-        await stop.wait()
-
-
-def main() -> None:
-    """The process, from its settings to its end."""
-    settings = Settings()
-    configure_logging(settings, process="worker")
-    try:
-        resources = make_resources(settings)
-    except ValueError as error:
-        raise SystemExit(f"{settings.service_name} worker cannot start: {error}") from error
-    try:
-        asyncio.run(run(resources))
-    except StartupError as error:
-        raise SystemExit(str(error)) from error
-
-
-if __name__ == "__main__":
-    main()
+    # Closing waits for the deliveries that are under way, as long as one may take, and hands back the rest.
+    return Resources([database, relay.jobs, *relay.workers()], close_timeout=settings.delivery_time_limit + 10)

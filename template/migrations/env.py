@@ -8,6 +8,7 @@ from fastness.database import migrations
 
 # feature: example
 from fastness.idempotency import records
+from fastness.jobs.migrations import include_name
 
 # /feature: example
 import app.infra.db
@@ -25,7 +26,9 @@ def render_item(kind: str, item: Any, _: object) -> str | Literal[False]:
 
 
 metadata = [Base.metadata]
+options: dict[str, Any] = {"render_item": render_item}
 # feature: example
 metadata.append(records.metadata)
+options["include_name"] = include_name  # the tables of jobs are not ours to compare
 # /feature: example
-migrations.run(Settings().database_url.get_secret_value(), metadata=metadata, render_item=render_item)
+migrations.run(Settings().database_url.get_secret_value(), metadata=metadata, **options)

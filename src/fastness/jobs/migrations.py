@@ -16,14 +16,31 @@ from __future__ import annotations
 
 import re
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sqlalchemy import text
+from sqlalchemy.schema import CreateIndex, CreateTable, DropTable
 
 from fastness.jobs.model import JobError
 
 if TYPE_CHECKING:
-    from alembic.operations import Operations
+    from alembic.runtime.migration import MigrationContext
+    from sqlalchemy import Connection
+    from sqlalchemy.sql import Executable
+
+
+class Operations(Protocol):
+    """What is used of `alembic.op`, the module."""
+
+    def get_context(self) -> MigrationContext:
+        """How the migration runs."""
+
+    def get_bind(self) -> Connection:
+        """The connection that it runs on."""
+
+    def execute(self, sqltext: Executable | str) -> None:
+        """Run a statement, or write it down."""
+
 
 _MARK = "procrastinate "
 _TABLES = ("procrastinate_events", "procrastinate_periodic_defers", "procrastinate_jobs", "procrastinate_workers")
@@ -42,14 +59,18 @@ def upgrade(op: Operations, *, since: str | None = None) -> None:
     Args:
         op: `alembic.op`.
         since: for `alembic upgrade --sql`, which cannot ask the database: what the previous migration left there, as the
-            comment on `procrastinate_jobs` says, or None when there is nothing.
+            comment on `procrastinate_jobs` says (on SQLite, any text), or None when there is nothing.
     """
     if _dialect(op) == "sqlite":
         from fastness.jobs.sqlite import metadata
 
-        if op.get_context().as_sql:
-            raise JobError("jobs: migrations of SQLite run on a database, without --sql")
-        metadata.create_all(op.get_bind())
+        if not op.get_context().as_sql:
+            metadata.create_all(op.get_bind())
+        elif since is None:
+            for table in metadata.sorted_tables:
+                op.execute(CreateTable(table))
+                for index in sorted(table.indexes, key=lambda index: str(index.name)):
+                    op.execute(CreateIndex(index))
         return
     if not op.get_context().as_sql:
         there, comment = op.get_bind().execute(text(_VERSION)).one()
@@ -75,7 +96,11 @@ def downgrade(op: Operations) -> None:
     if _dialect(op) == "sqlite":
         from fastness.jobs.sqlite import metadata
 
-        metadata.drop_all(op.get_bind())
+        if not op.get_context().as_sql:
+            metadata.drop_all(op.get_bind())
+        else:
+            for table in reversed(metadata.sorted_tables):
+                op.execute(DropTable(table))
         return
     for table in _TABLES:
         _execute(op, f"DROP TABLE IF EXISTS {table} CASCADE")

@@ -9,6 +9,10 @@ from pydantic import Field, SecretStr
 
 from app import NAME
 
+# feature: example
+LONGEST_DELIVERY = 60.0
+"""Seconds that `delivery_time_limit` may be."""
+# /feature: example
 Seconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
@@ -80,14 +84,12 @@ class Settings(ServiceSettings):
     """Whether endpoints may do without TLS; not in production."""
     deliver_to_networks: tuple[str, ...] | None = None
     """Networks that are not public and may be delivered to; none in production, else this machine."""
-    deliver_in_server: bool | None = None
-    """Whether the server makes deliveries itself; in development. Elsewhere run `python -m app.worker`."""
-    delivery_time_limit: Annotated[float, Field(gt=0, le=60)] = 15.0
+    delivery_time_limit: Annotated[float, Field(gt=0, le=LONGEST_DELIVERY)] = 15.0
     """Seconds that a receiver has to answer."""
-    delivery_batch: Annotated[int, Field(ge=1, le=1000)] = 20
-    """Deliveries that a process makes at a time."""
-    delivery_poll: Seconds = 1.0
-    """Seconds between two looks for deliveries that are due, when there were none."""
+    delivery_concurrency: Annotated[int, Field(ge=1, le=1000)] = 20
+    """Deliveries that a worker makes at a time."""
+    database_direct_url: Annotated[SecretStr, Secret(min_length=8)] | None = None
+    """PostgreSQL itself, where `DATABASE_URL` leads through PgBouncer: workers listen there for what is to be done."""
     # /feature: example
 
     @property

@@ -115,6 +115,10 @@ class Delivery:
         asked = min(outcome.retry_after or 0.0, _LONGEST_RETRY_AFTER)
         return replace(self, attempts=attempts, due_at=at + timedelta(seconds=max(delay, asked)))
 
+    def due_in(self, at: datetime) -> float | None:
+        """Seconds from `at` until the next attempt, 0 when it is due; None when there will be none."""
+        return None if self.due_at is None else max(0.0, (self.due_at - at).total_seconds())
+
     def cancel(self, *, at: datetime) -> Self:
         """Given up without an attempt."""
         return self._finish(DeliveryStatus.CANCELLED, at=at, attempts=self.attempts)

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Self
 from urllib.parse import SplitResult, urlsplit
 from uuid import UUID
 
+from app.domain.deliveries import GONE, Outcome
 from app.domain.ids import tagged
 from app.domain.refusals import UnacceptableURL
 
@@ -19,6 +21,19 @@ URL_PATTERN = (
     r"(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}))?"
     r"(/[A-Za-z0-9._~!$&'()*+,;=:@%/\-]*)?(\?[A-Za-z0-9._~!$&'()*+,;=:@%/?\-]*)?$"
 )
+
+
+# An endpoint that has taken nothing for so long is disabled. It is longer than a delivery's schedule: whoever is away for a
+# weekend finds everything there.
+GIVEN_UP_AFTER = timedelta(days=5)
+
+
+class DisabledReason(StrEnum):
+    """Why an endpoint takes no deliveries."""
+
+    REQUESTED = "requested"  # by its tenant
+    GONE = "gone"  # it answered 410
+    FAILING = "failing"  # every attempt has failed for `GIVEN_UP_AFTER`
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +56,8 @@ class Endpoint:
         event_types: which events it gets; see `SUBSCRIPTION_PATTERN`.
         secret: signs deliveries; shown to the tenant once, when it is made.
         previous_secret: signs them too until `previous_secret_expires_at`, so that a receiver can change over.
+        disabled_reason: None while it is enabled.
+        failing_since: when the first of the attempts failed that have all failed since; None after a success.
         version: grows with every change; what ETags are made of.
     """
 
@@ -49,13 +66,19 @@ class Endpoint:
     url: str
     description: str
     event_types: tuple[str, ...]
-    enabled: bool
     secret: str = field(repr=False)
     created_at: datetime
     updated_at: datetime
     previous_secret: str | None = field(default=None, repr=False)
     previous_secret_expires_at: datetime | None = None
+    disabled_reason: DisabledReason | None = None
+    failing_since: datetime | None = None
     version: int = 1
+
+    @property
+    def enabled(self) -> bool:
+        """It takes deliveries."""
+        return self.disabled_reason is None
 
     @property
     def public_id(self) -> str:
@@ -75,20 +98,31 @@ class Endpoint:
         )
 
     def change(self, *, url: str, description: str, event_types: tuple[str, ...], enabled: bool, at: datetime) -> Self:
-        """With other settings."""
+        """With other settings. Whatever it failed at before is forgotten: it gets a new chance."""
         return replace(
             self,
             url=url,
             description=description,
             event_types=event_types,
-            enabled=enabled,
+            disabled_reason=None if enabled else self.disabled_reason or DisabledReason.REQUESTED,
+            failing_since=None,
             updated_at=at,
             version=self.version + 1,
         )
 
-    def disable(self, *, at: datetime) -> Self:
-        """Taking no more deliveries."""
-        return replace(self, enabled=False, updated_at=at, version=self.version + 1)
+    def after(self, outcome: Outcome, *, at: datetime) -> Self:
+        """This endpoint after one attempt at a delivery: disabled when that is the last straw."""
+        if outcome.error is None:
+            failing_since, reason = None, self.disabled_reason
+        else:
+            failing_since, reason = self.failing_since or at, self.disabled_reason
+            if outcome.status_code == GONE:
+                reason = reason or DisabledReason.GONE
+            elif at - failing_since >= GIVEN_UP_AFTER:
+                reason = reason or DisabledReason.FAILING
+        if (failing_since, reason) == (self.failing_since, self.disabled_reason):
+            return self
+        return replace(self, failing_since=failing_since, disabled_reason=reason, updated_at=at, version=self.version + 1)
 
     def valid_secrets(self, at: datetime) -> tuple[str, ...]:
         """Every secret that signs at that time, the newest first."""

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime
 from types import TracebackType
 from typing import Protocol, Self
 from uuid import UUID
@@ -79,6 +78,9 @@ class Deliveries(Protocol):
     async def get(self, tenant: str, delivery_id: UUID, *, for_update: bool = False) -> Delivery | None:
         """One of the tenant's, or None. `for_update` keeps others from changing it until the unit ends."""
 
+    async def dispatch(self, delivery_id: UUID) -> Dispatch | None:
+        """What an attempt at it needs, whosever it is, or None."""
+
     async def report(self, tenant: str, delivery_id: UUID) -> DeliveryReport | None:
         """One of the tenant's with its attempts, or None."""
 
@@ -86,28 +88,17 @@ class Deliveries(Protocol):
         """The tenant's, newest first."""
 
     async def save(self, delivery: Delivery) -> None:
-        """Store a change, and make the delivery free for the next worker."""
+        """Store a change."""
 
     async def add_attempt(self, delivery_id: UUID, attempt: Attempt) -> None:
         """Remember an attempt."""
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A delivery that one worker holds, until its lease ends."""
-
-    delivery_id: UUID
-    lease: UUID
-
-
 class DeliveryQueue(Protocol):
-    """Which deliveries are due, and who works on them. The part that a durable job engine takes over."""
+    """The way of a delivery to a worker."""
 
-    async def claim(self, *, limit: int, at: datetime, until: datetime) -> Sequence[Claim]:
-        """Take up to `limit` due deliveries that nobody holds, and hold them `until` then."""
-
-    async def held(self, claim: Claim, *, for_update: bool = False) -> Dispatch | None:
-        """What the claim is about, or None when it is not held any more. `for_update` keeps it held until the unit ends."""
+    async def enqueue(self, deliveries: Sequence[Delivery]) -> None:
+        """Have each of them made: promised with this transaction, begun once it is committed."""
 
 
 class UnitOfWork(Protocol):

@@ -43,9 +43,7 @@ class Infra:
             resources.append(keys)
         # feature: example
         self.relay = Relay(settings, self.database)
-        in_server = settings.deliver_in_server
-        if settings.is_development if in_server is None else in_server:
-            resources += self.relay.delivery
+        resources.append(self.relay.jobs)
         # /feature: example
         delay = settings.drain_delay
         if delay is None:

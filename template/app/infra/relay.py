@@ -1,17 +1,17 @@
-"""What webhook delivery needs at run time: sealing, sending, counting, and the loop that makes deliveries."""
-
-from datetime import timedelta
+"""What webhook delivery needs at run time: sealing, counting, jobs, and what the worker makes them with."""
 
 from fastness.database import Database, UnitOfWork
+from fastness.jobs import Jobs, Worker
 from fastness.lifespan import Resource
 
 from app.core.config import Settings
 from app.domain.endpoints import EndpointRules
-from app.domain.services.dispatch import Dispatcher, DispatchRules
+from app.domain.services.dispatch import Dispatcher
 from app.infra.db.sealing import Sealer
 from app.infra.db.uow import SqlUnitOfWork
 from app.infra.http.sender import HTTPSender
-from app.infra.loop import Loop
+from app.infra.jobs.queue import JobQueue
+from app.infra.jobs.tasks import PERIODIC, TASKS
 from app.infra.measures import BusinessMeasures
 
 
@@ -21,10 +21,11 @@ class Relay:
     Attributes:
         rules: what endpoints are allowed.
         measures: what the business counts.
-        delivery: the resources that make deliveries, in the order in which they open.
+        jobs: where deliveries wait for a worker; a resource.
     """
 
     def __init__(self, settings: Settings, database: Database) -> None:
+        self._settings = settings
         self._database = database
         self._sealer = Sealer(settings.encryption_keys.get_secret_value())
         self.rules = EndpointRules(
@@ -32,20 +33,29 @@ class Relay:
             per_tenant=settings.endpoints_per_tenant,
         )
         self.measures = BusinessMeasures()
+        direct = settings.database_direct_url
+        self.jobs = Jobs(
+            database, tasks=TASKS, periodic=PERIODIC, direct_url=None if direct is None else direct.get_secret_value()
+        )
+
+    def unit_of_work(self, unit: UnitOfWork) -> SqlUnitOfWork:
+        """The domain's view of `unit`."""
+        return SqlUnitOfWork(unit, self._sealer, queue=JobQueue(unit, self.jobs))
+
+    def workers(self) -> list[Resource]:
+        """What makes deliveries, in the order in which it opens."""
+        settings = self._settings
         networks = settings.deliver_to_networks
         if networks is None:
             # Outside of production, receivers on this machine are wanted.
             networks = () if settings.is_production else ("127.0.0.0/8", "::1/128")
         sender = HTTPSender(time_limit=settings.delivery_time_limit, allowed=networks)
-        dispatcher = Dispatcher(
-            lambda: self.unit_of_work(database.unit()),
-            sender=sender,
-            measures=self.measures,
-            # A lease outlives a batch in which every receiver takes as long as it may.
-            rules=DispatchRules(batch=settings.delivery_batch, lease=timedelta(seconds=2 * settings.delivery_time_limit + 30)),
+        dispatcher = Dispatcher(lambda: self.unit_of_work(self._database.unit()), sender=sender, measures=self.measures)
+        worker = Worker(
+            self.jobs,
+            provide={Dispatcher[SqlUnitOfWork]: dispatcher},
+            concurrency=settings.delivery_concurrency,
+            grace=settings.delivery_time_limit + 2,
+            crashes=10,  # a delivery kills no worker: those that die under it say nothing about it
         )
-        self.delivery: list[Resource] = [sender, Loop("deliveries", dispatcher.run_once, idle=settings.delivery_poll)]
-
-    def unit_of_work(self, unit: UnitOfWork) -> SqlUnitOfWork:
-        """The domain's view of `unit`."""
-        return SqlUnitOfWork(unit, self._sealer)
+        return [sender, worker]

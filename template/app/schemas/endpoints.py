@@ -6,7 +6,14 @@ from uuid import UUID
 
 from pydantic import Field
 
-from app.domain.endpoints import SUBSCRIPTION_PATTERN, URL_MAX_LENGTH, URL_PATTERN, Endpoint
+from app.domain.endpoints import (
+    GIVEN_UP_AFTER,
+    SUBSCRIPTION_PATTERN,
+    URL_MAX_LENGTH,
+    URL_PATTERN,
+    DisabledReason,
+    Endpoint,
+)
 from app.domain.events import EVENT_TYPE_MAX_LENGTH
 from app.domain.paging import Page
 from app.domain.services.endpoints import EndpointSettings
@@ -36,7 +43,7 @@ class EndpointIn(InModel):
     ]
     event_types: Annotated[list[_Subscription], Field(min_length=1, max_length=50)]
     description: _Line = ""
-    enabled: bool = True
+    enabled: Annotated[bool, Field(description="True also enables one again that was disabled for its failures.")] = True
 
     def settings(self) -> EndpointSettings:
         """As the domain has it."""
@@ -65,6 +72,14 @@ class EndpointOut(OutModel):
     event_types: list[str]
     description: str
     enabled: bool
+    disabled_reason: Annotated[
+        DisabledReason | None,
+        Field(
+            description="Why it takes no deliveries: its tenant asked for it (`requested`), it answered 410 (`gone`), or every "
+            f"attempt has failed for {GIVEN_UP_AFTER.days} days (`failing`)."
+        ),
+    ]
+    failing_since: Annotated[datetime | None, Field(description="When the failures began that no success has followed.")]
     previous_secret_expires_at: datetime | None
     created_at: datetime
     updated_at: datetime
@@ -104,6 +119,8 @@ def _fields(endpoint: Endpoint) -> dict[str, Any]:
         "event_types": list(endpoint.event_types),
         "description": endpoint.description,
         "enabled": endpoint.enabled,
+        "disabled_reason": endpoint.disabled_reason,
+        "failing_since": endpoint.failing_since,
         "previous_secret_expires_at": endpoint.previous_secret_expires_at,
         "created_at": endpoint.created_at,
         "updated_at": endpoint.updated_at,

@@ -20,13 +20,15 @@ def upgrade() -> None:
         sa.Column("url", sa.String(length=2048), nullable=False),
         sa.Column("description", sa.String(length=500), nullable=False),
         sa.Column("event_types", sa.JSON(), nullable=False),
-        sa.Column("enabled", sa.Boolean(), nullable=False),
+        sa.Column("disabled_reason", sa.String(length=16), nullable=True),
+        sa.Column("failing_since", sa.DateTime(timezone=True), nullable=True),
         sa.Column("sealed_secret", sa.Text(), nullable=False),
         sa.Column("sealed_previous_secret", sa.Text(), nullable=True),
         sa.Column("previous_secret_expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("disabled_reason IN ('requested', 'gone', 'failing')", name=op.f("ck_endpoints_disabled_reason")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_endpoints")),
     )
     op.create_index("ix_endpoints_tenant_id", "endpoints", ["tenant", "id"])
@@ -54,19 +56,10 @@ def upgrade() -> None:
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("lease", sa.Uuid(), nullable=True),
-        sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint("status IN ('pending', 'succeeded', 'failed', 'cancelled')", name=op.f("ck_deliveries_status")),
         sa.ForeignKeyConstraint(["endpoint_id"], ["endpoints.id"], name=op.f("fk_deliveries_endpoint_id"), ondelete="CASCADE"),
         sa.ForeignKeyConstraint(["event_id"], ["events.id"], name=op.f("fk_deliveries_event_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_deliveries")),
-    )
-    op.create_index(
-        "ix_deliveries_due",
-        "deliveries",
-        ["due_at"],
-        postgresql_where=sa.text("status = 'pending'"),
-        sqlite_where=sa.text("status = 'pending'"),
     )
     op.create_index("ix_deliveries_endpoint_id", "deliveries", ["endpoint_id", "id"])
     op.create_index("ix_deliveries_event_id", "deliveries", ["event_id", "id"])
@@ -96,7 +89,6 @@ def downgrade() -> None:
     op.drop_index("ix_deliveries_tenant_id", table_name="deliveries")
     op.drop_index("ix_deliveries_event_id", table_name="deliveries")
     op.drop_index("ix_deliveries_endpoint_id", table_name="deliveries")
-    op.drop_index("ix_deliveries_due", table_name="deliveries")
 
     op.drop_table("deliveries")
     op.drop_index("ix_events_tenant_type_id", table_name="events")

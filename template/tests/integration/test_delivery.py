@@ -2,16 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any
 
 import httpx2
 import pytest
 from fastapi import FastAPI
 from fastness import testing
+from sqlalchemy import text
 from standardwebhooks import Webhook
 
 from app import NAME, worker
 from app.core.config import Settings
+from app.infra.db.database import make_database
+from app.infra.jobs import tasks
 from app.main import create_app
 from tests.conftest import Token
 from tests.integration.receiver import Receiver, answer, receiving
@@ -19,8 +23,15 @@ from tests.integration.receiver import Receiver, answer, receiving
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    """The server makes deliveries itself, and looks for them often."""
-    return settings.model_copy(update={"deliver_in_server": True, "delivery_poll": 0.01, "delivery_time_limit": 60.0})
+    """A busy machine is not what is tested."""
+    return settings.model_copy(update={"delivery_time_limit": 60.0})
+
+
+@pytest.fixture
+async def working(settings: Settings) -> AsyncIterator[None]:
+    """A worker beside the server."""
+    async with worker.make_resources(settings).lifespan():
+        yield
 
 
 @pytest.fixture
@@ -50,6 +61,7 @@ async def report(client: httpx2.AsyncClient, *, attempts: int) -> dict[str, Any]
             await asyncio.sleep(0.01)
 
 
+@pytest.mark.usefixtures("working")
 async def test_an_event_arrives_signed(client: httpx2.AsyncClient, receiver: Receiver) -> None:
     """The public verifier accepts it with the secret that was shown, and the delivery has succeeded."""
     endpoint = await subscribe(client, receiver)
@@ -64,6 +76,7 @@ async def test_an_event_arrives_signed(client: httpx2.AsyncClient, receiver: Rec
     assert (attempt["number"], attempt["status_code"], attempt["error"]) == (1, 204, None)
 
 
+@pytest.mark.usefixtures("working")
 async def test_a_failure_is_remembered_and_tried_again_by_hand(client: httpx2.AsyncClient, receiver: Receiver) -> None:
     """410 ends it and disables the endpoint; once that is enabled again, a retry succeeds."""
     endpoint = await subscribe(client, receiver)
@@ -73,7 +86,7 @@ async def test_a_failure_is_remembered_and_tried_again_by_hand(client: httpx2.As
     assert (failed["status"], failed["history"][0]["response_excerpt"]) == ("failed", "nobody here")
     location = f"/v1/endpoints/{endpoint['id']}"
     disabled = await client.get(location)
-    assert not disabled.json()["enabled"]
+    assert (disabled.json()["enabled"], disabled.json()["disabled_reason"]) == (False, "gone")
     retry = f"/v1/deliveries/{failed['id']}/retry"
     assert (await client.post(retry)).json()["type"] == f"urn:problem-type:{NAME}:endpoint-disabled"
     settings = {"url": receiver.url, "event_types": ["*"], "enabled": True}
@@ -84,6 +97,7 @@ async def test_a_failure_is_remembered_and_tried_again_by_hand(client: httpx2.As
     assert first["webhook-id"] == second["webhook-id"]
 
 
+@pytest.mark.usefixtures("working")
 async def test_during_a_rotation_both_secrets_verify(client: httpx2.AsyncClient, receiver: Receiver) -> None:
     """A receiver may change over at any moment of the overlap."""
     endpoint = await subscribe(client, receiver)
@@ -95,25 +109,60 @@ async def test_during_a_rotation_both_secrets_verify(client: httpx2.AsyncClient,
         Webhook(secret).verify(body, headers)
 
 
-async def test_what_was_pending_is_delivered_after_a_restart(settings: Settings, token: Token, receiver: Receiver) -> None:
-    """The server that took the event made no deliveries; the worker of another process does."""
-    server = create_app(settings.model_copy(update={"deliver_in_server": False}))
-    async with testing.client(server, headers=token()) as client:
-        await subscribe(client, receiver)
+async def test_what_was_pending_is_delivered_after_a_restart(app: FastAPI, settings: Settings, token: Token) -> None:
+    """The server that took the event is gone; the worker that comes later makes the delivery."""
+    async with receiving() as receiver:
+        async with testing.client(app, headers=token()) as client:
+            await subscribe(client, receiver)
+            await send_event(client)
+        assert not receiver.requests
+        async with worker.make_resources(settings).lifespan():
+            await asyncio.wait_for(receiver.arrived.wait(), 60)
+        async with testing.client(create_app(settings), headers=token()) as client:
+            assert (await report(client, attempts=1))["status"] == "succeeded"
+
+
+async def test_a_receiver_that_fails_is_asked_again_by_itself(client: httpx2.AsyncClient, settings: Settings) -> None:
+    """After the delay of the schedule, by a job that waits for it; the endpoint shows since when it fails."""
+    async with receiving(answer(500)) as receiver:
+        endpoint = await subscribe(client, receiver)
         await send_event(client)
-    assert not receiver.requests
-    async with worker.make_resources(settings).lifespan():
-        await asyncio.wait_for(receiver.arrived.wait(), 60)
-    async with testing.client(server, headers=token()) as client:
-        assert (await report(client, attempts=1))["status"] == "succeeded"
+        async with worker.make_resources(settings).lifespan():
+            failed = await report(client, attempts=1)
+            assert failed["status"] == "pending"
+            failing = (await client.get(f"/v1/endpoints/{endpoint['id']}")).json()
+            assert failing["failing_since"] is not None
+            assert failing["disabled_reason"] is None
+            succeeded = await report(client, attempts=2)
+    assert (succeeded["status"], len(receiver.requests)) == ("succeeded", 2)
+    first, second = (datetime.fromisoformat(attempt["started_at"]) for attempt in succeeded["history"])
+    assert (second - first).total_seconds() >= 4
+    assert (await client.get(f"/v1/endpoints/{endpoint['id']}")).json()["failing_since"] is None
 
 
+async def test_answers_that_no_retry_can_ask_for_are_deleted(settings: Settings, client: httpx2.AsyncClient) -> None:
+    """By the worker, every hour."""
+    database = make_database(settings, application="test")
+    for key in ("old", "new"):
+        body = {"type": "order.paid", "payload": {}}
+        assert (await client.post("/v1/events", json=body, headers={"idempotency-key": key})).status_code == 201
+    async with database.unit() as uow:
+        old = "(SELECT id FROM idempotency_records LIMIT 1)"
+        await uow.session.execute(text(f"UPDATE idempotency_records SET expires_at = 1 WHERE id = {old}"))
+    await tasks.prune_idempotency_records(database)
+    async with database.unit().reading() as uow:
+        assert await uow.session.scalar(text("SELECT count(*) FROM idempotency_records")) == 1
+    await database.close()
+    assert [item.task for item in tasks.PERIODIC] == [tasks.prune_idempotency_records]
+
+
+@pytest.mark.usefixtures("working")
 async def test_the_business_counts_apart(app: FastAPI, client: httpx2.AsyncClient, receiver: Receiver) -> None:
     """Events and attempts have a section of their own on `/metrics`."""
     await subscribe(client, receiver)
     await send_event(client)
     await report(client, attempts=1)
-    text = (await client.get("/metrics", params={"section": "business"})).text
-    assert 'business_delivery_attempts_total{error="none",status="succeeded"}' in text
-    assert "business_events_accepted_total" in text
-    assert "http_server" not in text
+    shown = (await client.get("/metrics", params={"section": "business"})).text
+    assert 'business_delivery_attempts_total{error="none",status="succeeded"}' in shown
+    assert "business_events_accepted_total" in shown
+    assert "http_server" not in shown

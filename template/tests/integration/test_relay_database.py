@@ -1,4 +1,4 @@
-"""What Relay keeps in the database: transactions, secrets, claims, pages. Each test on SQLite and on PostgreSQL."""
+"""What Relay keeps in the database: transactions, secrets, promises, pages. Each test on SQLite and on PostgreSQL."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,8 +11,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, InvalidRequestError
 
 from app.core.config import Settings
-from app.domain.deliveries import AttemptError, Delivery, Outcome
-from app.domain.endpoints import Endpoint
+from app.domain.deliveries import Delivery
+from app.domain.endpoints import DisabledReason, Endpoint
 from app.domain.events import Event
 from app.domain.ids import new_id
 from app.infra.db.database import make_database
@@ -37,6 +37,7 @@ class Units:
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
         self._relay = Relay(settings, database)
+        self.jobs = self._relay.jobs
 
     def __call__(self) -> SqlUnitOfWork:
         return self._relay.unit_of_work(self._database.unit())
@@ -54,17 +55,16 @@ def make_endpoint(tenant: str = "acme") -> Endpoint:
         url="https://example.com/hook?a=b",
         description="with \N{SNOWMAN}",
         event_types=("order.*", "*"),
-        enabled=True,
         secret="whsec_first",
         created_at=NOW,
         updated_at=NOW,
     )
 
 
-async def add_delivery(units: Units, *, due: datetime = NOW) -> Delivery:
+async def add_delivery(units: Units) -> Delivery:
     endpoint = make_endpoint()
     event = Event.create(id=new_id(), tenant="acme", type="order.paid", payload={"b": 1.50, "a": 10**30}, at=NOW)
-    delivery = Delivery.create(id=new_id(), tenant="acme", event_id=event.id, endpoint_id=endpoint.id, at=due)
+    delivery = Delivery.create(id=new_id(), tenant="acme", event_id=event.id, endpoint_id=endpoint.id, at=NOW)
     async with units() as uow:
         await uow.endpoints.add(endpoint)
         await uow.events.add(event)
@@ -96,7 +96,8 @@ async def test_a_hundred_writers_lose_no_update(units: Units) -> None:
 
 async def test_what_is_stored_comes_back(units: Units) -> None:
     """Every field, to the microsecond and in UTC; secrets are unreadable in between."""
-    endpoint = make_endpoint().rotate("whsec_second", at=NOW, overlap=timedelta(hours=1))
+    failing = replace(make_endpoint(), failing_since=NOW, disabled_reason=DisabledReason.FAILING)
+    endpoint = failing.rotate("whsec_second", at=NOW, overlap=timedelta(hours=1))
     delivery = await add_delivery(units)
     async with units() as uow:
         await uow.endpoints.add(endpoint)
@@ -181,53 +182,6 @@ async def test_a_reading_unit_does_not_write(units: Units) -> None:
             await uow.endpoints.add(make_endpoint())
 
 
-async def test_two_workers_never_claim_the_same_delivery(units: Units) -> None:
-    """Whether they wait for each other or pass over what is being claimed."""
-    made = {(await add_delivery(units)).id for _ in range(20)}
-
-    async def claim() -> list[object]:
-        claimed: list[object] = []
-        for _ in range(4):
-            async with units() as uow:
-                claims = await uow.queue.claim(limit=3, at=NOW, until=NOW + timedelta(minutes=1))
-                await asyncio.sleep(0.001)
-            claimed += [one.delivery_id for one in claims]
-        return claimed
-
-    claimed = [one for ones in await asyncio.gather(*(claim() for _ in range(4))) for one in ones]
-    assert len(claimed) == len(set(claimed))
-    assert set(claimed) == made
-
-
-async def test_a_claim_ends_with_its_lease(units: Units) -> None:
-    """Until then nobody else gets the delivery, and afterwards the claim is worth nothing."""
-    delivery = await add_delivery(units)
-    until = NOW + timedelta(minutes=1)
-    async with units() as uow:
-        [first] = await uow.queue.claim(limit=9, at=NOW, until=until)
-    async with units() as uow:
-        assert not await uow.queue.claim(limit=9, at=until - timedelta(seconds=1), until=until)
-        assert await uow.queue.held(first) is not None
-        [second] = await uow.queue.claim(limit=9, at=until, until=until + timedelta(minutes=1))
-    async with units() as uow:
-        assert await uow.queue.held(first, for_update=True) is None
-        held = await uow.queue.held(second, for_update=True)
-        assert held is not None
-        assert (held.delivery, held.event.id, held.endpoint.id) == (delivery, delivery.event_id, delivery.endpoint_id)
-
-
-@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
-async def test_what_is_being_settled_is_not_claimed(units: Units) -> None:
-    """A lease may end in that very moment. On SQLite there is one writer at a time anyway."""
-    await add_delivery(units)
-    async with units() as uow:
-        [claim] = await uow.queue.claim(limit=1, at=NOW, until=NOW)
-    async with units() as uow:
-        assert await uow.queue.held(claim, for_update=True) is not None
-        async with units() as other:
-            assert not await other.queue.claim(limit=1, at=NOW, until=NOW)
-
-
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
 async def test_an_endpoint_is_not_deleted_under_an_event(units: Units) -> None:
     """Whoever deletes it waits until the event has its deliveries, and then takes them along."""
@@ -251,28 +205,22 @@ async def test_an_endpoint_is_not_deleted_under_an_event(units: Units) -> None:
     await asyncio.wait_for(removal, 60)
 
 
-async def test_what_is_not_due_or_has_ended_is_not_claimed(units: Units) -> None:
-    """Only pending deliveries whose time has come."""
-    await add_delivery(units, due=NOW + timedelta(seconds=1))
-    ended = await add_delivery(units)
-    async with units() as uow:
-        await uow.deliveries.save(ended.after(Outcome(duration=0.1, status_code=200), at=NOW, jitter=0))
-        assert not await uow.queue.claim(limit=9, at=NOW, until=NOW + timedelta(minutes=1))
+async def test_a_delivery_is_promised_in_the_transaction_that_stores_it(units: Units, database: Database) -> None:
+    """One job for each once it is committed, and none when it is not."""
+    delivery = await add_delivery(units)
 
+    async def promise(*, fail: bool) -> None:
+        async with units() as uow:
+            await uow.queue.enqueue([delivery, delivery])
+            if fail:
+                raise RuntimeError
 
-async def test_a_saved_delivery_is_free_again(units: Units) -> None:
-    """The next attempt may be another worker's."""
-    await add_delivery(units)
-    async with units() as uow:
-        [claim] = await uow.queue.claim(limit=1, at=NOW, until=NOW + timedelta(hours=1))
-        held = await uow.queue.held(claim, for_update=True)
-        assert held is not None
-        failure = Outcome(duration=0.1, error=AttemptError.TIMEOUT)
-        await uow.deliveries.save(held.delivery.after(failure, at=NOW, jitter=0))
-    later = NOW + timedelta(seconds=5)
-    async with units() as uow:
-        assert await uow.queue.held(claim) is None
-        assert len(await uow.queue.claim(limit=1, at=later, until=later)) == 1
+    with pytest.raises(RuntimeError):
+        await promise(fail=True)
+    await promise(fail=False)
+    async with database.unit().reading() as uow:
+        found = await units.jobs.find(uow, task="deliver")
+    assert [job.arguments for job in found] == [{"delivery_id": str(delivery.id)}] * 2
 
 
 async def test_pages_have_every_item_once(units: Units) -> None:

@@ -12,7 +12,7 @@ from app.domain.deliveries import Attempt, Delivery, DeliveryReport, DeliverySta
 from app.domain.endpoints import Endpoint, Subscription
 from app.domain.events import Event
 from app.domain.paging import Page
-from app.domain.ports import Claim, DeliveryFilter, Dispatch
+from app.domain.ports import DeliveryFilter, Dispatch
 
 
 class Clock:
@@ -36,7 +36,7 @@ class Memory:
         self.event_rows: dict[UUID, Event] = {}
         self.delivery_rows: dict[UUID, Delivery] = {}
         self.attempt_rows: dict[UUID, list[Attempt]] = {}
-        self.leases: dict[UUID, tuple[UUID, datetime]] = {}
+        self.enqueued: dict[UUID, int] = {}
         self.endpoints = MemoryEndpoints(self)
         self.events = MemoryEvents(self)
         self.deliveries = MemoryDeliveries(self)
@@ -114,6 +114,15 @@ class MemoryDeliveries:
         found = self._memory.delivery_rows.get(delivery_id)
         return found if found is not None and found.tenant == tenant else None
 
+    async def dispatch(self, delivery_id: UUID) -> Dispatch | None:
+        memory = self._memory
+        found = memory.delivery_rows.get(delivery_id)
+        if found is None:
+            return None
+        return Dispatch(
+            delivery=found, endpoint=memory.endpoint_rows[found.endpoint_id], event=memory.event_rows[found.event_id]
+        )
+
     async def report(self, tenant: str, delivery_id: UUID) -> DeliveryReport | None:
         found = await self.get(tenant, delivery_id)
         return None if found is None else DeliveryReport(found, self._memory.attempt_rows.get(delivery_id, []))
@@ -123,40 +132,20 @@ class MemoryDeliveries:
 
     async def save(self, delivery: Delivery) -> None:
         self._memory.delivery_rows[delivery.id] = delivery
-        self._memory.leases.pop(delivery.id, None)
 
     async def add_attempt(self, delivery_id: UUID, attempt: Attempt) -> None:
         self._memory.attempt_rows[delivery_id] = [*self._memory.attempt_rows.get(delivery_id, []), attempt]
 
 
 class MemoryQueue:
+    """Counts how often each delivery was promised."""
+
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
 
-    async def claim(self, *, limit: int, at: datetime, until: datetime) -> Sequence[Claim]:
-        memory = self._memory
-        due = [
-            row.id
-            for row in memory.delivery_rows.values()
-            if row.status is DeliveryStatus.PENDING
-            and row.due_at is not None
-            and row.due_at <= at
-            and (row.id not in memory.leases or memory.leases[row.id][1] <= at)
-        ][:limit]
-        lease = uuid4()
-        memory.leases |= dict.fromkeys(due, (lease, until))
-        return [Claim(delivery_id, lease) for delivery_id in due]
-
-    async def held(self, claim: Claim, *, for_update: bool = False) -> Dispatch | None:
-        memory = self._memory
-        if memory.leases.get(claim.delivery_id, (None,))[0] != claim.lease:
-            return None
-        delivery = memory.delivery_rows[claim.delivery_id]
-        return Dispatch(
-            delivery=delivery,
-            endpoint=memory.endpoint_rows[delivery.endpoint_id],
-            event=memory.event_rows[delivery.event_id],
-        )
+    async def enqueue(self, deliveries: Sequence[Delivery]) -> None:
+        for delivery in deliveries:
+            self._memory.enqueued[delivery.id] = self._memory.enqueued.get(delivery.id, 0) + 1
 
 
 class Receiver:
@@ -193,7 +182,6 @@ def make_endpoint(clock: Clock, **changes: object) -> Endpoint:
         url="https://example.com/hook",
         description="",
         event_types=("*",),
-        enabled=True,
         secret="whsec_" + "A" * 43 + "=",
         created_at=clock(),
         updated_at=clock(),

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from app.domain.deliveries import AttemptError, Delivery, DeliveryStatus, Outcome
-from app.domain.endpoints import EndpointRules
+from app.domain.endpoints import DisabledReason, EndpointRules
 from app.domain.errors import NotFound, VersionMismatch
 from app.domain.events import PAYLOAD_MAX_BYTES
 from app.domain.refusals import EndpointDisabled, EndpointLimitReached, PayloadTooLarge
@@ -37,7 +38,7 @@ async def test_an_event_becomes_a_delivery_for_each_endpoint_that_wants_it(memor
     wanted = [make_endpoint(clock, event_types=("order.*",)), make_endpoint(clock, event_types=("user.made", "order.paid"))]
     others = [
         make_endpoint(clock, event_types=("user.*",)),
-        make_endpoint(clock, enabled=False),
+        make_endpoint(clock, disabled_reason=DisabledReason.REQUESTED),
         make_endpoint(clock, tenant="globex"),
     ]
     for endpoint in (*wanted, *others):
@@ -46,6 +47,7 @@ async def test_an_event_becomes_a_delivery_for_each_endpoint_that_wants_it(memor
     event = await EventService(memory, measures=measures, clock=clock).accept("acme", type="order.paid", payload={"a": 1})
     assert {delivery.endpoint_id for delivery in memory.delivery_rows.values()} == {endpoint.id for endpoint in wanted}
     assert all(delivery.event_id == event.id for delivery in memory.delivery_rows.values())
+    assert memory.enqueued == dict.fromkeys(memory.delivery_rows, 1)
     assert measures.accepted == [2]
 
 
@@ -56,11 +58,12 @@ async def test_nothing_is_counted_or_kept_when_the_transaction_fails(memory: Mem
         raise RuntimeError("the database went away")
 
     await memory.endpoints.add(make_endpoint(clock))
-    memory.deliveries.add = fail  # type: ignore[method-assign]
+    memory.queue.enqueue = fail  # type: ignore[method-assign]
     measures = Tally()
     with pytest.raises(RuntimeError):
         await EventService(memory, measures=measures, clock=clock).accept("acme", type="a", payload={})
     assert not memory.event_rows
+    assert not memory.delivery_rows
     assert not measures.accepted
 
 
@@ -122,9 +125,33 @@ async def test_a_delivery_to_a_disabled_endpoint_is_not_retried(memory: Memory, 
     await memory.endpoints.add(endpoint)
     await EventService(memory, measures=Tally(), clock=clock).accept("acme", type="a", payload={})
     [delivery] = memory.delivery_rows.values()
-    failed = delivery.after(Outcome(duration=0, status_code=410, error=AttemptError.STATUS), at=clock(), jitter=0)
-    await memory.deliveries.save(failed)
-    await memory.endpoints.save(endpoint.disable(at=clock()), replacing=1)
+    gone = Outcome(duration=0, status_code=410, error=AttemptError.STATUS)
+    await memory.deliveries.save(delivery.after(gone, at=clock(), jitter=0))
+    await memory.endpoints.save(endpoint.after(gone, at=clock()), replacing=1)
     with pytest.raises(EndpointDisabled):
         await DeliveryService(memory, clock=clock).retry("acme", delivery.id)
     assert memory.delivery_rows[delivery.id].status is DeliveryStatus.FAILED
+    assert memory.enqueued[delivery.id] == 1
+
+
+async def test_a_retry_is_promised_like_a_new_delivery(memory: Memory, clock: Clock) -> None:
+    """In the transaction that makes it due again."""
+    await memory.endpoints.add(make_endpoint(clock))
+    await EventService(memory, measures=Tally(), clock=clock).accept("acme", type="a", payload={})
+    [delivery] = memory.delivery_rows.values()
+    await memory.deliveries.save(delivery.cancel(at=clock()))
+    await DeliveryService(memory, clock=clock).retry("acme", delivery.id)
+    assert memory.enqueued[delivery.id] == 2
+
+
+async def test_an_update_enables_an_endpoint_that_was_disabled_for_its_failures(memory: Memory, clock: Clock) -> None:
+    """With a clean slate; one that asks for no deliveries leaves the reason as it was."""
+    failing = make_endpoint(clock, disabled_reason=DisabledReason.FAILING, failing_since=clock())
+    await memory.endpoints.add(failing)
+    service = EndpointService(memory, rules=EndpointRules(), clock=clock)
+    off = await service.update("acme", failing.id, replace(SETTINGS, enabled=False), expected=any_version)
+    assert off.disabled_reason is DisabledReason.FAILING
+    on = await service.update("acme", failing.id, SETTINGS, expected=any_version)
+    assert (on.enabled, on.failing_since) == (True, None)
+    off = await service.update("acme", failing.id, replace(SETTINGS, enabled=False), expected=any_version)
+    assert off.disabled_reason is DisabledReason.REQUESTED

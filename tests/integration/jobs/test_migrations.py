@@ -1,5 +1,7 @@
 """The tables of jobs come and go with the service's migrations, from any version."""
 
+import sqlite3
+from contextlib import closing
 from importlib import resources
 from io import StringIO
 
@@ -12,6 +14,7 @@ from sqlalchemy import MetaData, inspect, text
 
 from fastness.database import Database
 from fastness.jobs import JobError, Jobs, migrations
+from fastness.jobs.sqlite import metadata
 
 OBJECTS = """
 SELECT 'function', pg_get_functiondef(oid) FROM pg_proc WHERE proname LIKE 'procrastinate%'
@@ -113,3 +116,23 @@ def test_the_sql_can_be_printed():
     assert "CREATE TABLE procrastinate_jobs" not in later
     assert "procrastinate_retry_job_v2" in later
     assert f"IS 'procrastinate {migrations.newest_version()}'" in later
+
+
+def test_the_sql_for_sqlite_can_be_printed():
+    """What it says makes the tables that the engine has, and takes them away again."""
+
+    def sql(change, **options):
+        printed = StringIO()
+        context = MigrationContext.configure(dialect_name="sqlite", opts={"as_sql": True, "output_buffer": printed})
+        change(Operations(context), **options)
+        return printed.getvalue()
+
+    def tables(database):
+        return {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE name LIKE 'fastness%'")}
+
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.executescript(sql(migrations.upgrade))
+        assert tables(database) == {item.name for table in metadata.sorted_tables for item in (table, *table.indexes)}
+        database.executescript(sql(migrations.downgrade))
+        assert not tables(database)
+    assert not sql(migrations.upgrade, since="anything")

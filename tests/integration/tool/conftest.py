@@ -42,13 +42,26 @@ def generation() -> int:
 """
 
 WORKER = """\
-import os, signal, sys, time
+import asyncio, os
+from fastness.lifespan import Resources
 
-if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: (print("worker stops"), sys.exit(0)))
-    print("worker is", os.getpid())
-    while True:
-        time.sleep(0.05)
+GRACE = 0
+
+
+class Worker:
+    name = "worker"
+
+    async def open(self):
+        print("worker is", os.getpid())
+
+    async def check(self): ...
+
+    async def close(self):
+        await asyncio.sleep(GRACE)
+        print("worker stops")
+
+
+resources = Resources([Worker()], close_timeout=600)
 """
 
 

@@ -59,12 +59,13 @@ def test_ctrl_c_ends_everything(service: Path, start: Start) -> None:
 
 def test_no_orphan_when_the_parent_is_killed(service: Path, start: Start) -> None:
     """SIGKILL to `fastness dev` ends its children too, in their own way, and what they started."""
-    (service / "app/worker.py").write_text(
-        'import os, pathlib, signal, subprocess, sys, time\nif __name__ == "__main__":\n'
-        '    signal.signal(signal.SIGTERM, lambda *_: (pathlib.Path("asked").touch(), sys.exit()))\n'
-        '    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])\n'
-        '    print("started", child.pid)\n    print("worker is", os.getpid())\n    time.sleep(600)\n'
+    worker = service / "app/worker.py"
+    opening = (
+        'import subprocess, sys\n        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])\n'
+        '        print("started", child.pid)\n        print("worker is"'
     )
+    source = worker.read_text().replace('print("worker is"', opening)
+    worker.write_text(source.replace('print("worker stops")', 'open("asked", "w").close()'))
     dev = start("dev", "--port", "0", "--no-reload", "--grace", "1", cwd=service)
     output = dev.until(both_up)
     started = re.search(r"started (\d+)", output)
@@ -76,9 +77,9 @@ def test_no_orphan_when_the_parent_is_killed(service: Path, start: Start) -> Non
 
 
 def test_stubborn_worker_is_killed_after_the_grace(service: Path, start: Start) -> None:
-    """A worker that ignores SIGTERM is killed once the grace is over."""
+    """A worker that does not come to its end is killed once the grace is over."""
     worker = (service / "app/worker.py").read_text()
-    (service / "app/worker.py").write_text(re.sub(r"lambda .*\)\)\)", "signal.SIG_IGN)", worker))
+    (service / "app/worker.py").write_text(worker.replace("GRACE = 0", "GRACE = 600"))
     dev = start("dev", "--port", "0", "--no-reload", "--grace", "1", cwd=service)
     pids = children(dev.until(both_up))
     assert dev.end() == 0
@@ -130,7 +131,7 @@ def test_no_worker_runs_the_server_alone(service: Path, start: Start) -> None:
 
 
 def test_worker_that_the_app_runs_itself_is_not_started(service: Path, start: Start) -> None:
-    """A worker module that does nothing as a program is the app's own affair."""
+    """A worker module without resources is the app's own affair."""
     (service / "app/worker.py").write_text("def run() -> None: ...\n")
     dev = start("dev", "--port", "0", "--no-reload", cwd=service)
     dev.until(lambda output: "readiness" in output)

@@ -17,7 +17,6 @@ from fastness.settings import ServiceSettings
 class Settings(ServiceSettings):
     auth_audience: str = "shop"
     dev_key_directory: str = ".keys"
-    deliver_in_server: bool | None = None
 """
 
 
@@ -70,13 +69,3 @@ def test_service_without_tokens(tmp_path: Path) -> None:
     assert settings.ask(tmp_path) == settings.DevSettings()
     with pytest.raises(CommandError, match="takes no tokens"):
         token.issue(tmp_path)
-
-
-@pytest.mark.parametrize(("said", "in_server"), [(None, True), ("false", False), ("true", True)])
-def test_server_that_does_the_workers_work(
-    service: Path, monkeypatch: pytest.MonkeyPatch, said: str | None, in_server: bool
-) -> None:
-    """The settings say whether the server does the worker's work; unsaid, it does so in development."""
-    if said is not None:
-        monkeypatch.setenv("DELIVER_IN_SERVER", said)
-    assert settings.ask(service).works_in_server is in_server

@@ -28,7 +28,7 @@ def run(*, host: str, port: int, reload: bool, worker: bool, grace: int) -> int:
         host: address to listen on.
         port: 0 takes a free one.
         reload: restart on an edit.
-        worker: run the worker too, when the service has one and its server does not do the work.
+        worker: run the worker too, when the service has one.
         grace: seconds that a child has to end when asked to.
 
     Raises:
@@ -40,7 +40,6 @@ def run(*, host: str, port: int, reload: bool, worker: bool, grace: int) -> int:
         import watchfiles  # noqa: F401 - missing, it is reported before anything starts
     with listen(host, port) as listener:
         asked = settings.ask(directory)
-        worker = worker and not asked.works_in_server
         return asyncio.run(_Session(found, asked, listener, reload=reload, worker=worker, grace=grace).run())
 
 
@@ -89,7 +88,8 @@ class _Session:
         # In the order in which they end: first what takes work in, then what works it off.
         self._children = [child("server", "fastness.tool.dev.serve", str(fd), "app.main:app", pass_fds=[fd])]
         if worker and service.worker:
-            self._children.append(child("worker", service.worker))
+            # Beside the server, its health needs a port that is free, and nobody who asks.
+            self._children.append(child("worker", "fastness.tool", "worker", "--port", "0"))
         self._stop = asyncio.Event()
 
     async def run(self) -> int:

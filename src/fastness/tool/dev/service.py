@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import tomllib
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,12 +17,12 @@ class Service:
 
     Attributes:
         directory: where `app/`, `migrations/` and `pyproject.toml` stand.
-        worker: module of the worker process, or None when the service has none of its own.
+        worker: `fastness worker` has something to run.
         migrated: Alembic manages the schema.
     """
 
     directory: Path
-    worker: str | None
+    worker: bool
     migrated: bool
 
 
@@ -42,19 +43,32 @@ def find(directory: Path) -> Service:
             raise CommandError(
                 f"{needed} is not installed here: install the service's dependencies, for instance pip install -e ."
             )
-    worker = "app.worker" if _runs_alone(directory / "app" / "worker.py") else None
-    return Service(directory=directory, worker=worker, migrated=migrated)
+    return Service(directory=directory, worker=_has_worker(directory), migrated=migrated)
 
 
-def _runs_alone(file: Path) -> bool:
-    """The module at `file` does something under `if __name__ == "__main__":`; others are run by the app itself."""
+def _has_worker(directory: Path) -> bool:
+    """Whether the worker's resources are named in `pyproject.toml`, or are where `fastness worker` looks for them."""
+    try:
+        document = tomllib.loads((directory / "pyproject.toml").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        document = {}
+    if "worker" in document.get("tool", {}).get("fastness", {}):
+        return True
+    file = directory / "app" / "worker.py"
     if not file.is_file():
         return False
     try:
         tree = ast.parse(file.read_bytes())
     except (SyntaxError, ValueError):
         return True  # its process will say what is wrong
-    return any(
-        isinstance(node, ast.If) and ast.unparse(node.test) in {"__name__ == '__main__'", "'__main__' == __name__"}
-        for node in tree.body
-    )
+    return any("resources" in _defined(node) for node in tree.body)
+
+
+def _defined(node: ast.stmt) -> set[str]:
+    """The names that a statement gives to a module."""
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return {node.name}
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return {alias.asname or alias.name for alias in node.names}
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    return {target.id for target in targets if isinstance(target, ast.Name)}

@@ -20,12 +20,10 @@ _QUESTION = """
 import json
 from app.core.config import Settings
 settings = Settings()
-in_server = getattr(settings, "deliver_in_server", False)
 print(json.dumps({
     "environment": settings.environment,
     "audience": getattr(settings, "auth_audience", None),
     "key_directory": str(getattr(settings, "dev_key_directory", ".fastness")),
-    "works_in_server": settings.environment == "development" if in_server is None else in_server,
 }))
 """
 
@@ -38,13 +36,11 @@ class DevSettings:
         environment: `development`, `test` or `production`; "" when the service has no such settings.
         audience: what its access tokens are for; None when it verifies none.
         key_directory: where the key of its development tokens lives, relative to the service.
-        works_in_server: the server does the worker's work too.
     """
 
     environment: str = ""
     audience: str | None = None
     key_directory: str = ".fastness"
-    works_in_server: bool = False
 
 
 def environment() -> dict[str, str]:

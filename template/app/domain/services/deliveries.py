@@ -51,4 +51,5 @@ class DeliveryService:
             if endpoint is None or not endpoint.enabled:
                 raise EndpointDisabled
             await uow.deliveries.save(again)
+            await uow.queue.enqueue([again])
         return again

@@ -1,38 +1,28 @@
-"""Makes the deliveries: claims what is due, sends it signed, and remembers what came of it.
+"""Makes the deliveries: sends one that is due, signed, and remembers what came of it.
 
-A delivery is made at least once. Whoever dies between sending and remembering leaves a lease that ends, and the delivery is
-made again with the same `webhook-id`, by which the receiver knows it.
+A delivery is made at least once. Whoever dies between sending and remembering leaves it pending, and it is made again with the
+same `webhook-id`, by which the receiver knows it.
 """
 
-import asyncio
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Generic, TypeVar
+from uuid import UUID
 
 from app.domain import signing
 from app.domain.clock import Clock, system_clock
-from app.domain.deliveries import GONE, Attempt, Outcome
-from app.domain.ports import Claim, Dispatch, Measures, Sender, UnitOfWork
+from app.domain.deliveries import Attempt, Delivery, Outcome
+from app.domain.ports import Dispatch, Measures, Sender, UnitOfWork
+
+Unit = TypeVar("Unit", bound=UnitOfWork)
+
+# Seconds: clocks of two machines differ, and a delivery that is all but due is not worth another turn.
+_ALL_BUT_DUE = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class DispatchRules:
-    """How deliveries are made.
-
-    Attributes:
-        batch: how many are made at a time.
-        lease: how long a worker may hold a delivery; well above the time limit of a request.
-    """
-
-    batch: int = 20
-    lease: timedelta = timedelta(seconds=60)
-
-
-class Dispatcher:
+class Dispatcher(Generic[Unit]):
     """Makes deliveries of all tenants.
-
-    `run_once` polls the queue; a job engine calls `attempt` instead.
 
     Args:
         units: makes units of work; deliveries are made at the same time, each in transactions of its own.
@@ -41,43 +31,43 @@ class Dispatcher:
 
     def __init__(
         self,
-        units: Callable[[], UnitOfWork],
+        units: Callable[[], Unit],
         *,
         sender: Sender,
         measures: Measures,
-        rules: DispatchRules,
         clock: Clock = system_clock,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._units = units
         self._sender = sender
         self._measures = measures
-        self._rules = rules
         self._now = clock
         self._jitter = jitter
 
-    async def run_once(self) -> int:
-        """Make a batch of deliveries that are due. Returns how many there were."""
-        now = self._now()
-        async with self._units() as uow:
-            claims = await uow.queue.claim(limit=self._rules.batch, at=now, until=now + self._rules.lease)
-        async with asyncio.TaskGroup() as group:
-            for claim in claims:
-                group.create_task(self.attempt(claim))
-        return len(claims)
+    async def attempt(self, delivery_id: UUID, *, confirm: Callable[[Unit], Awaitable[object]]) -> float | None:
+        """Make the attempt that is due.
 
-    async def attempt(self, claim: Claim) -> None:
-        """Make one attempt of a delivery. Nothing happens when the claim is not held any more."""
+        Args:
+            delivery_id: of the delivery. One that is gone, or has ended, is left alone.
+            confirm: called in each transaction that writes; it raises when this turn is somebody else's by now, and then
+                nothing is written.
+
+        Returns:
+            Seconds until the next attempt is due, or None when there will be none.
+        """
         async with self._units().reading() as uow:
-            dispatch = await uow.queue.held(claim)
+            dispatch = await uow.deliveries.dispatch(delivery_id)
         if dispatch is None:
-            return
+            return None
+        due_in = dispatch.delivery.due_in(self._now())
+        if due_in is None or due_in > _ALL_BUT_DUE:
+            return due_in
         if not dispatch.endpoint.enabled:
-            await self._cancel(claim)
-            return
+            await self._cancel(dispatch, confirm)
+            return None
         started_at = self._now()
         outcome = await self._send(dispatch, at=started_at)  # no transaction is open while the other side takes its time
-        await self._settle(claim, outcome, started_at=started_at)
+        return await self._settle(dispatch, outcome, confirm, started_at=started_at)
 
     async def _send(self, dispatch: Dispatch, *, at: datetime) -> Outcome:
         body = dispatch.event.body()
@@ -89,30 +79,45 @@ class Dispatcher:
         )
         return await self._sender.send(dispatch.endpoint.url, headers=headers, body=body)
 
-    async def _settle(self, claim: Claim, outcome: Outcome, *, started_at: datetime) -> None:
+    async def _settle(
+        self,
+        dispatch: Dispatch,
+        outcome: Outcome,
+        confirm: Callable[[Unit], Awaitable[object]],
+        *,
+        started_at: datetime,
+    ) -> float | None:
+        now = self._now()
+        endpoint = dispatch.endpoint.after(outcome, at=now)
+        delivery = dispatch.delivery.after(outcome, at=now, jitter=self._jitter())
+        attempt = Attempt(
+            number=delivery.attempts,
+            started_at=started_at,
+            duration=outcome.duration,
+            status_code=outcome.status_code,
+            error=outcome.error,
+            excerpt=outcome.excerpt,
+        )
         async with self._units() as uow:
-            dispatch = await uow.queue.held(claim, for_update=True)
-            if dispatch is None:
-                return  # another worker has it: what it finds out counts
-            now = self._now()
-            delivery = dispatch.delivery.after(outcome, at=now, jitter=self._jitter())
-            attempt = Attempt(
-                number=delivery.attempts,
-                started_at=started_at,
-                duration=outcome.duration,
-                status_code=outcome.status_code,
-                error=outcome.error,
-                excerpt=outcome.excerpt,
-            )
+            await confirm(uow)
+            if endpoint != dispatch.endpoint:
+                # Before the delivery, as a removal of the endpoint takes them. A change at this very moment wins: what the
+                # receiver does next says so again.
+                await uow.endpoints.save(endpoint, replacing=dispatch.endpoint.version)
+            if not await _unchanged(uow, dispatch.delivery):
+                return None
             await uow.deliveries.add_attempt(delivery.id, attempt)
             await uow.deliveries.save(delivery)
-            if outcome.status_code == GONE and dispatch.endpoint.enabled:
-                # A change at this very moment wins: if the endpoint is still gone, the next delivery says so again.
-                await uow.endpoints.save(dispatch.endpoint.disable(at=now), replacing=dispatch.endpoint.version)
         self._measures.delivery_attempted(delivery.status, outcome)
+        return delivery.due_in(now)
 
-    async def _cancel(self, claim: Claim) -> None:
+    async def _cancel(self, dispatch: Dispatch, confirm: Callable[[Unit], Awaitable[object]]) -> None:
         async with self._units() as uow:
-            dispatch = await uow.queue.held(claim, for_update=True)
-            if dispatch is not None:
+            await confirm(uow)
+            if await _unchanged(uow, dispatch.delivery):
                 await uow.deliveries.save(dispatch.delivery.cancel(at=self._now()))
+
+
+async def _unchanged(uow: UnitOfWork, delivery: Delivery) -> bool:
+    """Whether it is still as it was read. Otherwise somebody has made it meanwhile: what that found out counts."""
+    return await uow.deliveries.get(delivery.tenant, delivery.id, for_update=True) == delivery

@@ -9,7 +9,7 @@ from fastness import audit
 
 from app.domain import signing
 from app.domain.clock import Clock, system_clock
-from app.domain.endpoints import Endpoint, EndpointRules
+from app.domain.endpoints import DisabledReason, Endpoint, EndpointRules
 from app.domain.errors import NotFound, VersionMismatch
 from app.domain.ids import new_id
 from app.domain.paging import Page
@@ -53,7 +53,7 @@ class EndpointService:
             url=settings.url,
             description=settings.description,
             event_types=settings.event_types,
-            enabled=settings.enabled,
+            disabled_reason=None if settings.enabled else DisabledReason.REQUESTED,
             secret=signing.new_secret(),
             created_at=now,
             updated_at=now,

@@ -22,7 +22,7 @@ class EventService:
         self._now = clock
 
     async def accept(self, tenant: str, *, type: str, payload: Mapping[str, Any]) -> Event:  # noqa: A002
-        """Store an event and, in the same transaction, a delivery for every endpoint that subscribes to it.
+        """Store an event and, in the same transaction, promise its delivery to every endpoint that subscribes to it.
 
         Raises:
             PayloadTooLarge: the payload is larger than a webhook should be.
@@ -37,6 +37,7 @@ class EventService:
             ]
             await uow.events.add(event)
             await uow.deliveries.add(deliveries)
+            await uow.queue.enqueue(deliveries)
         self._measures.event_accepted(deliveries=len(deliveries))
         return event
 

@@ -3,19 +3,18 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, text
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.domain.deliveries import AttemptError, DeliveryStatus
-from app.domain.endpoints import URL_MAX_LENGTH
+from app.domain.endpoints import URL_MAX_LENGTH, DisabledReason
 from app.domain.events import EVENT_TYPE_MAX_LENGTH
 from app.infra.db.base import Base
 
 _TENANT = String(255)
-_PENDING = text("status = 'pending'")
 
 
-def _one_of(column: str, values: type[DeliveryStatus] | type[AttemptError]) -> str:
+def _one_of(column: str, values: type[DeliveryStatus | AttemptError | DisabledReason]) -> str:
     return f"{column} IN ({', '.join(repr(str(value)) for value in values)})"
 
 
@@ -23,14 +22,18 @@ class EndpointRow(Base):
     """`app.domain.endpoints.Endpoint`."""
 
     __tablename__ = "endpoints"
-    __table_args__ = (Index("ix_endpoints_tenant_id", "tenant", "id"),)
+    __table_args__ = (
+        CheckConstraint(_one_of("disabled_reason", DisabledReason), name="disabled_reason"),
+        Index("ix_endpoints_tenant_id", "tenant", "id"),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     tenant: Mapped[str] = mapped_column(_TENANT)
     url: Mapped[str] = mapped_column(String(URL_MAX_LENGTH))
     description: Mapped[str] = mapped_column(String(500))
     event_types: Mapped[list[str]] = mapped_column(JSON)
-    enabled: Mapped[bool]
+    disabled_reason: Mapped[str | None] = mapped_column(String(16))
+    failing_since: Mapped[datetime | None]
     sealed_secret: Mapped[str] = mapped_column(Text)
     sealed_previous_secret: Mapped[str | None] = mapped_column(Text)
     previous_secret_expires_at: Mapped[datetime | None]
@@ -57,7 +60,7 @@ class EventRow(Base):
 
 
 class DeliveryRow(Base):
-    """`app.domain.deliveries.Delivery`, and who works on it."""
+    """`app.domain.deliveries.Delivery`."""
 
     __tablename__ = "deliveries"
     __table_args__ = (
@@ -66,7 +69,6 @@ class DeliveryRow(Base):
         Index("ix_deliveries_tenant_status_id", "tenant", "status", "id"),
         Index("ix_deliveries_endpoint_id", "endpoint_id", "id"),
         Index("ix_deliveries_event_id", "event_id", "id"),
-        Index("ix_deliveries_due", "due_at", postgresql_where=_PENDING, sqlite_where=_PENDING),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -78,8 +80,6 @@ class DeliveryRow(Base):
     due_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
-    lease: Mapped[UUID | None]
-    leased_until: Mapped[datetime | None]
 
     event: Mapped[EventRow] = relationship(lazy="raise")
     endpoint: Mapped[EndpointRow] = relationship(lazy="raise")

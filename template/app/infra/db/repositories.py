@@ -1,21 +1,20 @@
 """Repositories: rows in, domain objects out. Every query of a tenant's things is bound to the tenant."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from typing import Any, TypeVar
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from fastness.database import UnitOfWork
-from sqlalchemy import Select, delete, func, insert, or_, select, update
+from sqlalchemy import Select, delete, func, insert, select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import InstrumentedAttribute, joinedload, selectinload
 from sqlalchemy.sql.dml import Delete, Update
 
 from app.domain.deliveries import Attempt, AttemptError, Delivery, DeliveryReport, DeliveryStatus
-from app.domain.endpoints import Endpoint, Subscription
+from app.domain.endpoints import DisabledReason, Endpoint, Subscription
 from app.domain.events import Event
 from app.domain.paging import Page
-from app.domain.ports import Claim, DeliveryFilter, Dispatch
+from app.domain.ports import DeliveryFilter, Dispatch
 from app.infra.db.models import AttemptRow, DeliveryRow, EndpointRow, EventRow
 from app.infra.db.sealing import Sealer
 
@@ -48,7 +47,7 @@ class SqlEndpoints:
     async def subscriptions(self, tenant: str) -> Sequence[Subscription]:
         query = (
             select(EndpointRow.id, EndpointRow.event_types)
-            .where(EndpointRow.tenant == tenant, EndpointRow.enabled)
+            .where(EndpointRow.tenant == tenant, EndpointRow.disabled_reason.is_(None))
             .with_for_update(read=True, key_share=True)  # an endpoint that is deleted now would leave deliveries without it
         )
         return [Subscription(endpoint_id, tuple(types)) for endpoint_id, types in await self._unit.session.execute(query)]
@@ -77,7 +76,8 @@ class SqlEndpoints:
             "url": endpoint.url,
             "description": endpoint.description,
             "event_types": list(endpoint.event_types),
-            "enabled": endpoint.enabled,
+            "disabled_reason": endpoint.disabled_reason,
+            "failing_since": endpoint.failing_since,
             "sealed_secret": seal(endpoint.secret),
             "sealed_previous_secret": None if endpoint.previous_secret is None else seal(endpoint.previous_secret),
             "previous_secret_expires_at": endpoint.previous_secret_expires_at,
@@ -117,8 +117,9 @@ class SqlEvents:
 class SqlDeliveries:
     """`app.domain.ports.Deliveries`."""
 
-    def __init__(self, unit: UnitOfWork) -> None:
+    def __init__(self, unit: UnitOfWork, sealer: Sealer) -> None:
         self._unit = unit
+        self._sealer = sealer
 
     async def add(self, deliveries: Sequence[Delivery]) -> None:
         if deliveries:
@@ -130,6 +131,17 @@ class SqlDeliveries:
             query = query.with_for_update()
         row = await self._unit.session.scalar(query)
         return None if row is None else delivery_of(row)
+
+    async def dispatch(self, delivery_id: UUID) -> Dispatch | None:
+        query = (
+            select(DeliveryRow)
+            .where(DeliveryRow.id == delivery_id)
+            .options(joinedload(DeliveryRow.endpoint, innerjoin=True), joinedload(DeliveryRow.event, innerjoin=True))
+        )
+        row = await self._unit.session.scalar(query)
+        if row is None:
+            return None
+        return Dispatch(delivery=delivery_of(row), endpoint=endpoint_of(row.endpoint, self._sealer), event=event_of(row.event))
 
     async def report(self, tenant: str, delivery_id: UUID) -> DeliveryReport | None:
         query = (
@@ -153,8 +165,8 @@ class SqlDeliveries:
         return await _page(self._unit, query, DeliveryRow.id, delivery_of, limit=limit, before=before)
 
     async def save(self, delivery: Delivery) -> None:
-        values = {**_delivery_values(delivery), "lease": None, "leased_until": None}
-        await self._unit.session.execute(update(DeliveryRow).where(DeliveryRow.id == delivery.id).values(**values))
+        statement = update(DeliveryRow).where(DeliveryRow.id == delivery.id).values(**_delivery_values(delivery))
+        await self._unit.session.execute(statement)
 
     async def add_attempt(self, delivery_id: UUID, attempt: Attempt) -> None:
         values = {
@@ -169,48 +181,6 @@ class SqlDeliveries:
         await self._unit.session.execute(insert(AttemptRow).values(**values))
 
 
-class SqlDeliveryQueue:
-    """`app.domain.ports.DeliveryQueue`, on the deliveries themselves."""
-
-    def __init__(self, unit: UnitOfWork, sealer: Sealer) -> None:
-        self._unit = unit
-        self._sealer = sealer
-
-    async def claim(self, *, limit: int, at: datetime, until: datetime) -> Sequence[Claim]:
-        # PostgreSQL passes over what another worker is claiming. SQLite has one writer at a time and needs no lock here.
-        due = (
-            select(DeliveryRow.id)
-            .where(
-                DeliveryRow.status == DeliveryStatus.PENDING,
-                DeliveryRow.due_at <= at,
-                or_(DeliveryRow.leased_until.is_(None), DeliveryRow.leased_until <= at),
-            )
-            .order_by(DeliveryRow.due_at)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-        )
-        ids = (await self._unit.session.scalars(due)).all()
-        lease = uuid4()
-        if ids:
-            await self._unit.session.execute(
-                update(DeliveryRow).where(DeliveryRow.id.in_(ids)).values(lease=lease, leased_until=until)
-            )
-        return [Claim(delivery_id, lease) for delivery_id in ids]
-
-    async def held(self, claim: Claim, *, for_update: bool = False) -> Dispatch | None:
-        query = (
-            select(DeliveryRow)
-            .where(DeliveryRow.id == claim.delivery_id, DeliveryRow.lease == claim.lease)
-            .options(joinedload(DeliveryRow.endpoint, innerjoin=True), joinedload(DeliveryRow.event, innerjoin=True))
-        )
-        if for_update:
-            query = query.with_for_update(of=DeliveryRow)
-        row = await self._unit.session.scalar(query)
-        if row is None:
-            return None
-        return Dispatch(delivery=delivery_of(row), endpoint=endpoint_of(row.endpoint, self._sealer), event=event_of(row.event))
-
-
 def endpoint_of(row: EndpointRow, sealer: Sealer) -> Endpoint:
     previous = row.sealed_previous_secret
     return Endpoint(
@@ -219,7 +189,8 @@ def endpoint_of(row: EndpointRow, sealer: Sealer) -> Endpoint:
         url=row.url,
         description=row.description,
         event_types=tuple(row.event_types),
-        enabled=row.enabled,
+        disabled_reason=None if row.disabled_reason is None else DisabledReason(row.disabled_reason),
+        failing_since=row.failing_since,
         secret=sealer.unseal(row.sealed_secret),
         previous_secret=None if previous is None else sealer.unseal(previous),
         previous_secret_expires_at=row.previous_secret_expires_at,

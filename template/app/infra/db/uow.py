@@ -7,31 +7,36 @@ from typing import Self
 
 from fastness.database import UnitOfWork
 
-from app.infra.db.repositories import SqlDeliveries, SqlDeliveryQueue, SqlEndpoints, SqlEvents
+from app.domain.ports import DeliveryQueue
+from app.infra.db.repositories import SqlDeliveries, SqlEndpoints, SqlEvents
 from app.infra.db.sealing import Sealer
 
 
 class SqlUnitOfWork:
-    """`app.domain.ports.UnitOfWork` on `unit`."""
+    """`app.domain.ports.UnitOfWork` on `unit`.
 
-    def __init__(self, unit: UnitOfWork, sealer: Sealer) -> None:
-        self._unit = unit
+    Attributes:
+        unit: the transaction itself, for what is not the domain's.
+    """
+
+    def __init__(self, unit: UnitOfWork, sealer: Sealer, *, queue: DeliveryQueue) -> None:
+        self.unit = unit
         self.endpoints = SqlEndpoints(unit, sealer)
         self.events = SqlEvents(unit)
-        self.deliveries = SqlDeliveries(unit)
-        self.queue = SqlDeliveryQueue(unit, sealer)
+        self.deliveries = SqlDeliveries(unit, sealer)
+        self.queue = queue
 
     async def __aenter__(self) -> Self:
-        await self._unit.__aenter__()
+        await self.unit.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._unit.__aexit__(kind, error, trace)
+        await self.unit.__aexit__(kind, error, trace)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Self]:
         """A transaction that only reads, and so waits for no writer."""
-        async with self._unit.reading():
+        async with self.unit.reading():
             yield self

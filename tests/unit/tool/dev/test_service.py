@@ -18,7 +18,7 @@ def directory(tmp_path: Path) -> Path:
 
 def test_app_alone(directory: Path) -> None:
     """An app is enough."""
-    assert service.find(directory) == service.Service(directory=directory, worker=None, migrated=False)
+    assert service.find(directory) == service.Service(directory=directory, worker=False, migrated=False)
 
 
 def test_migrations(directory: Path) -> None:
@@ -30,18 +30,28 @@ def test_migrations(directory: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("if __name__ == '__main__':\n    run()\n", True),
-        ('import x\nif "__main__" == __name__:\n    x.run()\n', True),
+        ("def resources(): ...\n", True),
+        ("import x\nresources = x.Resources([])\n", True),
+        ("resources: Resources = make()\n", True),
+        ("from app.infra import worker as resources\n", True),
         ("def run(): ...\n", False),
-        ("# if __name__ == '__main__':\n", False),
-        ("def f():\n    if __name__ == '__main__':\n        run()\n", False),
+        ("# def resources(): ...\n", False),
+        ("def f():\n    resources = 1\n", False),
         ("def (", True),
     ],
 )
-def test_worker_is_a_module_that_runs_alone(directory: Path, text: str, found: bool) -> None:
-    """A worker process is a module with a main block; one that does not parse is started, to say what is wrong."""
+def test_worker_is_a_module_with_resources(directory: Path, text: str, found: bool) -> None:
+    """It is found where `fastness worker` looks; one that does not parse is started, to say what is wrong."""
     (directory / "app/worker.py").write_text(text)
-    assert service.find(directory).worker == ("app.worker" if found else None)
+    assert service.find(directory).worker is found
+
+
+def test_worker_is_named_in_the_projects_table(directory: Path) -> None:
+    """Wherever its resources are; a table that does not parse names none."""
+    (directory / "pyproject.toml").write_text('[tool.fastness]\nworker = "shop.work:resources"\n')
+    assert service.find(directory).worker
+    (directory / "pyproject.toml").write_text("[tool.fastness")
+    assert not service.find(directory).worker
 
 
 def test_nothing_there(tmp_path: Path) -> None:

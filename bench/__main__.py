@@ -78,6 +78,13 @@ def _chaos(arguments: argparse.Namespace) -> tuple[Any, list[str]]:
     return figures, chaos.failures(figures)
 
 
+def _drain(arguments: argparse.Namespace) -> tuple[Any, list[str]]:
+    from bench import drain
+
+    figures = drain.measure(restarts=arguments.restarts)
+    return figures, drain.failures(figures)
+
+
 def _jobs(arguments: argparse.Namespace) -> tuple[Any, list[str]]:
     from bench import jobs
 
@@ -96,6 +103,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], tuple[Any, list[str]]],
     "jobs": (_jobs, "jobs per second beside procrastinate's own loop, on the same PostgreSQL"),
     "startup": (_startup, "seconds from process start to ready, for the template on SQLite"),
     "chaos": (_chaos, "what was lost, duplicated or left behind after that many SIGKILLs under load (about 2 s each)"),
+    "drain": (_drain, "requests that fail while two replicas are restarted in turn under load (about 8 s each)"),
     "retries": (_retries, "requests to a dead upstream per call, with the retry budget and without; --rounds are thousands"),
     "idempotency": (_idempotency, "median time of a POST with a key over the same POST without one, on PostgreSQL"),
 }
@@ -121,6 +129,8 @@ def main() -> int:
         if name == "chaos":
             command.add_argument("--database", choices=("sqlite", "postgres"), default="sqlite", help="default: %(default)s")
             command.add_argument("--kills", type=int, default=20, help="how many processes to kill (default: %(default)s)")
+        if name == "drain":
+            command.add_argument("--restarts", type=int, default=20, help="how many (default: %(default)s)")
         if name == "layers":
             command.add_argument("--profile", action="store_true", help="profile the whole pass instead")
     arguments = parser.parse_args()

@@ -3,7 +3,7 @@
 The balancer in between is ours and does what all do: it asks each replica for its readiness ten times a second, sends a
 request to one that was ready at the last look, and repeats none, so that whatever a restart breaks is counted: without the
 delay, ten requests each time. Some requests are long in the sending, so that they are under way when their replica stops to
-listen. Everything is on this machine: what a network adds is not measured.
+listen. Both replicas share a PostgreSQL of their own. Everything is on this machine: what a network adds is not measured.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import json
 import signal
 import socket
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
@@ -23,6 +24,7 @@ from typing import Any
 import httpx2
 
 from bench import relay
+from bench.databases import opened
 
 REPLICAS = 2
 DELAY = 2.0  # seconds for which a replica goes on accepting: many looks of the balancer
@@ -36,9 +38,12 @@ STARTED = 60.0  # seconds within which a replica must be ready, and in which it 
 
 def measure(*, restarts: int) -> dict[str, Any]:
     """Restart so often, one replica at a time, and count the requests that failed."""
-    with relay.migrated() as service:
-        token = relay.token(service, "events:write", "events:read")
-        return asyncio.run(_Rollout(service, token, restarts).run())
+    with tempfile.TemporaryDirectory(prefix="drain-") as directory:
+        place = Path(directory)
+        place.chmod(0o755)  # PostgreSQL runs as another user
+        with opened("postgres", place) as store, relay.migrated(store.url) as service:
+            token = relay.token(service, "events:write", "events:read")
+            return asyncio.run(_Rollout(service, store.url, token, restarts).run())
 
 
 def failures(figures: dict[str, Any]) -> list[str]:
@@ -58,10 +63,11 @@ class _Replica:
         under_way: requests that wait for their answer.
     """
 
-    def __init__(self, service: Path) -> None:
+    def __init__(self, service: Path, database: str) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self._port = free.getsockname()[1]
         self._service = service
+        self._environment = relay.ENVIRONMENT | {"DATABASE_URL": database, "DRAIN_DELAY": str(DELAY), "LOG_LEVEL": "ERROR"}
         self._process: asyncio.subprocess.Process | None = None
         self.url = f"http://127.0.0.1:{self._port}"
         self.http = httpx2.AsyncClient(base_url=self.url, timeout=30)
@@ -77,7 +83,7 @@ class _Replica:
             "--timeout-graceful-shutdown",
             "20",
             cwd=self._service,
-            env=relay.ENVIRONMENT | {"DRAIN_DELAY": str(DELAY), "LOG_LEVEL": "ERROR"},
+            env=self._environment,
             stdout=sys.stderr,  # what is printed here is one JSON document
         )
         async with asyncio.timeout(STARTED):
@@ -111,8 +117,8 @@ class _Replica:
 
 
 class _Rollout:
-    def __init__(self, service: Path, token: str, restarts: int) -> None:
-        self._service = service
+    def __init__(self, service: Path, database: str, token: str, restarts: int) -> None:
+        self._replicas = [_Replica(service, database) for _ in range(REPLICAS)]
         self._headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
         self._restarts = restarts
         self._turn = itertools.count()
@@ -120,11 +126,9 @@ class _Rollout:
         self._requests = 0
         self._under_way = 0
         self._failures: Counter[str] = Counter()
-        self._replicas: list[_Replica] = []
 
     async def run(self) -> dict[str, Any]:
         async with AsyncExitStack() as stack:
-            self._replicas = [_Replica(self._service) for _ in range(REPLICAS)]
             tasks = []
             for replica in self._replicas:
                 stack.push_async_callback(replica.close)

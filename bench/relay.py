@@ -26,14 +26,15 @@ _TIME_LIMIT = 30.0
 
 
 @contextmanager
-def migrated() -> Iterator[Path]:
-    """A copy of the template in a directory of its own, with its schema in place."""
+def migrated(database: str | None = None) -> Iterator[Path]:
+    """A copy of the template in a directory of its own, with its schema in place: in `database`, or a SQLite file beside it."""
     with tempfile.TemporaryDirectory() as directory:
         service = Path(directory) / "relay"
         left_out = shutil.ignore_patterns("__pycache__", ".*", "*.db*")
         shutil.copytree(TEMPLATE, service, ignore=left_out)
         command = [sys.executable, "-m", "alembic", "upgrade", "head"]
-        done = subprocess.run(command, cwd=service, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+        environment = ENVIRONMENT | ({} if database is None else {"DATABASE_URL": database})
+        done = subprocess.run(command, cwd=service, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"the template's migrations failed:\n{done.stderr}")
         yield service

@@ -6,6 +6,8 @@ import hashlib
 import secrets
 from typing import TYPE_CHECKING, Any
 
+from fastness._redis import Script
+
 if TYPE_CHECKING:
     from redis.asyncio import Redis, RedisCluster
 
@@ -38,6 +40,8 @@ class RedisStore:
 
     def __init__(self, client: Redis | RedisCluster, *, prefix: str = "fastness:cache:") -> None:
         self._client: Any = client
+        self._fill = Script(client, _FILL)  # how long it may take is the cache's to say
+        self._release = Script(client, _RELEASE)
         self._prefix = prefix
 
     async def get(self, key: str) -> bytes | None:
@@ -61,11 +65,11 @@ class RedisStore:
 
     async def fill(self, key: str, value: bytes, seconds: float, token: str) -> bool:
         """Keep a value that was loaded under a lease."""
-        return bool(await self._client.eval(_FILL, 2, *self._names(key), token, value, _milliseconds(seconds)))
+        return bool(await self._fill.run(self._names(key), token, value, _milliseconds(seconds)))
 
     async def release(self, key: str, token: str) -> None:
         """Give the lease back."""
-        await self._client.eval(_RELEASE, 1, self._names(key)[1], token)
+        await self._release.run(self._names(key)[1:], token)
 
     def _names(self, key: str) -> tuple[str, str]:
         hashed = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

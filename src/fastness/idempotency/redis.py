@@ -6,12 +6,11 @@ to a replica that lags behind, forgets what was done.
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import hashlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from fastness._redis import Script
 from fastness.idempotency.store import State, StoreError, Verdict
 
 if TYPE_CHECKING:
@@ -59,7 +58,6 @@ end
 redis.call('DEL', KEYS[1])
 return 1
 """
-_DIGEST = hashlib.sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()  # how EVALSHA names a script
 
 
 class RedisStore:
@@ -83,16 +81,9 @@ class RedisStore:
         time_limit: float = 1.0,
         clock: Callable[[], float] | None = None,
     ) -> None:
-        from redis.exceptions import NoScriptError, RedisError
-
-        if time_limit <= 0:
-            raise ValueError(f"time_limit={time_limit!r} must be seconds above 0")
-        self._client: Any = client
+        self._script = Script(client, _SCRIPT, time_limit=time_limit, error=StoreError)
         self._prefix = prefix
-        self._time_limit = time_limit
         self._clock = clock
-        self._unknown_script = NoScriptError
-        self._failures = (RedisError, OSError)  # TimeoutError is an OSError
 
     async def begin(self, key: bytes, *, fingerprint: bytes, owner: str, lease: float, keep: float) -> Verdict:
         """See `Store`."""
@@ -115,15 +106,7 @@ class RedisStore:
 
     async def _run(self, step: str, key: bytes, *arguments: Any) -> Any:
         now = "" if self._clock is None else _milliseconds(self._clock())
-        sent = (1, self._prefix + key.hex(), step, now, *arguments)
-        try:
-            async with asyncio.timeout(self._time_limit):
-                try:
-                    return await self._client.evalsha(_DIGEST, *sent)
-                except self._unknown_script:  # a server that was started since
-                    return await self._client.eval(_SCRIPT, *sent)
-        except self._failures as error:
-            raise StoreError(f"Redis: {type(error).__name__}: {error}") from error
+        return await self._script.run([self._prefix + key.hex()], step, now, *arguments)
 
 
 def _milliseconds(seconds: float) -> int:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from fastness._redis import Script
 from fastness.ratelimit.limit import MICROSECONDS, Limit, Verdict
 from fastness.ratelimit.store import StoreError
 
@@ -34,7 +34,6 @@ end
 redis.call('SET', KEYS[1], string.format('%.0f', now + owed), 'PX', math.ceil(owed / 1000))
 return {1, owed}
 """
-_DIGEST = hashlib.sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()  # how EVALSHA names a script
 
 
 class RedisStore:
@@ -60,16 +59,9 @@ class RedisStore:
         time_limit: float = 0.1,
         clock: Callable[[], float] | None = None,
     ) -> None:
-        from redis.exceptions import NoScriptError, RedisError
-
-        if time_limit <= 0:
-            raise ValueError(f"time_limit={time_limit!r} must be seconds above 0")
-        self._client: Any = client
+        self._script = Script(client, _SCRIPT, time_limit=time_limit, error=StoreError)
         self._prefix = prefix
-        self._time_limit = time_limit
         self._clock = clock
-        self._unknown_script = NoScriptError
-        self._failures = (RedisError, OSError)  # TimeoutError is an OSError
 
     async def hit(self, key: str, limit: Limit) -> Verdict:
         """Count one request of `key`, if it is within `limit`.
@@ -79,13 +71,5 @@ class RedisStore:
         """
         hashed = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
         now = "" if self._clock is None else str(int(self._clock() * MICROSECONDS))
-        arguments = (1, self._prefix + hashed, limit.interval, limit.capacity, now)
-        try:
-            async with asyncio.timeout(self._time_limit):
-                try:
-                    allowed, debt = await self._client.evalsha(_DIGEST, *arguments)
-                except self._unknown_script:  # a server that was started since
-                    allowed, debt = await self._client.eval(_SCRIPT, *arguments)
-        except self._failures as error:
-            raise StoreError(f"Redis: {type(error).__name__}: {error}") from error
+        allowed, debt = await self._script.run([self._prefix + hashed], limit.interval, limit.capacity, now)
         return Verdict(limit, bool(allowed), int(debt))

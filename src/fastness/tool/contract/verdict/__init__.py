@@ -144,6 +144,8 @@ class Engine:
                 found, unclear = [(difference, value) for difference in unclear[:1]], unclear[1:]
         if found:
             return No(tuple(found), tuple(unclear), notes)
+        if self._library.covers(one, other) and self._admits(one):
+            return Yes(notes)
         what = ", ".join(f"{'/'.join(item.path) or 'the value'}: {item.what}" for item in unclear)
         return Undecided(f"neither proven nor refuted ({what})", tuple(unclear), notes)
 

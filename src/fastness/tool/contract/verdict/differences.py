@@ -28,6 +28,8 @@ class Difference:
         what: the keyword or thing that differs.
         sent, taken: what the sender's and the receiver's schema say of it.
         candidates: whole values that may show it, the plainest first.
+        shown: a part of the value was sent and refused. What holds the part is refused as well, but for odd cases; so nobody
+            needs to ask for a proof of the contrary.
     """
 
     path: tuple[str, ...]
@@ -37,6 +39,7 @@ class Difference:
     sent: Any = None
     taken: Any = None
     candidates: Iterable[Any] = ()
+    shown: bool = False
 
     def below(self, step: str, wrap: Callable[[Any], Any]) -> Difference:
         """The difference as the value around it has it.

@@ -31,6 +31,7 @@ class Library:
     """What the library says about schemas, each question asked once."""
 
     def __init__(self) -> None:
+        self._definitions: dict[int, _Definitions] = {}
         self._validators: dict[tuple[int, int], jsonschema_rs.Validator | None] = {}
         self._covers: dict[tuple[int, int], bool] = {}
         self._inlined: dict[tuple[int, int], Node | None] = {}
@@ -41,7 +42,8 @@ class Library:
         known = (id(schema.space), id(schema.node))
         if known not in self._validators:
             self._kept.append(schema)
-            self._validators[known] = _validator(schema)
+            definitions = self._definitions.setdefault(id(schema.space), _Definitions(schema.space))
+            self._validators[known] = definitions.validator(schema.node)
         validator = self._validators[known]
         if validator is None:
             return None
@@ -107,33 +109,45 @@ class Library:
         return self._inlined[known]
 
 
-def _validator(schema: Schema) -> jsonschema_rs.Validator | None:
-    definitions: dict[str, Any] = {}
-    pending = [schema.node]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, dict) and "$ref" in node and node["$ref"] not in definitions:
-            target = definitions[node["$ref"]] = schema.space.target(node["$ref"])
-            pending.append(target)
-        pending.extend(subschemas(node))
-    names = {reference: f"d{index}" for index, reference in enumerate(definitions)}
-    whole = _renamed(schema.node, names)
-    if isinstance(whole, dict) and definitions:
-        # Beside `$ref` in the root, not in its place: what it holds may be a reference itself.
-        whole = {"allOf": [whole], "$defs": {names[name]: _renamed(node, names) for name, node in definitions.items()}}
-    try:
-        return jsonschema_rs.Draft202012Validator(whole, validate_formats=True, offline=True)
-    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError):
-        return None
+class _Definitions:
+    """The components of one document as `$defs` of a validator: each is rewritten once, however many schemas refer to it."""
 
+    def __init__(self, space: Space) -> None:
+        self._space = space
+        self._names: dict[str, str] = {}
+        self._nodes: dict[str, Node] = {}
+        self._used: dict[str, list[str]] = {}
 
-def _renamed(node: Node, names: dict[str, str]) -> Node:
-    if isinstance(node, bool):
-        return node
-    made = _mapped(node, lambda inner: _renamed(inner, names))
-    if "$ref" in made:
-        made["$ref"] = f"#/$defs/{names[made['$ref']]}"
-    return made
+    def validator(self, node: Node) -> jsonschema_rs.Validator | None:
+        """A validator for a schema of the document; None when it is no schema."""
+        pending: list[str] = []
+        whole = self._renamed(node, pending)
+        found: dict[str, Node] = {}
+        while pending:
+            reference = pending.pop()
+            if reference not in self._nodes:
+                used = self._used[reference] = []
+                self._nodes[reference] = self._renamed(self._space.target(reference), used)
+            if self._names[reference] not in found:
+                found[self._names[reference]] = self._nodes[reference]
+                pending += self._used[reference]
+        if isinstance(whole, dict) and found:
+            # Beside `$ref` in the root, not in its place: what it holds may be a reference itself.
+            whole = {"allOf": [whole], "$defs": found}
+        try:
+            return jsonschema_rs.Draft202012Validator(whole, validate_formats=True, offline=True)
+        except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError):
+            return None
+
+    def _renamed(self, node: Node, used: list[str]) -> Node:
+        """The schema with references to `$defs`; what it refers to goes to `used`."""
+        if isinstance(node, bool):
+            return node
+        made = _mapped(node, lambda inner: self._renamed(inner, used))
+        if "$ref" in made:
+            used.append(made["$ref"])
+            made["$ref"] = f"#/$defs/{self._names.setdefault(made['$ref'], f'd{len(self._names)}')}"
+        return made
 
 
 def _mapped(node: dict[str, Any], change: Callable[[Node], Node]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from fastness.tool.contract.verdict.patterns import samples
 
 _EXTRA = "somethingElse"
 _MOST_ITEMS = 1000
+_MOST_TRIED = 6
 _PLAIN: tuple[Any, ...] = ("text", 1, None, [], {})
 
 
@@ -110,10 +111,19 @@ class Comparison:
             found = [
                 Difference((), "alternative", "narrowed", "oneOf", candidates=self._overlaps(sender, receiver, sent, taken))
             ]
-        if found and self.library.covers(sender, receiver):
-            found = []
+        found = self._unproven(found, sender, receiver)
         self._notes[id(sender.node), id(receiver.node)] = notes
         return distinct(found)
+
+    def _unproven(self, found: list[Difference], sender: Schema, receiver: Schema) -> list[Difference]:
+        """The differences, unless they are proven to refuse nothing. To find one value that is refused costs less than that."""
+        if not found or any(difference.shown for difference in found):
+            return found
+        for index, difference in enumerate(found[:_MOST_TRIED]):
+            for value in islice(difference.candidates, _MOST_TRIED):
+                if self.library.accepts(sender, value) is True and self.library.accepts(receiver, value) is False:
+                    return [*found[:index], replace(difference, shown=True), *found[index + 1 :]]
+        return [] if self.library.covers(sender, receiver) else found
 
     def _branch(
         self, sender: Schema, branch: Branch, receiver: Schema, fitting: list[Branch], notes: list[Note]
@@ -137,7 +147,9 @@ class Comparison:
             return []
         if related:
             notes += best_notes
-            return best
+            # Another alternative may take the part, or what else is said of it may rule it out.
+            alone = len(fitting) == 1 and not branch.rest
+            return best if alone else [replace(difference, shown=False) for difference in best]
         if branch.enum is not None:
             refused = [value for value in branch.enum if not self._takes(receiver, value)]
             return [Difference((), "enum", "narrowed", "enum", branch.enum, None, tuple(refused))] if refused else []

@@ -68,7 +68,7 @@ def test_a_change_that_breaks_clients_fails_the_check(project: Path, fastness: F
     assert report["verdict"] == "breaking"
     assert report["bump"] == "major"
     (change,) = [change for change in report["changes"] if change["level"] == "breaking"]
-    assert change.keys() == {"id", "level", "operation", "location", "message", "counterexample", "old", "new"}
+    assert change.keys() == {"id", "level", "operation", "location", "places", "message", "counterexample", "old", "new"}
     assert change["id"] == "request.property.required"
     assert change["operation"] == "POST /items"
     assert change["counterexample"]["request"] == {

@@ -13,6 +13,7 @@ import pytest
 from fastness.tool.contract import sources
 from fastness.tool.contract.changes import Verdict
 from fastness.tool.contract.compare import Result, compare
+from fastness.tool.contract.references import resolve
 from fastness.tool.contract.settings import Settings
 
 FOLDER = Path(__file__).parents[4] / "shared" / "contract"
@@ -42,7 +43,11 @@ DIFFERENT = {
 def judge(case: dict[str, Any]) -> Result:
     old = sources.load(str(FOLDER / case["old"]), old=True, snapshot=FOLDER)
     new = sources.load(str(FOLDER / case["new"]), old=False, snapshot=FOLDER)
-    return compare(old, new, Settings())
+    result = compare(old, new, Settings())
+    for change in result.changes:
+        for contract, place in zip((old, new), change.places, strict=True):
+            resolve(contract.raw, f"#{place}")
+    return result
 
 
 @pytest.mark.skipif(not CASES, reason="the independent cases are not beside this repository")

@@ -15,6 +15,7 @@ from fastness import testing
 from fastness.tool.contract import sources
 from fastness.tool.contract.changes import Verdict
 from fastness.tool.contract.compare import Result, compare
+from fastness.tool.contract.references import resolve
 from fastness.tool.contract.settings import Settings
 
 PRELUDE = """
@@ -371,7 +372,11 @@ def build(source: str) -> Any:
 def compared(old: Any, new: Any) -> Result:
     before = sources.checked(old.openapi(), label="old", old=True)
     after = sources.checked(new.openapi(), label="new", old=False)
-    return compare(before, after, Settings())
+    result = compare(before, after, Settings())
+    for change in result.changes:
+        resolve(before.raw, f"#{change.places[0]}")
+        resolve(after.raw, f"#{change.places[1]}")
+    return result
 
 
 def test_there_are_enough_pairs() -> None:

@@ -2,7 +2,8 @@
 
     python _document.py MODULE:ATTRIBUTE FILE
 
-The file gets `{"openapi": ..., "deprecations": {"GET /path": {"deprecated": true, "sunset": "2026-12-31"}}}`.
+The file gets `{"openapi": ..., "deprecations": {"GET /path": {"sunset": "2026-12-31", "headers": {"Deprecation": ...}}}}`;
+`deprecations` is null where this package is not installed.
 """
 
 from __future__ import annotations
@@ -44,14 +45,14 @@ def fail(message: str) -> NoReturn:
     sys.exit(3)
 
 
-def deprecations(app: Any) -> dict[str, Any]:
+def deprecations(app: Any) -> dict[str, Any] | None:
     """What routes announce through `fastness.versioning.Deprecated`, by method and path."""
     try:
         from fastapi.routing import iter_route_contexts
 
         from fastness.versioning import Deprecated
     except ImportError:
-        return {}
+        return None
     found = {}
     for route in iter_route_contexts(app.routes):
         dependant = getattr(route, "dependant", None)
@@ -59,9 +60,11 @@ def deprecations(app: Any) -> dict[str, Any]:
             continue
         mark = innermost(dependant, Deprecated)
         if mark is not None:
-            sunset = None if mark.sunset is None else mark.sunset.date().isoformat()
+            operation: dict[str, Any] = {"responses": {"200": {}}}
+            mark.document_operation(operation)
+            headers = {name: header["example"] for name, header in operation["responses"]["200"]["headers"].items()}
             for method in route.methods or ():
-                found[f"{method} {route.path_format}"] = {"deprecated": True, "sunset": sunset}
+                found[f"{method} {route.path_format}"] = {"sunset": operation.get("x-sunset"), "headers": headers}
     return found
 
 

@@ -25,11 +25,11 @@ class Served:
 
     Attributes:
         document: its OpenAPI document.
-        deprecations: what its routes announce in headers, by `METHOD /path`.
+        deprecations: what its routes announce in headers, by `METHOD /path`; None when its interpreter lacks this package.
     """
 
     document: dict[str, Any]
-    deprecations: Mapping[str, Mapping[str, Any]]
+    deprecations: Mapping[str, Mapping[str, Any]] | None
 
 
 def document(app: str, directory: Path, *, timeout: float, python: str | None = None) -> Served:

@@ -70,7 +70,7 @@ class Change:
         id: `direction.area.kind`, stable between versions.
         level: as the rules say, after the project's own.
         operation: `GET /orders/{order_id}`; "" for the whole document.
-        location: JSON Pointer (RFC 6901) in the document that shows it best: the new one, or the old one for a removal.
+        places: JSON Pointers (RFC 6901) in the old and the new document; what one of them lacks is at what would hold it.
         message: for people, one line.
         counterexample: a request that worked and fails now, or a response that a client could not receive before.
         old, new: what stood there, as far as it fits.
@@ -80,7 +80,7 @@ class Change:
     id: str
     level: Level
     operation: str
-    location: str
+    places: tuple[str, str]
     message: str
     counterexample: Any = None
     old: Any = None
@@ -91,6 +91,11 @@ class Change:
         direction, area, kind = self.id.split(".")
         if direction not in DIRECTIONS or area not in AREAS or kind not in KINDS:
             raise ValueError(f"change id {self.id!r} is not of the vocabulary")
+
+    @property
+    def location(self) -> str:
+        """The place in the document that shows it best: the old one for what is gone or may be missing, else the new one."""
+        return self.places[0 if self.id.endswith((".removed", ".optional")) else 1]
 
     @property
     def breaks(self) -> bool:
@@ -104,6 +109,7 @@ class Change:
             "level": self.level.value,
             "operation": self.operation,
             "location": self.location,
+            "places": dict(zip(("old", "new"), self.places, strict=True)),
             "message": self.message,
             "counterexample": self.counterexample,
             "old": self.old,

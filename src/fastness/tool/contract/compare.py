@@ -38,12 +38,13 @@ class Result:
 
     @property
     def bump(self) -> str:
-        """What semantic versioning asks of the next version: "major", "minor", "patch", or "none"."""
+        """What semantic versioning asks of the next version: "major", "minor", or "none" when clients notice nothing.
+
+        Nothing here asks for a patch: a deprecation is a minor step too (semver.org, 7), and words are not compared.
+        """
         if any(change.level is Level.BREAKING for change in self.changes):
             return "major"
-        if any(change.id.endswith((".added", ".widened")) for change in self.changes):
-            return "minor"
-        return "patch" if self.changes else "none"
+        return "minor" if self.changes else "none"
 
     @property
     def bumped(self) -> bool:
@@ -51,9 +52,11 @@ class Result:
         old, new = (_version(text) for text in self.versions)
         if old is None or new is None:
             return True
-        # Below 1.0 a minor version may break (semver.org, 4).
-        needed = {"major": 1 if old[0] == 0 == new[0] else 0, "minor": 1, "patch": 2, "none": 3}[self.bump]
-        return needed == 3 or (new > old and any(new[place] > old[place] for place in range(needed + 1)))
+        if self.bump == "none":
+            return True
+        # Below 1.0 a minor version may break (semver.org, 4), and a patch may add.
+        place = ("major", "minor").index(self.bump) + (old[0] == 0 == new[0])
+        return new > old and new[: place + 1] > old[: place + 1]
 
 
 def compare(

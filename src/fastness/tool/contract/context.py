@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 from fastness.tool.contract.changes import Change, Level
 from fastness.tool.contract.dialect import Direction, Schema
 from fastness.tool.contract.model import Contract, Operation, Parameter
+from fastness.tool.contract.places import Places
 from fastness.tool.contract.settings import UNPROMISED, Settings
 from fastness.tool.contract.verdict import Engine
 
@@ -49,6 +50,11 @@ class Context:
     settings: Settings
     engine: Engine = field(default_factory=Engine)
     changes: list[Change] = field(default_factory=list)
+    old_places: Places = field(init=False)
+    new_places: Places = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.old_places, self.new_places = Places(self.old.raw), Places(self.new.raw)
 
     def add(
         self,
@@ -57,7 +63,7 @@ class Context:
         message: str,
         *,
         operation: Operation | None = None,
-        location: str,
+        places: tuple[str, str],
         counterexample: Any = None,
         old: Any = None,
         new: Any = None,
@@ -76,7 +82,7 @@ class Context:
                 id=identity,
                 level=level,
                 operation="" if operation is None else operation.title,
-                location=location,
+                places=places,
                 message=message,
                 counterexample=counterexample,
                 old=shortened(old),

@@ -13,12 +13,27 @@ from datetime import date
 from typing import Any
 
 from fastness.tool.contract.dialect import Direction, Space
-from fastness.tool.contract.references import escape, follow
+from fastness.tool.contract.references import escape, follow, trace
 from fastness.tool.errors import CommandError
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace", "query")
 _PARAMETER = re.compile(r"\{([^{}]*)\}")
 _IGNORED_HEADERS = frozenset({"accept", "content-type", "authorization"})
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What an operation, a parameter or a property says of its end.
+
+    Attributes:
+        sunset: `x-sunset`; as text when it is no date.
+    """
+
+    deprecated: bool = False
+    sunset: date | str | None = None
+
+
+UNMARKED = Marks()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +66,7 @@ class Parameter:
     explode: bool
     media: str | None = None
     default: Any = None
+    marks: Marks = UNMARKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +110,7 @@ class Operation:
     Attributes:
         key: equal for operations that answer the same requests, whatever their path parameters are called.
         security: alternatives, each a set of schemes with scopes that hold together. An empty one lets everybody in.
-        sunset: `x-sunset`; as text when it is no date.
+        security_at, servers_at: the JSON Pointers of what holds for it, which may be the document's own.
         stability: `x-stability-level`, None when it says nothing.
         callbacks: operations that the server calls, by name and key.
     """
@@ -107,9 +123,10 @@ class Operation:
     body: Body | None
     responses: Mapping[str, Response]
     security: tuple[Requirement, ...]
+    security_at: str
     servers: tuple[str, ...]
-    deprecated: bool
-    sunset: date | str | None
+    servers_at: str
+    marks: Marks
     stability: str | None
     callbacks: Mapping[str, Operation] = field(default_factory=dict)
 
@@ -176,8 +193,8 @@ class _Reader:
         for path, item in self._mapping(paths, pointer).items():
             if str(path).startswith("x-"):
                 continue
-            here = f"{pointer}/{escape(str(path))}"
-            shared = self._mapping(self._follow(item), here)
+            found, here = trace(self._raw, item, f"{pointer}/{escape(str(path))}")
+            shared = self._mapping(found, here)
             for method in METHODS:
                 if method in shared:
                     operation = self._operation(method, str(path), shared, f"{here}/{method}")
@@ -185,8 +202,8 @@ class _Reader:
 
     def webhooks(self) -> Iterator[tuple[str, Operation]]:
         for name, item in self._mapping(self._raw.get("webhooks") or {}, "/webhooks").items():
-            here = f"/webhooks/{escape(str(name))}"
-            shared = self._mapping(self._follow(item), here)
+            found, here = trace(self._raw, item, f"/webhooks/{escape(str(name))}")
+            shared = self._mapping(found, here)
             for method in METHODS:
                 if method in shared:
                     operation = self._operation(method, str(name), shared, f"{here}/{method}")
@@ -194,32 +211,39 @@ class _Reader:
 
     def _operation(self, method: str, path: str, item: Mapping[str, Any], pointer: str) -> Operation:
         raw = self._mapping(item[method], pointer)
-        body = self._follow(raw.get("requestBody"))
-        servers = raw.get("servers") or item.get("servers") or self._raw.get("servers") or ()
+        body, body_at = trace(self._raw, raw.get("requestBody"), f"{pointer}/requestBody")
+        path_at = pointer.rpartition("/")[0]
+        servers, servers_at = next(
+            ((holder["servers"], f"{at}/servers") for holder, at in ((raw, pointer), (item, path_at)) if holder.get("servers")),
+            (self._raw.get("servers") or (), "/servers" if "servers" in self._raw else ""),
+        )
+        security, security_at = raw.get("security"), f"{pointer}/security"
+        if "security" not in raw:
+            security, security_at = self._raw.get("security"), "/security" if "security" in self._raw else pointer
         return Operation(
             key=f"{method} {template(path)}",
             method=method,
             path=path,
             pointer=pointer,
             parameters=self._parameters(path, item, raw, pointer),
-            body=None if body is None else self._body(body, f"{pointer}/requestBody"),
+            body=None if body is None else self._body(body, body_at),
             responses={
-                str(status): self._response(str(status), response, f"{pointer}/responses/{status}")
+                str(status): self._response(str(status), *trace(self._raw, response, f"{pointer}/responses/{status}"))
                 for status, response in self._mapping(raw.get("responses") or {}, f"{pointer}/responses").items()
                 if not str(status).startswith("x-")
             },
-            security=self._security(raw.get("security", self._raw.get("security")), pointer),
+            security=self._security(security, pointer),
+            security_at=security_at,
             servers=tuple(str(server.get("url", "/")).rstrip("/") or "/" for server in servers if isinstance(server, dict)),
-            deprecated=raw.get("deprecated") is True,
-            sunset=_date(raw.get("x-sunset")),
+            servers_at=servers_at,
+            marks=marks(raw),
             stability=raw.get("x-stability-level") if isinstance(raw.get("x-stability-level"), str) else None,
             callbacks=dict(self._callbacks(raw.get("callbacks") or {}, f"{pointer}/callbacks")),
         )
 
     def _callbacks(self, raw: Any, pointer: str) -> Iterator[tuple[str, Operation]]:
         for name, callback in self._mapping(raw, pointer).items():
-            here = f"{pointer}/{escape(str(name))}"
-            for key, operation in self.operations(self._follow(callback), here):
+            for key, operation in self.operations(*trace(self._raw, callback, f"{pointer}/{escape(str(name))}")):
                 yield f"{name} {key}", operation
 
     def _parameters(
@@ -232,7 +256,8 @@ class _Reader:
             if not isinstance(listed, list):
                 raise CommandError(f"{self._label}: {here}/parameters is not a list")
             for index, entry in enumerate(listed):
-                value = self._mapping(self._follow(entry), f"{here}/parameters/{index}")
+                value, at = trace(self._raw, entry, f"{here}/parameters/{index}")
+                value = self._mapping(value, at)
                 name, where = value.get("name"), value.get("in")
                 if not isinstance(name, str) or where not in ("path", "query", "header", "cookie", "querystring"):
                     raise CommandError(
@@ -241,49 +266,48 @@ class _Reader:
                 if where == "header" and name.lower() in _IGNORED_HEADERS:
                     continue
                 identity = places.get(name, name) if where == "path" else name.lower() if where == "header" else name
-                found[where, identity] = self._parameter(name, where, value, f"{here}/parameters/{index}")
+                found[where, identity] = self._parameter(name, where, value, at)
+        for name, place in places.items():
+            # A parameter of the path that nobody describes is there all the same, and any text may stand in it.
+            if not name.startswith("$"):  # `{$request.body#/url}` in a callback is an expression
+                found.setdefault(("path", place), Parameter(name, "path", True, {"type": "string"}, pointer, "simple", False))
         return found
 
     def _parameter(self, name: str, where: str, raw: Mapping[str, Any], pointer: str) -> Parameter:
         style = raw.get("style") or ("form" if where in ("query", "cookie") else "simple")
         content = raw.get("content")
-        media, schema, place = None, raw.get("schema", True), f"{pointer}/schema"
+        media, schema, place = None, raw.get("schema", True), f"{pointer}/schema" if "schema" in raw else pointer
         if isinstance(content, dict) and content:
             media = str(next(iter(content)))
-            schema = self._mapping(content[media], f"{pointer}/content").get("schema", True)
-            place = f"{pointer}/content/{escape(media)}/schema"
+            place = f"{pointer}/content/{escape(media)}"
+            held = self._mapping(content[media], place)
+            schema, place = held.get("schema", True), f"{place}/schema" if "schema" in held else place
         explode = raw.get("explode", style in ("form", "cookie"))
         resolved = self._follow(schema)
         default = resolved.get("default") if isinstance(resolved, dict) else None
         required = raw.get("required") is True or where == "path"
-        return Parameter(name, where, required, schema, place, str(style), bool(explode), media, default)
+        return Parameter(name, where, required, schema, place, str(style), bool(explode), media, default, marks(raw))
 
     def _body(self, raw: Any, pointer: str) -> Body:
         body = self._mapping(raw, pointer)
         return Body(body.get("required") is True, self._content(body, pointer), pointer)
 
     def _response(self, status: str, raw: Any, pointer: str) -> Response:
-        response = self._mapping(self._follow(raw), pointer)
-        headers = {
-            str(name).lower(): self._parameter(
-                str(name),
-                "header",
-                self._mapping(self._follow(header), f"{pointer}/headers"),
-                f"{pointer}/headers/{escape(name)}",
-            )
-            for name, header in self._mapping(response.get("headers") or {}, f"{pointer}/headers").items()
-            if str(name).lower() != "content-type"
-        }
+        response = self._mapping(raw, pointer)
+        headers = {}
+        for name, header in self._mapping(response.get("headers") or {}, f"{pointer}/headers").items():
+            found, at = trace(self._raw, header, f"{pointer}/headers/{escape(str(name))}")
+            if str(name).lower() != "content-type":
+                headers[str(name).lower()] = self._parameter(str(name), "header", self._mapping(found, at), at)
         return Response(status.upper() if status != "default" else status, self._content(response, pointer), headers, pointer)
 
     def _content(self, raw: Mapping[str, Any], pointer: str) -> dict[str, Media]:
         found = {}
         for name, media in self._mapping(raw.get("content") or {}, f"{pointer}/content").items():
-            here = f"{pointer}/content/{escape(str(name))}"
-            value = self._mapping(self._follow(media), here)
-            found[media_type(str(name))] = Media(
-                str(name), value.get("schema", True), f"{here}/schema", value.get("encoding") or {}
-            )
+            value, here = trace(self._raw, media, f"{pointer}/content/{escape(str(name))}")
+            value = self._mapping(value, here)
+            at = f"{here}/schema" if "schema" in value else here
+            found[media_type(str(name))] = Media(str(name), value.get("schema", True), at, value.get("encoding") or {})
         return found
 
     def _security(self, raw: Any, pointer: str) -> tuple[Requirement, ...]:
@@ -320,6 +344,13 @@ def media_type(name: str) -> str:
         if part.strip() and not part.strip().lower().startswith("charset=")
     ]
     return ";".join([kind.strip().lower(), *sorted(kept)])
+
+
+def marks(raw: Any) -> Marks:
+    """The marks of an operation, parameter or schema as it stands in a document."""
+    if not isinstance(raw, Mapping) or ("deprecated" not in raw and "x-sunset" not in raw):
+        return UNMARKED
+    return Marks(raw.get("deprecated") is True, _date(raw.get("x-sunset")))
 
 
 def _scheme(name: str, raw: Any) -> Scheme:

@@ -40,6 +40,14 @@ def follow(document: Mapping[str, Any], value: Any) -> Any:
     return value
 
 
+def trace(document: Mapping[str, Any], value: Any, pointer: str) -> tuple[Any, str]:
+    """What `follow` gives, and the JSON Pointer of where it stands; `pointer` is that of `value` itself."""
+    seen = 0
+    while isinstance(value, dict) and isinstance(value.get("$ref"), str) and seen < _LONGEST_CHAIN:
+        value, pointer, seen = _lookup(document, value["$ref"]), unquote(value["$ref"][1:]), seen + 1
+    return value, pointer
+
+
 def check(document: Mapping[str, Any], label: str) -> None:
     """Resolve every reference of the document once.
 

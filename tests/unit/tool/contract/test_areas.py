@@ -7,6 +7,7 @@ import pytest
 
 from fastness.tool.contract.changes import Level
 from fastness.tool.contract.compare import Result
+from fastness.tool.contract.references import resolve
 
 from .conftest import answer, body, breaking, document, operation
 
@@ -358,3 +359,88 @@ def test_schemas_that_were_made_to_hurt(compared: Compared, schema: Any) -> None
         compared(document(body(TEXT if schema["type"] != "string" else {"type": "integer"})), document(body(schema)))
     )
     assert breaking(compared(document(body(schema)), document(body({"type": "boolean"}))))
+
+
+OPEN = {"type": "object", "properties": {"a": TEXT}, "required": ["a"]}
+
+
+@pytest.mark.parametrize(
+    ("narrow", "wide", "request_says", "response_says"),
+    [
+        ({"enum": ["a"]}, {"enum": ["a", "b"]}, "b is taken now", "b is not sent any more"),
+        ({"enum": ["a"]}, TEXT, "is no longer limited to a", "is only a now"),
+        (TEXT, {"type": ["string", "null"]}, "null is taken now", "is never null now"),
+        (
+            {"type": "integer", "maximum": 5},
+            {"type": "integer", "maximum": 9},
+            "maximum was 5 and is 9",
+            "maximum was 9 and is 5",
+        ),
+        (OPEN, {**OPEN, "required": []}, "a may be left out now", "a is always there now"),
+        (TEXT, {"anyOf": [TEXT, {"type": "integer"}]}, "the type was string and is integer or string", None),
+    ],
+)
+def test_what_is_free_now_is_told(
+    compared: Compared, narrow: Any, wide: Any, request_says: str, response_says: str | None
+) -> None:
+    """What a request may hold beyond what it might, and what an answer holds no more, is information for people."""
+    (change,) = compared(document(body(narrow)), document(body(wide))).changes
+    assert (change.level, change.message) == (Level.INFO, f"the body: {request_says}")
+    assert change.id.startswith("request.")
+    (change,) = compared(document(answer(wide)), document(answer(narrow))).changes
+    assert change.level is Level.INFO
+    assert response_says is None or change.message == f"the 200 body: {response_says}"
+
+
+def test_a_value_that_is_exchanged_is_told_from_both_sides(compared: Compared) -> None:
+    """An enum that loses one value and gains another breaks by the one; a type that changed is told once."""
+    found = compared(document(body({"enum": ["a", "b"]})), document(body({"enum": ["b", "c"]}))).changes
+    assert [(change.id, change.message) for change in found] == [
+        ("request.enum.narrowed", "the body: a is no longer taken"),
+        ("request.enum.widened", "the body: c is taken now"),
+    ]
+    found = compared(document(body(TEXT)), document(body({"type": "integer"}))).changes
+    assert [change.id for change in found] == ["request.type.narrowed"]
+
+
+def test_a_parameter_of_the_path_that_nobody_describes_takes_any_text(compared: Compared) -> None:
+    """A name in the template is a parameter, also where no Parameter Object stands for it."""
+    described = {"name": "i", "in": "path", "required": True, "schema": {"type": "integer"}}
+    old, new = ({"/x/{i}": {"get": {"responses": ok(), **parts}}} for parts in ({}, {"parameters": [described]}))
+    assert breaking(compared(document(old), document(new))) == ["request.type.narrowed"]
+    assert breaking(compared(document(new), document(old))) == []
+
+
+def test_places_lead_through_references(compared: Compared) -> None:
+    """Both places of a change exist in their documents, where components hold parameters, bodies, answers and path items."""
+
+    def api(most: int) -> dict[str, Any]:
+        schema = {"type": "integer", "maximum": most}
+        media = {"application/json": {"schema": {"$ref": "#/components/schemas/N"}}}
+        components = {
+            "schemas": {"N": schema},
+            "parameters": {"Q": {"name": "q", "in": "query", "schema": schema}},
+            "requestBodies": {"B": {"content": media}},
+            "responses": {"R": {"description": "r", "headers": {"X": {"$ref": "#/components/headers/H"}}}},
+            "headers": {"H": {"schema": {"type": "integer", "minimum": -most}}},
+            "pathItems": {
+                "P": {
+                    "put": {
+                        "parameters": [{"$ref": "#/components/parameters/Q"}],
+                        "requestBody": {"$ref": "#/components/requestBodies/B"},
+                        "responses": {"200": {"$ref": "#/components/responses/R"}},
+                    }
+                }
+            },
+        }
+        return document({"/p": {"$ref": "#/components/pathItems/P"}}, components=components)
+
+    found = compared(api(9), api(5)).changes
+    assert {change.location for change in found} == {
+        "/components/parameters/Q/schema",
+        "/components/schemas/N",
+        "/components/headers/H/schema",
+    }
+    for change in found:
+        resolve(api(9), f"#{change.places[0]}")
+        resolve(api(5), f"#{change.places[1]}")

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from fastness.tool.contract.changes import Level
 from fastness.tool.contract.compare import Result
 
-from .conftest import breaking, document, operation
+from .conftest import answer, body, breaking, document, operation
 
 Compared = Callable[..., Result]
 
@@ -43,6 +44,12 @@ def test_removal(compared: Compared, marks: dict[str, Any], breaks: bool) -> Non
         ),
         ({"deprecated": True, "x-sunset": "2026-07-01"}, {"deprecated": True, "x-sunset": "2026-08-01"}, []),
         ({}, {"deprecated": True}, []),
+        ({}, {"deprecated": True, "x-sunset": "soon"}, ["document.sunset.undecided"]),
+        ({"deprecated": True, "x-sunset": "soon"}, {"deprecated": True, "x-sunset": "soon"}, []),
+        ({"deprecated": True, "x-sunset": "2027-06-01"}, {"deprecated": True}, ["document.sunset.removed"]),
+        ({"deprecated": True, "x-sunset": "2027-06-01"}, {}, []),
+        ({"deprecated": True, "x-sunset": "2028-06-01"}, {"deprecated": True, "x-sunset": "2028-05-01"}, []),
+        ({}, {"x-stability-level": "firm"}, ["document.stability.undecided"]),
         ({"x-stability-level": "beta"}, {"x-stability-level": "stable"}, []),
     ],
 )
@@ -61,11 +68,77 @@ def test_a_version_group_may_promise_less(compared: Compared) -> None:
 def test_headers_and_document_agree(compared: Compared) -> None:
     """What the routes announce has to stand in the document."""
     marked = document(operation(deprecated=True, **{"x-sunset": "2027-01-01"}))
-    told = {"POST /items": {"deprecated": True, "sunset": "2027-01-01"}}
+    told = {"POST /items": {"sunset": "2027-01-01", "headers": {"Deprecation": "@1767225600"}}}
     assert breaking(compared(marked, marked, served=told)) == []
     assert breaking(compared(document(operation()), document(operation()), served=told)) == ["document.deprecation.changed"]
+    (change,) = compared(document(operation()), document(operation()), served=told).changes
+    assert change.counterexample == {"response": {"headers": {"Deprecation": "@1767225600"}}}
     told["POST /items"]["sunset"] = "2026-09-01"
     assert breaking(compared(marked, marked, served=told)) == ["document.deprecation.changed"]
+    (change,) = compared(marked, marked, served={}).changes
+    assert (change.id, change.level) == ("document.header.missing", Level.WARNING)
+    assert compared(marked, marked, served=None).changes == ()
+
+
+ENDED = {"deprecated": True, "x-sunset": "2026-06-01"}
+RUNNING = {"deprecated": True, "x-sunset": "2026-06-02"}
+UNREADABLE = {"deprecated": True, "x-sunset": "soon"}
+
+
+@pytest.mark.parametrize(
+    ("marks", "level"), [({}, "warning"), (ENDED, "info"), (RUNNING, "breaking"), (UNREADABLE, "breaking")]
+)
+def test_an_optional_part_may_go_and_not_before_its_sunset(compared: Compared, marks: dict[str, Any], level: str) -> None:
+    """Parameters and properties that nobody needs are ignored once they are gone; before a sunset that is a promise broken."""
+    text = {"type": "string"}
+    query = {"name": "q", "in": "query", "schema": text, **marks}
+    item = {"type": "object", "properties": {"a": text, "b": {**text, **marks}}, "required": ["a"]}
+    less = {"type": "object", "properties": {"a": text}, "required": ["a"]}
+    for old, new, identity in (
+        (operation(parameters=[query]), operation(), "request.parameter.removed"),
+        (body(item), body(less), "request.property.removed"),
+        (answer(item), answer(less), "response.property.removed"),
+        (body({"type": "array", "items": item}), body({"type": "array", "items": less}), "request.property.removed"),
+    ):
+        (change,) = compared(document(old), document(new)).changes
+        assert (change.id, change.level) == (identity, level)
+        assert (change.counterexample is not None) is (level == "breaking")
+
+
+def test_a_part_that_clients_need_may_go_after_its_sunset(compared: Compared) -> None:
+    """A required property of an answer, or one that a closed request took, may be gone once its announced day has come."""
+    text = {"type": "string"}
+
+    def item(**marks: Any) -> dict[str, Any]:
+        return {"type": "object", "properties": {"a": text, "b": {**text, **marks}}, "required": ["b"]}
+
+    empty = {"type": "object", "properties": {"a": text}}
+    assert breaking(compared(document(answer(item())), document(answer(empty)))) == ["response.property.optional"]
+    assert breaking(compared(document(answer(item(**RUNNING))), document(answer(empty)))) == ["response.property.optional"]
+    assert breaking(compared(document(answer(item(**ENDED))), document(answer(empty)))) == []
+    still = {"type": "object", "properties": {"a": text, "b": text}}
+    assert breaking(compared(document(answer(item(**ENDED))), document(answer(still)))) == ["response.property.optional"]
+
+
+def test_parts_get_notice_as_operations_do(compared: Compared) -> None:
+    """The marks of parameters and properties are compared as those of operations are, below components too."""
+
+    def api(**marks: Any) -> dict[str, Any]:
+        node = {"type": "object", "properties": {"a": {"type": "string", **marks}, "next": {"$ref": "#/components/schemas/N"}}}
+        parts = body({"type": "array", "items": {"$ref": "#/components/schemas/N"}})
+        return document(parts, components={"schemas": {"N": node}})
+
+    early = {"deprecated": True, "x-sunset": "2026-06-20"}
+    (change,) = compared(api(), api(**early)).changes[:1]
+    assert (change.id, change.location) == ("document.sunset.early", "/components/schemas/N/properties/a")
+    assert change.message.startswith("the body at */a: its sunset on 2026-06-20")
+    assert [change.id for change in compared(api(), api(deprecated=True)).changes] == [
+        "document.sunset.missing",
+        "document.deprecation.added",
+    ]
+    query = {"name": "q", "in": "query", "schema": {"type": "string"}}
+    old, new = (document(operation(parameters=[{**query, **marks}])) for marks in ({}, early))
+    assert breaking(compared(old, new)) == ["document.sunset.early"]
 
 
 @pytest.mark.parametrize(
@@ -85,3 +158,22 @@ def test_a_breaking_change_asks_for_a_major_version(compared: Compared, old: str
     result = compared(before, after)
     assert result.bump == "major"
     assert result.bumped is bumped
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "bumped"),
+    [
+        ("1.0.0", "1.0.1", False),
+        ("1.0.0", "1.1.0", True),
+        ("1.9.0", "2.0.0", True),
+        ("2.1.0", "1.2.0", False),
+        ("0.1.0", "0.1.1", True),
+    ],
+)
+def test_what_is_new_asks_for_a_minor_version(compared: Compared, old: str, new: str, bumped: bool) -> None:
+    """A change that breaks nobody needs a minor step, below 1.0 a patch; no change needs none."""
+    before, after = document(), document(operation())
+    before["info"]["version"], after["info"]["version"] = old, new
+    result = compared(before, after)
+    assert (result.bump, result.bumped) == ("minor", bumped)
+    assert compared(before, before).bump == "none"

@@ -22,7 +22,7 @@ def change(**parts: Any) -> Change:
         "id": "request.type.narrowed",
         "level": Level.BREAKING,
         "operation": "GET /a",
-        "location": "/paths",
+        "places": ("/paths", "/paths"),
         "message": "m",
     }
     return Change(**{**given, **parts})
@@ -83,7 +83,7 @@ def test_an_acceptance_means_one_change() -> None:
     """Id, operation and, where given, place have to be the same."""
     entry = accepted.Accepted("request.type.narrowed", "GET /a", "why", "/paths")
     other = accepted.Accepted("request.type.narrowed", "GET /b", "why")
-    made, unused = accepted.apply([change(), change(location="/x")], [entry, other])
+    made, unused = accepted.apply([change(), change(places=("/x", "/x"))], [entry, other])
     assert [found.accepted for found in made] == ["why", None]
     assert unused == [other]
     assert result(made[0]).verdict == "compatible"

@@ -123,4 +123,4 @@ def test_yaml_reads_as_json_does(tmp_path: Path) -> None:
     text = f"openapi: 3.1.0\npaths: {{/a: {{get: {{{get}}}}}}}\n"
     (found,) = load(tmp_path, text).operations.values()
     assert list(found.responses) == ["200"]
-    assert str(found.sunset) == "2026-12-31"
+    assert str(found.marks.sunset) == "2026-12-31"

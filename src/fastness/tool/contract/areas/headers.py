@@ -23,7 +23,7 @@ def compare(context: Context, pair: Pair, old: Response, new: Response) -> None:
                 Level.INFO,
                 f"{new.status}: header {header.name} is new",
                 operation=pair.old,
-                location=header.pointer,
+                places=(old.pointer, header.pointer),
             )
 
 
@@ -33,7 +33,7 @@ def _missing(context: Context, pair: Pair, response: Response, header: Parameter
         Level.BREAKING if header.required else Level.WARNING,
         f"{response.status}: header {header.name} {'is gone' if found is None else 'may be missing now'}",
         operation=pair.old,
-        location=header.pointer if found is None else found.pointer,
+        places=(header.pointer, response.pointer if found is None else found.pointer),
         counterexample={"response": {"status": response.status, "headers": {}}} if header.required else None,
     )
 

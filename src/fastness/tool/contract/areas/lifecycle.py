@@ -1,7 +1,7 @@
-"""Lifecycle: deprecation, sunset and stability of operations, and whether clients got the notice that they were promised.
+"""Lifecycle: deprecation, sunset and stability, and whether clients got the notice that they were promised.
 
-`deprecated` is OpenAPI's; `x-sunset` is the date from which an operation may be gone (RFC 8594), `x-stability-level` one of
-draft, alpha, beta and stable.
+`deprecated` is OpenAPI's; `x-sunset` is the date from which an operation, parameter or property may be gone (RFC 8594),
+`x-stability-level` one of draft, alpha, beta and stable.
 """
 
 from __future__ import annotations
@@ -12,85 +12,126 @@ from typing import Any
 
 from fastness.tool.contract.changes import Level
 from fastness.tool.contract.context import Context, Pair
-from fastness.tool.contract.model import Operation
+from fastness.tool.contract.model import Marks, Operation
 from fastness.tool.contract.settings import STABILITIES
 
 
-def removed(context: Context, operation: Operation) -> None:
+def removed(context: Context, operation: Operation, places: tuple[str, str]) -> None:
     """An operation is gone: after its sunset that is what was announced, before it a promise is broken."""
-    ended = operation.deprecated and isinstance(operation.sunset, date) and operation.sunset <= context.settings.today
-    if not operation.deprecated:
-        why = "without having been deprecated"
-    elif not isinstance(operation.sunset, date):
-        why = "deprecated, but without a date in x-sunset"
-    else:
-        why = f"{'after' if ended else 'before'} its sunset on {operation.sunset}"
+    ended = over(context, operation.marks)
     context.add(
         "request.operation.removed",
         Level.INFO if ended else Level.BREAKING,
-        f"{operation.title} is gone, {why}",
+        f"{operation.title} is gone, {circumstances(context, operation.marks)}",
         operation=operation,
-        location=operation.pointer,
+        places=places,
         counterexample=None if ended else {"request": context.request(operation)},
     )
 
 
+def over(context: Context, marks: Marks) -> bool:
+    """Whether what is marked so was announced to be gone by today."""
+    return marks.deprecated and isinstance(marks.sunset, date) and marks.sunset <= context.settings.today
+
+
+def promised(context: Context, marks: Marks) -> bool:
+    """Whether what is marked so was promised to work today, by a date that has not come or by one that nobody can read."""
+    return marks.deprecated and marks.sunset is not None and not over(context, marks)
+
+
+def circumstances(context: Context, marks: Marks) -> str:
+    """For people: how a removal stands to what was announced."""
+    if not marks.deprecated:
+        return "without having been deprecated"
+    if not isinstance(marks.sunset, date):
+        return "deprecated, but without a date in x-sunset"
+    return f"{'after' if over(context, marks) else 'before'} its sunset on {marks.sunset}"
+
+
 def compare(context: Context, pair: Pair) -> None:
     """Compare the marks of an operation."""
-    old, new = pair.old, pair.new
     _stability(context, pair)
+    places = (pair.old.pointer, pair.new.pointer)
+    compare_marks(context, pair, pair.old.marks, pair.new.marks, what=pair.new.title, places=places)
+
+
+def compare_marks(context: Context, pair: Pair, old: Marks, new: Marks, *, what: str, places: tuple[str, str]) -> None:
+    """Compare the marks of an operation, or of a parameter or property of it; `what` names it for people."""
+    if old == new:
+        return
+
+    def add(name: str, level: Level, message: str) -> None:
+        promise = {"old": _until(old), "new": _until(new)}
+        context.add(
+            f"document.{name}",
+            level,
+            f"{what}: {message}",
+            operation=pair.old,
+            places=places,
+            counterexample={"request": context.request(pair), "works_until": promise} if level is Level.BREAKING else None,
+            old=promise["old"],
+            new=promise["new"],
+        )
+
     if new.sunset is not None and not isinstance(new.sunset, date):
-        _add(context, pair, "sunset.missing", Level.WARNING, f"x-sunset {new.sunset!r} is no date (YYYY-MM-DD)")
+        add(
+            "sunset.undecided",
+            Level.BREAKING,
+            f"x-sunset {new.sunset!r} is no date (YYYY-MM-DD): nobody knows until when it works",
+        )
     if not new.deprecated:
         if old.deprecated:
-            _add(context, pair, "deprecation.removed", Level.INFO, "is no longer deprecated")
+            add("deprecation.removed", Level.INFO, "is no longer deprecated")
         return
+    level = _level(context, pair)
+    days = context.settings.notice[level]
     if not old.deprecated:
-        _add(context, pair, "deprecation.added", Level.INFO, "is deprecated now")
-        if new.sunset is None and context.settings.notice[_level(context, pair)] > 0:
-            _add(
-                context, pair, "sunset.missing", Level.WARNING, "is deprecated without x-sunset: clients do not know until when"
-            )
+        add("deprecation.added", Level.INFO, "is deprecated now")
+        if new.sunset is None and days > 0:
+            add("sunset.missing", Level.WARNING, "is deprecated without x-sunset: clients do not know until when it works")
+    elif old.sunset is not None and new.sunset is None:
+        add("sunset.removed", Level.BREAKING, f"its sunset on {old.sunset} is not announced any more")
     if not isinstance(new.sunset, date) or new.sunset == old.sunset:
         return
-    days = context.settings.notice[_level(context, pair)]
-    earliest = context.settings.today + timedelta(days=days)
-    moved_up = isinstance(old.sunset, date) and new.sunset < old.sunset
-    if new.sunset < earliest and (moved_up or not isinstance(old.sunset, date)):
-        message = f"its sunset on {new.sunset} leaves less notice than the {days} days of {_level(context, pair)} operations"
-        _add(
-            context,
-            pair,
+    earlier = isinstance(old.sunset, date) and new.sunset < old.sunset
+    if new.sunset < context.settings.today + timedelta(days=days) and (earlier or not isinstance(old.sunset, date)):
+        add(
             "sunset.early",
             Level.BREAKING,
-            message,
-            counterexample={"request": context.request(pair), "on": str(new.sunset)},
+            f"its sunset on {new.sunset} leaves less notice than the {days} days of {level} operations",
         )
     elif old.sunset is not None:
-        _add(context, pair, "sunset.changed", Level.INFO, f"its sunset was {old.sunset} and is {new.sunset}")
+        add("sunset.changed", Level.WARNING if earlier else Level.INFO, f"its sunset was {old.sunset} and is {new.sunset}")
 
 
 def agree(context: Context, served: Mapping[str, Mapping[str, Any]]) -> None:
-    """Whether what the app sends in `Deprecation` and `Sunset` is what its document says.
+    """Whether what the app sends in `Deprecation` and `Sunset` is what its document says, both ways.
 
     Args:
-        served: by `METHOD /path`, the `deprecated` and `sunset` (a date as text, or None) that the routes announce.
+        served: by `METHOD /path`, the `sunset` (a date as text, or None) that the routes announce, and their `headers`.
     """
-    for operation in context.new.operations.values():
-        told = served.get(operation.title)
-        if told is None:
-            continue
-        sunset = None if operation.sunset is None else str(operation.sunset)
-        if bool(told["deprecated"]) and (not operation.deprecated or told["sunset"] != sunset):
-            says = "nothing" if not operation.deprecated else f"deprecated, sunset {sunset}"
+    for key, operation in context.new.operations.items():
+        told, said = served.get(operation.title), operation.marks
+        before = context.old.operations.get(key)
+        places = ("" if before is None else before.pointer, operation.pointer)
+        if told is not None and (not said.deprecated or told["sunset"] != _until(said)):
+            says = f"deprecated, sunset {_until(said)}" if said.deprecated else "nothing"
             context.add(
                 "document.deprecation.changed",
                 Level.BREAKING,
                 f"responses announce a sunset on {told['sunset']}, the document says {says}: "
                 "use app.openapi = openapi.document(app)",
                 operation=operation,
-                location=operation.pointer,
-                counterexample={"response": {"headers": {"Deprecation": "@...", "Sunset": told["sunset"]}}},
+                places=places,
+                counterexample={"response": {"headers": told["headers"]}},
+            )
+        elif told is None and said.deprecated and said.sunset is not None:
+            context.add(
+                "document.header.missing",
+                Level.WARNING,
+                f"the document announces a sunset on {_until(said)}, and no route of fastness.versioning.Deprecated sends it",
+                operation=operation,
+                places=places,
             )
 
 
@@ -98,17 +139,22 @@ def _stability(context: Context, pair: Pair) -> None:
     before, after = context.stability(pair.old), context.stability(pair.new)
     if before == after:
         return
-    if before not in STABILITIES or after not in STABILITIES:
-        _add(context, pair, "stability.changed", Level.WARNING, f"x-stability-level was {before} and is {after}")
-        return
-    less = STABILITIES.index(after) < STABILITIES.index(before)
-    _add(
-        context,
-        pair,
-        "stability.narrowed" if less else "stability.widened",
-        Level.BREAKING if less else Level.INFO,
-        f"was {before} and is {after}",
-        counterexample={"request": context.request(pair), "promise": {"old": before, "new": after}} if less else None,
+    known = before in STABILITIES and after in STABILITIES
+    less = known and STABILITIES.index(after) < STABILITIES.index(before)
+    if not known:
+        kind, message = "undecided", f"x-stability-level was {before!r} and is {after!r}, expected {', '.join(STABILITIES)}"
+    else:
+        kind, message = "narrowed" if less else "widened", f"was {before} and is {after}"
+    breaks = less or not known
+    context.add(
+        f"document.stability.{kind}",
+        Level.BREAKING if breaks else Level.INFO,
+        f"{pair.new.title}: {message}",
+        operation=pair.old,
+        places=(pair.old.pointer, pair.new.pointer),
+        counterexample={"request": context.request(pair), "promise": {"old": before, "new": after}} if breaks else None,
+        old=before,
+        new=after,
     )
 
 
@@ -117,12 +163,5 @@ def _level(context: Context, pair: Pair) -> str:
     return found if found in STABILITIES else "stable"
 
 
-def _add(context: Context, pair: Pair, what: str, level: Level, message: str, *, counterexample: Any = None) -> None:
-    context.add(
-        f"document.{what}",
-        level,
-        f"{pair.new.title} {message}" if not message.startswith("its") else f"{pair.new.title}: {message}",
-        operation=pair.old,
-        location=pair.new.pointer,
-        counterexample=counterexample,
-    )
+def _until(marks: Marks) -> str | None:
+    return None if marks.sunset is None else str(marks.sunset)

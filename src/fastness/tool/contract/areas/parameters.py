@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fastness.tool.contract.areas import schemas
+from fastness.tool.contract.areas import lifecycle, schemas
 from fastness.tool.contract.changes import Level
 from fastness.tool.contract.context import Context, Pair
 from fastness.tool.contract.model import Contract, Parameter
@@ -23,7 +23,7 @@ def compare(context: Context, pair: Pair) -> None:
             if identity not in old and parameter.required and parameter.where != "path":
                 required[parameter.name] = parameter
         for parameter in required.values():
-            _required(context, pair, parameter, f"{parameter.where} parameter {parameter.name} is new and required")
+            _required(context, pair, None, parameter, f"{parameter.where} parameter {parameter.name} is new and required")
     for identity, parameter in new.items():
         if identity not in old and (not parameter.required or pair.calls_client):
             context.add(
@@ -31,33 +31,50 @@ def compare(context: Context, pair: Pair) -> None:
                 Level.INFO,
                 f"{parameter.where} parameter {parameter.name} is new",
                 operation=pair.old,
-                location=parameter.pointer,
+                places=(pair.old.pointer, parameter.pointer),
             )
     for identity, parameter in old.items():
         if identity in new:
             _both(context, pair, parameter, new[identity])
         elif parameter.where != "path":
-            context.add(
-                "request.parameter.removed",
-                Level.WARNING,
-                f"{parameter.where} parameter {parameter.name} is gone: the server may ignore it",
-                operation=pair.old,
-                location=parameter.pointer,
-            )
+            _removed(context, pair, parameter)
+
+
+def _removed(context: Context, pair: Pair, parameter: Parameter) -> None:
+    early = lifecycle.promised(context, parameter.marks)
+    try:
+        value = context.engine.example(context.old_schema(parameter.schema, pair.request))
+    except LookupError:
+        value = "value"
+    context.add(
+        "request.parameter.removed",
+        Level.BREAKING if early else Level.INFO if lifecycle.over(context, parameter.marks) else Level.WARNING,
+        f"{parameter.where} parameter {parameter.name} is gone, {lifecycle.circumstances(context, parameter.marks)}: "
+        "the server may ignore it",
+        operation=pair.old,
+        places=(parameter.pointer, pair.new.pointer),
+        counterexample={
+            "request": context.request(pair, **with_value(parameter, value)),
+            "works_until": {"old": str(parameter.marks.sunset), "new": None},
+        }
+        if early
+        else None,
+    )
 
 
 def _both(context: Context, pair: Pair, old: Parameter, new: Parameter) -> None:
-    subject = f"{new.where} parameter {new.name}"
+    subject, places = f"{new.where} parameter {new.name}", (old.pointer, new.pointer)
+    lifecycle.compare_marks(context, pair, old.marks, new.marks, what=subject, places=places)
     if old.required and not new.required:
         context.add(
             "request.parameter.optional",
             Level.INFO,
             f"{subject} may be left out now",
             operation=pair.old,
-            location=new.pointer,
+            places=places,
         )
     elif new.required and not old.required and not pair.calls_client:
-        _required(context, pair, new, f"{subject} is required now")
+        _required(context, pair, old, new, f"{subject} is required now")
     if (old.media is None) != (new.media is None) or (old.media or "").lower() != (new.media or "").lower():
         _written(
             context, pair, old, new, f"{subject} was written as {old.media or 'text'} and is written as {new.media or 'text'}"
@@ -78,7 +95,7 @@ def _both(context: Context, pair: Pair, old: Parameter, new: Parameter) -> None:
             Level.WARNING,
             f"{subject}: the default was {old.default!r} and is {new.default!r}: requests without it mean something else",
             operation=pair.old,
-            location=new.pointer,
+            places=places,
             old=old.default,
             new=new.default,
         )
@@ -90,7 +107,7 @@ def _both(context: Context, pair: Pair, old: Parameter, new: Parameter) -> None:
         subject=subject,
         old=old.schema,
         new=new.schema,
-        pointers=(old.pointer, new.pointer),
+        pointers=places,
         example=lambda value: {"request": context.request(pair, **with_value(old, value))},
         text=old.media is None,
     )
@@ -101,14 +118,14 @@ def with_value(parameter: Parameter, value: Any) -> dict[str, Any]:
     return {_PARTS[parameter.where]: {parameter.name: value}}
 
 
-def _required(context: Context, pair: Pair, parameter: Parameter, message: str) -> None:
+def _required(context: Context, pair: Pair, old: Parameter | None, parameter: Parameter, message: str) -> None:
     request = context.request(pair)
     context.add(
         "request.parameter.required",
         Level.BREAKING,
         message,
         operation=pair.old,
-        location=parameter.pointer,
+        places=(pair.old.pointer if old is None else old.pointer, parameter.pointer),
         counterexample={"request": request},
         new={"name": parameter.name, "in": parameter.where},
     )
@@ -124,7 +141,7 @@ def _written(context: Context, pair: Pair, old: Parameter, new: Parameter, messa
         Level.BREAKING,
         message,
         operation=pair.old,
-        location=new.pointer,
+        places=(old.pointer, new.pointer),
         counterexample={"request": context.request(pair, **with_value(old, sample))},
         old={"style": old.style, "explode": old.explode},
         new={"style": new.style, "explode": new.explode},

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from fastness.tool.contract.areas import lifecycle
 from fastness.tool.contract.changes import Level
 from fastness.tool.contract.context import Context, Pair
+from fastness.tool.contract.model import Contract
 
 
 def compare(context: Context) -> Iterator[Pair]:
@@ -16,7 +17,7 @@ def compare(context: Context) -> Iterator[Pair]:
         if key in new:
             yield Pair(operation, new[key])
         else:
-            lifecycle.removed(context, operation)
+            lifecycle.removed(context, operation, (operation.pointer, _paths(context.new)))
     for key, operation in new.items():
         if key not in old:
             context.add(
@@ -24,7 +25,7 @@ def compare(context: Context) -> Iterator[Pair]:
                 Level.INFO,
                 f"{operation.title} is new",
                 operation=operation,
-                location=operation.pointer,
+                places=(_paths(context.old), operation.pointer),
             )
 
 
@@ -40,8 +41,12 @@ def servers(context: Context, pair: Pair) -> None:
                 Level.BREAKING,
                 f"server {url} is gone",
                 operation=pair.old,
-                location="/servers",
+                places=(pair.old.servers_at, pair.new.servers_at),
                 counterexample={"request": {**request, "server": url}},
                 old=list(pair.old.servers),
                 new=list(pair.new.servers),
             )
+
+
+def _paths(contract: Contract) -> str:
+    return "/paths" if "paths" in contract.raw else ""

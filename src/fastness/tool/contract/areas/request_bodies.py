@@ -33,7 +33,7 @@ def _removed(context: Context, pair: Pair, old: Body | None) -> None:
         Level.BREAKING,
         "the request body is gone",
         operation=pair.old,
-        location=old.pointer,
+        places=(old.pointer, pair.new.pointer),
         counterexample={"request": _with_body(context, pair, media)},
     )
 
@@ -45,7 +45,7 @@ def _added(context: Context, pair: Pair, new: Body) -> None:
         Level.BREAKING if required else Level.INFO,
         f"a request body is {'required now' if required else 'taken now'}",
         operation=pair.old,
-        location=new.pointer,
+        places=(pair.old.pointer, new.pointer),
         counterexample={"request": context.request(pair)} if required else None,
     )
 
@@ -57,7 +57,7 @@ def _both(context: Context, pair: Pair, old: Body, new: Body) -> None:
             Level.BREAKING,
             "the request body is required now",
             operation=pair.old,
-            location=new.pointer,
+            places=(old.pointer, new.pointer),
             counterexample={"request": context.request(pair)},
         )
     elif old.required and not new.required:
@@ -66,7 +66,7 @@ def _both(context: Context, pair: Pair, old: Body, new: Body) -> None:
             Level.BREAKING if pair.calls_client else Level.INFO,
             "the request body may be left out now",
             operation=pair.old,
-            location=new.pointer,
+            places=(old.pointer, new.pointer),
             counterexample={"request": {"method": pair.old.method.upper(), "path": pair.old.path}}
             if pair.calls_client
             else None,
@@ -79,7 +79,7 @@ def _both(context: Context, pair: Pair, old: Body, new: Body) -> None:
                 Level.BREAKING,
                 f"{media.type} bodies are no longer taken",
                 operation=pair.old,
-                location=media.pointer,
+                places=(media.pointer, new.pointer),
                 counterexample={"request": _with_body(context, pair, media)},
                 old=list(old.content),
                 new=list(new.content),
@@ -93,7 +93,7 @@ def _both(context: Context, pair: Pair, old: Body, new: Body) -> None:
                 Level.INFO,
                 f"{media.type} bodies are taken now",
                 operation=pair.old,
-                location=media.pointer,
+                places=(old.pointer, media.pointer),
             )
 
 
@@ -117,7 +117,7 @@ def _content(context: Context, pair: Pair, old: Media, new: Media) -> None:
                 Level.BREAKING,
                 f"the body at {name}: its encoding changed",
                 operation=pair.old,
-                location=new.pointer,
+                places=(old.pointer, new.pointer),
                 counterexample={"request": _with_body(context, pair, old)},
                 old=encoding,
                 new=after,

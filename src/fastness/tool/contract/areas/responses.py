@@ -26,7 +26,7 @@ def compare(context: Context, pair: Pair) -> None:
             Level.BREAKING if breaks else Level.WARNING,
             f"status {status} is not answered any more{instead}",
             operation=pair.old,
-            location=old[status].pointer,
+            places=(old[status].pointer, pair.new.pointer),
             counterexample={"response": sample} if breaks else None,
             old=sorted(old),
             new=sorted(new),
@@ -38,7 +38,7 @@ def compare(context: Context, pair: Pair) -> None:
                 Level.WARNING if _succeeds(status) else Level.INFO,
                 f"status {status} is new",
                 operation=pair.old,
-                location=response.pointer,
+                places=(pair.old.pointer, response.pointer),
                 old=sorted(old),
                 new=sorted(new),
             )
@@ -52,7 +52,7 @@ def compare(context: Context, pair: Pair) -> None:
                 Level.INFO,
                 f"status {status} is not documented any more",
                 operation=pair.old,
-                location=response.pointer,
+                places=(response.pointer, pair.new.pointer),
             )
     for status, response in new.items():
         before = _match(pair.old, status)
@@ -71,7 +71,7 @@ def _both(context: Context, pair: Pair, old: Response, new: Response) -> None:
                 Level.BREAKING,
                 f"{new.status}: {media.type} is not answered any more",
                 operation=pair.old,
-                location=media.pointer,
+                places=(media.pointer, new.pointer),
                 counterexample={
                     "response": {
                         "status": new.status,
@@ -91,7 +91,7 @@ def _both(context: Context, pair: Pair, old: Response, new: Response) -> None:
                 Level.INFO,
                 f"{new.status}: may be {media.type} too",
                 operation=pair.old,
-                location=media.pointer,
+                places=(old.pointer, media.pointer),
             )
 
 

@@ -6,21 +6,42 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from fastness.tool.contract.areas import lifecycle
 from fastness.tool.contract.changes import Level
 from fastness.tool.contract.context import Context, Pair
 from fastness.tool.contract.dialect import Direction
-from fastness.tool.contract.model import Contract
-from fastness.tool.contract.references import escape, follow
+from fastness.tool.contract.model import UNMARKED, Marks, marks
+from fastness.tool.contract.places import Place, common
 from fastness.tool.contract.verdict import Difference, No, Note, Undecided
 
 _PHRASES = {
-    ("property", "required"): ("{what} is now required", "{what} was always there and may be missing now"),
-    ("property", "removed"): ("{what} is no longer taken", "{what} is new, and the old contract ruled out unknown names"),
-    ("null", ""): ("null is no longer taken", "may be null now"),
-    ("alternative", ""): ("alternative {what} is no longer taken", "alternative {what} is new"),
-    ("additional-properties", ""): ("unknown properties are refused now", "unknown properties may be sent now"),
+    ("property", "required"): (
+        "{what} is now required",
+        "{what} was always there and may be missing now",
+        "{what} may be left out now",
+        "{what} is always there now",
+    ),
+    ("property", "removed"): (
+        "{what} is no longer taken",
+        "{what} is new, and the old contract ruled out unknown names",
+        "{what} is taken now",
+        "{what} is not sent any more",
+    ),
+    ("null", ""): ("null is no longer taken", "may be null now", "null is taken now", "is never null now"),
+    ("alternative", ""): (
+        "alternative {what} is no longer taken",
+        "alternative {what} is new",
+        "alternative {what} is taken now",
+        "alternative {what} is not sent any more",
+    ),
+    ("additional-properties", ""): (
+        "unknown properties are refused now",
+        "unknown properties may be sent now",
+        "unknown properties are taken now",
+        "unknown properties are not sent any more",
+    ),
 }
-"""Words for requests and for responses."""
+"""Words for what breaks, in requests and responses, and for what does not: taken in requests now, not sent in responses."""
 _FLIPPED = {"narrowed": "widened", "required": "optional", "removed": "added"}
 
 
@@ -50,17 +71,31 @@ def compare(
     """
     one, other = context.old_schema(old, direction, text=text), context.new_schema(new, direction, text=text)
     answer = context.engine.covers(one, other, direction)
-    say = _Speaker(context, pair, direction is Direction.REQUEST, word, subject, (old, new), pointers)
+    say = _Speaker(
+        context, pair, direction is Direction.REQUEST, word, subject, (Place(old, pointers[0]), Place(new, pointers[1]))
+    )
+    told = set()
     if isinstance(answer, No):
         for difference, value in answer.found:
             say.difference(difference, example(value))
         for difference in answer.unclear:
             say.undecided(difference, f"{difference.what} differs, and no example was found that proves it")
+        told = {(difference.path, difference.area) for difference in [item for item, _ in answer.found] + list(answer.unclear)}
     elif isinstance(answer, Undecided):
         for difference in answer.unclear or (Difference((), "schema", "undecided", "schema"),):
             say.undecided(difference, answer.reason)
+            told.add((difference.path, difference.area))
     for note in {(note.path, note.area, note.kind, note.what): note for note in answer.notes}.values():
-        say.note(note)
+        if (note.path, note.area) not in told:
+            say.note(note)
+    # The other way round: what is taken beyond what was, or is not sent any more. Nobody breaks, and people want to know.
+    reverse = context.engine.covers(other, one, direction)
+    for difference, _ in reverse.found if isinstance(reverse, No) else ():
+        if (difference.path, difference.area) not in told or difference.area == "enum":
+            say.freedom(difference)
+    for path, before, after in common(context.old_places, say.places[0], context.new_places, say.places[1]):
+        what, both = f"{subject} at {'/'.join(path)}", (before.pointer, after.pointer)
+        lifecycle.compare_marks(context, pair, marks(before.raw), marks(after.raw), what=what, places=both)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,20 +107,38 @@ class _Speaker:
     forward: bool
     word: str
     subject: str
-    raw: tuple[Any, Any]
-    pointers: tuple[str, str]
+    places: tuple[Place, Place]
 
     def difference(self, difference: Difference, counterexample: Any) -> None:
         """A difference that is proven."""
         kind = difference.kind if self.forward else _FLIPPED[difference.kind]
         old, new = self._sides(difference.sent, difference.taken)
+        level, ending = Level.BREAKING, ""
+        if difference.area == "property":
+            found = self._ending(difference.path)
+            if found is not None and lifecycle.over(self.context, found):
+                level, ending = Level.INFO, f", {lifecycle.circumstances(self.context, found)}"
         self.context.add(
             f"{self.word}.{difference.area}.{kind}",
-            Level.BREAKING,
-            f"{self._place(difference.path)}{self._words(difference, old, new)}",
+            level,
+            f"{self._place(difference)}{self._words(difference, old, new, 0 if self.forward else 1)}{ending}",
             operation=self.pair.old,
-            location=self._locate(difference.path, kind),
-            counterexample=counterexample,
+            places=self._locate(difference),
+            counterexample=counterexample if level is Level.BREAKING else None,
+            old=old,
+            new=new,
+        )
+
+    def freedom(self, difference: Difference) -> None:
+        """A difference the other way round."""
+        kind = _FLIPPED[difference.kind] if self.forward else difference.kind
+        new, old = self._sides(difference.sent, difference.taken)
+        self.context.add(
+            f"{self.word}.{difference.area}.{kind}",
+            Level.INFO,
+            f"{self._place(difference)}{self._words(difference, old, new, 2 if self.forward else 3)}",
+            operation=self.pair.old,
+            places=self._locate(difference),
             old=old,
             new=new,
         )
@@ -96,25 +149,31 @@ class _Speaker:
         self.context.add(
             f"{self.word}.{difference.area}.undecided",
             Level.BREAKING,
-            f"{self._place(difference.path)}undecided: {reason}",
+            f"{self._place(difference)}undecided: {reason}",
             operation=self.pair.old,
-            location=self._locate(difference.path, "changed"),
+            places=self._locate(difference),
             old=old,
             new=new,
         )
 
     def note(self, note: Note) -> None:
         """Something that refuses nothing."""
-        place, level, kind = self._place(note.path[:-1] if note.area == "property" else note.path), Level.INFO, note.kind
+        place, level, kind = self._place(note), Level.INFO, note.kind
         old, new = self._sides(note.sent, note.taken)
+        counterexample = None
         if note.area == "property":
             # "added" is known to the receiver alone, "removed" to the sender alone.
             kind = note.kind if self.forward else {"added": "removed", "removed": "added"}[note.kind]
-            if kind == "removed":
-                level = Level.WARNING
             message = f"{place}property {note.what} was {kind}"
             if kind == "removed":
+                found = self._ending(note.path) or UNMARKED
+                early = lifecycle.promised(self.context, found)
+                level = Level.BREAKING if early else Level.INFO if lifecycle.over(self.context, found) else Level.WARNING
+                message += f", {lifecycle.circumstances(self.context, found)}" if found.deprecated else ""
                 message += ": the server may ignore it" if self.forward else ": it was optional, and is not sent any more"
+                if early:
+                    until = {"old": str(found.sunset), "new": None}
+                    counterexample = {"request": self.context.request(self.pair), "property": note.what, "works_until": until}
         elif note.area == "default":
             level = Level.WARNING if self.forward else Level.INFO
             message = f"{place}the default was {old!r} and is {new!r}"
@@ -126,19 +185,29 @@ class _Speaker:
             level,
             message,
             operation=self.pair.old,
-            location=self._locate(note.path, kind),
+            places=self._locate(note),
+            counterexample=counterexample,
             old=old,
             new=new,
         )
 
+    def _ending(self, path: tuple[str, ...]) -> Marks | None:
+        """What the old document said of the end of a property that the new one has no more; None when it has."""
+        place, whole = self.context.old_places.locate(self.places[0], path)
+        if not whole or self.context.new_places.locate(self.places[1], path)[1]:
+            return None
+        return marks(place.raw)
+
     def _sides(self, sent: Any, taken: Any) -> tuple[Any, Any]:
         return (sent, taken) if self.forward else (taken, sent)
 
-    def _place(self, path: tuple[str, ...]) -> str:
-        where = "/".join(path)
+    def _place(self, found: Difference | Note) -> str:
+        """For people: where in the value; a property is named by what is said of it."""
+        where = "/".join(found.path[:-1] if found.area == "property" else found.path)
         return f"{self.subject}{' at ' + where if where else ''}: "
 
-    def _words(self, difference: Difference, old: Any, new: Any) -> str:
+    def _words(self, difference: Difference, old: Any, new: Any, voice: int) -> str:
+        """`voice` is the place of the words in `_PHRASES`."""
         what = difference.what
         phrases = _PHRASES.get((difference.area, difference.kind)) or _PHRASES.get((difference.area, ""))
         if difference.area == "alternative" and what == "oneOf":
@@ -146,54 +215,25 @@ class _Speaker:
         elif difference.area == "type":
             text = f"the type was {_joined(old)} and is {_joined(new)}"
         elif difference.area == "enum" and old is not None and new is not None:
-            more, less = (old, new) if self.forward else (new, old)
-            gone = _joined([value for value in more if value not in less])
-            text = f"{gone} is no longer taken" if self.forward else f"{gone} is new"
+            more, less = (old, new) if voice in (0, 3) else (new, old)
+            which = _joined([value for value in more if value not in less])
+            text = f"{which} {('is no longer taken', 'is new', 'is taken now', 'is not sent any more')[voice]}"
         elif difference.area == "enum":
-            text = f"only {_joined(new)} is taken now" if self.forward else f"is no longer limited to {_joined(old)}"
+            limit = new if voice in (0, 3) else old
+            words = ("only {} is taken now", "is no longer limited to {}", "is no longer limited to {}", "is only {} now")
+            text = words[voice].format(_joined(limit))
         elif phrases is not None:
-            text = phrases[0 if self.forward else 1].format(what=what)
+            text = phrases[voice].format(what=what)
         else:
             text = f"{what} was {_said(old)} and is {_said(new)}"
         return text
 
-    def _locate(self, path: tuple[str, ...], kind: str) -> str:
-        gone = kind in ("removed", "optional")
-        side = 0 if gone else 1
-        contract = self.context.old if gone else self.context.new
-        return locate(contract, self.raw[side], self.pointers[side], path)
-
-
-def locate(contract: Contract, raw: Any, pointer: str, path: tuple[str, ...]) -> str:
-    """The JSON Pointer of what a path in the value means in the schema, as deep as the document has it in words."""
-    for step in path:
-        found = _step(contract, raw, pointer, step, 0)
-        if found is None:
-            break
-        raw, pointer = found
-    return pointer
-
-
-def _step(contract: Contract, raw: Any, pointer: str, step: str, depth: int) -> tuple[Any, str] | None:
-    if not isinstance(raw, dict) or depth > 16:
-        return None
-    if isinstance(raw.get("$ref"), str):
-        return _step(contract, follow(contract.raw, raw), raw["$ref"][1:], step, depth + 1)
-    for holder in ("properties", "prefixItems"):
-        inside = raw.get(holder)
-        named = dict(enumerate(inside)) if isinstance(inside, list) else inside if isinstance(inside, dict) else {}
-        found = named.get(int(step) if isinstance(inside, list) and step.isdigit() else step)
-        if found is not None:
-            return found, f"{pointer}/{holder}/{escape(step)}"
-    found = None
-    for holder in ("items", "additionalProperties"):
-        if step == "*" and isinstance(raw.get(holder), dict):
-            found = found or (raw[holder], f"{pointer}/{holder}")
-    for holder in ("allOf", "anyOf", "oneOf"):
-        members = raw.get(holder)
-        for index, member in enumerate(members if isinstance(members, list) else ()):
-            found = found or _step(contract, member, f"{pointer}/{holder}/{index}", step, depth + 1)
-    return found
+    def _locate(self, found: Difference | Note) -> tuple[str, str]:
+        pointers = []
+        for places, place in zip((self.context.old_places, self.context.new_places), self.places, strict=True):
+            at, _ = places.locate(place, found.path)
+            pointers.append((at if found.area == "property" else places.followed(at)).pointer)
+        return pointers[0], pointers[1]
 
 
 def _joined(value: Any) -> str:

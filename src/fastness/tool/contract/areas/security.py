@@ -34,7 +34,7 @@ def compare(context: Context, pair: Pair) -> None:
             Level.BREAKING,
             f"{message}; {_text(requirement)} was enough",
             operation=pair.old,
-            location=f"{pair.new.pointer}/security",
+            places=(pair.old.security_at, pair.new.security_at),
             counterexample={"request": {**request, "credentials": _shown(requirement)}},
             old=[_shown(wanted) for wanted in pair.old.security],
             new=[_shown(wanted) for wanted in pair.new.security],
@@ -46,7 +46,7 @@ def compare(context: Context, pair: Pair) -> None:
                 Level.INFO,
                 f"{_text(wanted)} is enough now",
                 operation=pair.old,
-                location=f"{pair.new.pointer}/security",
+                places=(pair.old.security_at, pair.new.security_at),
             )
 
 

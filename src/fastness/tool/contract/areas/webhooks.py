@@ -11,15 +11,18 @@ from fastness.tool.contract.model import Operation
 
 def webhooks(context: Context) -> Iterator[Pair]:
     """Report webhooks that came and went; gives those that stand in both documents."""
-    yield from _compare(context, "webhook", dict(context.old.webhooks), dict(context.new.webhooks))
+    yield from _compare(context, "webhook", dict(context.old.webhooks), dict(context.new.webhooks), ("", ""))
 
 
 def callbacks(context: Context, pair: Pair) -> Iterator[Pair]:
     """The same for the callbacks of an operation."""
-    yield from _compare(context, "callback", dict(pair.old.callbacks), dict(pair.new.callbacks))
+    parents = (pair.old.pointer, pair.new.pointer)
+    yield from _compare(context, "callback", dict(pair.old.callbacks), dict(pair.new.callbacks), parents)
 
 
-def _compare(context: Context, area: str, old: dict[str, Operation], new: dict[str, Operation]) -> Iterator[Pair]:
+def _compare(
+    context: Context, area: str, old: dict[str, Operation], new: dict[str, Operation], parents: tuple[str, str]
+) -> Iterator[Pair]:
     for key, operation in old.items():
         if key in new:
             yield Pair(operation, new[key], calls_client=True)
@@ -29,7 +32,7 @@ def _compare(context: Context, area: str, old: dict[str, Operation], new: dict[s
                 Level.BREAKING,
                 f"{area} {key} is not sent any more",
                 operation=operation,
-                location=operation.pointer,
+                places=(operation.pointer, parents[1]),
                 counterexample={"request": {"method": operation.method.upper(), "path": operation.path, "sent": False}},
             )
     for key, operation in new.items():
@@ -39,5 +42,5 @@ def _compare(context: Context, area: str, old: dict[str, Operation], new: dict[s
                 Level.INFO,
                 f"{area} {key} is new",
                 operation=operation,
-                location=operation.pointer,
+                places=(parents[0], operation.pointer),
             )

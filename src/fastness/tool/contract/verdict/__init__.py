@@ -129,7 +129,7 @@ class Engine:
 
     def _settle(
         self, differences: list[Difference], notes: tuple[Note, ...], one: Schema, other: Schema, receiver: Schema
-    ) -> No | Undecided:
+    ) -> Yes | No | Undecided:
         """Which of the differences are real: those with a value that is sent and refused."""
         found, unclear = [], []
         for difference in differences:

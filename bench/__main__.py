@@ -92,6 +92,13 @@ def _jobs(arguments: argparse.Namespace) -> tuple[Any, list[str]]:
     return figures, jobs.failures(figures)
 
 
+def _contract(arguments: argparse.Namespace) -> tuple[Any, list[str]]:
+    from bench import contract
+
+    figures = contract.measure(rounds=arguments.rounds or 3)
+    return figures, contract.failures(figures)
+
+
 COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], tuple[Any, list[str]]], str]] = {
     "overhead": (_overhead, "CPU per request beside bare FastAPI and two stacks of public packages (about two minutes)"),
     "inprocess": (_inprocess, "extra CPU per request without a socket: the part of `overhead` that CI gates on"),
@@ -102,6 +109,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], tuple[Any, list[str]]],
     ),
     "jobs": (_jobs, "jobs per second beside procrastinate's own loop, on the same PostgreSQL"),
     "startup": (_startup, "seconds from process start to ready, for the template on SQLite"),
+    "contract": (_contract, "seconds to compare a document of 1,000 operations, and the template's, with edited copies"),
     "chaos": (_chaos, "what was lost, duplicated or left behind after that many SIGKILLs under load (about 2 s each)"),
     "drain": (_drain, "requests that fail while two replicas are restarted in turn under load (about 8 s each)"),
     "retries": (_retries, "requests to a dead upstream per call, with the retry budget and without; --rounds are thousands"),

@@ -9,10 +9,9 @@ from typing import Any
 from fastness.tool.contract.areas import lifecycle, parameters, paths, request_bodies, responses, security, webhooks
 from fastness.tool.contract.changes import Change, Level, Verdict
 from fastness.tool.contract.context import Context, Pair
-from fastness.tool.contract.model import Contract
-from fastness.tool.contract.references import references, resolve
+from fastness.tool.contract.model import Contract, Operation
+from fastness.tool.contract.references import resolve
 from fastness.tool.contract.settings import Settings
-from fastness.tool.errors import CommandError
 
 _ORDER = {Level.BREAKING: 0, Level.WARNING: 1, Level.INFO: 2}
 
@@ -68,10 +67,11 @@ def compare(
         served: what the app says of its deprecations when it runs, to hold against the new document.
     """
     context = Context(old, new, settings)
-    untouched = _Untouched(old, new)
+    surroundings = _surroundings(old, new)
     for pair in paths.compare(context):
-        if untouched(pair):
-            continue
+        if surroundings and pair.old.path == pair.new.path:
+            if context.untouched(_path_item(old, pair.old), _path_item(new, pair.new)):
+                continue
         paths.servers(context, pair)
         security.compare(context, pair)
         lifecycle.compare(context, pair)
@@ -92,49 +92,20 @@ def _exchange(context: Context, pair: Pair) -> None:
     responses.compare(context, pair)
 
 
-class _Untouched:
-    """Which operations are word for word the same in both documents, together with all that they refer to.
+def _surroundings(old: Contract, new: Contract) -> bool:
+    """Whether what operations inherit from the document is the same in both."""
 
-    In most comparisons that is nearly every operation, and knowing it costs a fraction of comparing them.
-    """
-
-    def __init__(self, old: Contract, new: Contract) -> None:
-        self._old, self._new = old.raw, new.raw
-        self._comparable = all(old.raw.get(name) == new.raw.get(name) for name in ("openapi", "security", "servers"))
-        self._comparable = self._comparable and self._schemes(old.raw) == self._schemes(new.raw)
-        self._equal: dict[str, bool] = {}
-
-    def __call__(self, pair: Pair) -> bool:
-        if not self._comparable or pair.old.pointer != pair.new.pointer:
-            return False
-        pointer = pair.old.pointer.rpartition("/")[0]
-        return self._same(_lookup(self._old, f"#{pointer}"), _lookup(self._new, f"#{pointer}"))
-
-    def _same(self, one: Any, other: Any) -> bool:
-        return bool(one == other) and all(self._same_target(reference) for _, reference in references(one))
-
-    def _same_target(self, reference: str) -> bool:
-        known = self._equal.get(reference)
-        if known is None:
-            self._equal[reference] = True  # assumed while it is looked at: a cycle is equal when all on it is
-            known = self._same(_lookup(self._old, reference), _lookup(self._new, reference))
-            if not known:
-                # What was found equal on the way may have rested on the assumption.
-                self._equal = {name: equal for name, equal in self._equal.items() if not equal}
-            self._equal[reference] = known
-        return known
-
-    @staticmethod
-    def _schemes(raw: Mapping[str, Any]) -> Any:
+    def schemes(raw: Mapping[str, Any]) -> Any:
         components = raw.get("components")
         return components.get("securitySchemes") if isinstance(components, dict) else None
 
+    return all(old.raw.get(name) == new.raw.get(name) for name in ("security", "servers")) and schemes(old.raw) == schemes(
+        new.raw
+    )
 
-def _lookup(raw: Mapping[str, Any], reference: str) -> Any:
-    try:
-        return resolve(raw, reference)
-    except CommandError:
-        return None  # gone in one of the documents, and therefore not equal
+
+def _path_item(contract: Contract, operation: Operation) -> Any:
+    return resolve(contract.raw, f"#{operation.pointer.rpartition('/')[0]}")
 
 
 def _version(text: str) -> tuple[int, int, int] | None:

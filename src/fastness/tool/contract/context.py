@@ -13,6 +13,7 @@ from fastness.tool.contract.dialect import Direction, Schema
 from fastness.tool.contract.model import Contract, Operation, Parameter
 from fastness.tool.contract.places import Places
 from fastness.tool.contract.settings import UNPROMISED, Settings
+from fastness.tool.contract.untouched import Untouched
 from fastness.tool.contract.verdict import Engine
 
 _LONGEST = 2000  # characters of an old or new value that a change carries
@@ -52,9 +53,11 @@ class Context:
     changes: list[Change] = field(default_factory=list)
     old_places: Places = field(init=False)
     new_places: Places = field(init=False)
+    untouched: Untouched = field(init=False)
 
     def __post_init__(self) -> None:
         self.old_places, self.new_places = Places(self.old.raw), Places(self.new.raw)
+        self.untouched = Untouched(self.old.raw, self.new.raw)
 
     def add(
         self,

@@ -30,28 +30,31 @@ SINGLES = (
     "unevaluatedItems",
     "unevaluatedProperties",
 )
-_PLAIN = (
-    "type",
-    "enum",
-    "const",
-    "minimum",
-    "maximum",
-    "exclusiveMinimum",
-    "exclusiveMaximum",
-    "multipleOf",
-    "minLength",
-    "maxLength",
-    "pattern",
-    "minItems",
-    "maxItems",
-    "uniqueItems",
-    "minContains",
-    "maxContains",
-    "minProperties",
-    "maxProperties",
-    "required",
-    "default",
-    "dependentRequired",
+_PLAIN = frozenset(
+    {
+        "type",
+        "enum",
+        "const",
+        "minimum",
+        "maximum",
+        "exclusiveMinimum",
+        "exclusiveMaximum",
+        "multipleOf",
+        "minLength",
+        "maxLength",
+        "pattern",
+        "minItems",
+        "maxItems",
+        "uniqueItems",
+        "minContains",
+        "maxContains",
+        "minProperties",
+        "maxProperties",
+        "required",
+        "default",
+        "dependentRequired",
+        "$ref",
+    }
 )
 _EVALUATING = frozenset(
     {"allOf", "anyOf", "oneOf", "$ref", "if", "dependentSchemas", "patternProperties", "additionalProperties"}
@@ -141,16 +144,16 @@ class Space:
 
     def _copied(self, raw: Mapping[str, Any]) -> dict[str, Any]:
         """The keywords that mean something, with normalised schemas below."""
-        made: dict[str, Any] = {key: raw[key] for key in (*_PLAIN, "$ref") if key in raw}
-        for key in MAPS:
-            if isinstance(raw.get(key), dict):
-                made[key] = {name: self.node(value) for name, value in raw[key].items()}
-        for key in LISTS:
-            if isinstance(raw.get(key), list) and raw[key]:
-                made[key] = [self.node(value) for value in raw[key]]
-        for key in SINGLES:
-            if isinstance(raw.get(key), dict | bool):
-                made[key] = self.node(raw[key])
+        made: dict[str, Any] = {}
+        for key, value in raw.items():
+            if key in _PLAIN:
+                made[key] = value
+            elif key in MAPS and isinstance(value, dict):
+                made[key] = {name: self.node(inner) for name, inner in value.items()}
+            elif key in LISTS and isinstance(value, list) and value:
+                made[key] = [self.node(inner) for inner in value]
+            elif key in SINGLES and isinstance(value, dict | bool):
+                made[key] = self.node(value)
         return made
 
     def _bounds(self, raw: Mapping[str, Any], made: dict[str, Any]) -> None:

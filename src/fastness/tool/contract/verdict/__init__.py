@@ -13,7 +13,7 @@ from itertools import islice
 from math import isfinite
 from typing import Any
 
-from fastness.tool.contract.dialect import Direction, Schema, as_text
+from fastness.tool.contract.dialect import Direction, Schema, as_text, target
 from fastness.tool.contract.verdict.differences import Difference, Note
 from fastness.tool.contract.verdict.jsonschema import Library
 from fastness.tool.contract.verdict.structural import Comparison
@@ -84,6 +84,7 @@ class Engine:
             direction: REQUEST asks whether `new` takes what `old` admits, RESPONSE the reverse.
         """
         sender, receiver = (old, new) if direction is Direction.REQUEST else (new, old)
+        sender, receiver = target(sender), target(receiver)  # many operations refer to one component
         known = (id(sender.node), id(receiver.node), sender.text)
         if known not in self._answers:
             self._kept += [sender, receiver]

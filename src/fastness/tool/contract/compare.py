@@ -69,9 +69,9 @@ def compare(
     context = Context(old, new, settings)
     surroundings = _surroundings(old, new)
     for pair in paths.compare(context):
-        if surroundings and pair.old.path == pair.new.path:
-            if context.untouched(_path_item(old, pair.old), _path_item(new, pair.new)):
-                continue
+        same_place = surroundings and pair.old.path == pair.new.path
+        if same_place and context.untouched(_path_item(old, pair.old), _path_item(new, pair.new)):
+            continue
         paths.servers(context, pair)
         security.compare(context, pair)
         lifecycle.compare(context, pair)

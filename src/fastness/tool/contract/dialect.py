@@ -174,6 +174,10 @@ class Space:
             encoding, kind = encoding or "base64", None
         if isinstance(kind, str) and kind not in _RANGES and kind not in _SILENT:
             made["format"] = kind
+        values = raw.get("x-extensible-enum")
+        if self.direction is Direction.REQUEST and isinstance(values, list) and values:
+            # Who sends keeps to the list, and who receives takes values that are not on it (Zalando's guidelines, rule 112).
+            made.setdefault("enum", values)
         if encoding or media or inner is not None:
             # A validator does not look inside of strings. A format of its own keeps the difference from being lost: what is
             # not equal is not decided.
@@ -246,18 +250,24 @@ def subschemas(node: Node) -> Iterator[Node]:
             yield node[name]
 
 
-def as_text(schema: Schema, *, receives: bool) -> Node:
+def as_text(schema: Schema, *, receives: bool, within: bool = False) -> Node:
     """The schema of a value that travels as text.
 
     What is sent is never null: it is left out instead. Who receives a plain string takes the text of anything, and who
-    receives a list takes one value for a list of one.
+    receives a list takes one value for a list of one. Of an object each property travels as text, as in a form.
     """
     node = target(schema).node
     if isinstance(node, bool):
         return node
+    if not within and isinstance(node.get("properties"), dict):
+        fields = {
+            name: as_text(Schema(schema.space, inner), receives=receives, within=True)
+            for name, inner in node["properties"].items()
+        }
+        return {**node, "properties": fields}
     for name in ("anyOf", "oneOf"):
         if name in node:
-            members = [as_text(Schema(schema.space, member), receives=receives) for member in node[name]]
+            members = [as_text(Schema(schema.space, member), receives=receives, within=within) for member in node[name]]
             kept = [member for member in members if receives or not _only_null(member)]
             node = {**node, name: kept} if kept else node
     types = _types(node)
@@ -266,7 +276,7 @@ def as_text(schema: Schema, *, receives: bool) -> Node:
     if types == ["string"] and not set(node) - {"type", "minLength"} and node.get("minLength", 0) <= 1:
         return {"anyOf": [node, {"type": list(_SCALARS)}]}
     if types == ["array"] and node.get("minItems", 0) <= 1 and isinstance(node.get("items"), dict):
-        inner = as_text(Schema(schema.space, node["items"]), receives=True)
+        inner = as_text(Schema(schema.space, node["items"]), receives=True, within=True)
         return {"anyOf": [{**node, "items": inner}, inner]}
     return node
 

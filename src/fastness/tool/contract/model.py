@@ -346,6 +346,11 @@ def media_type(name: str) -> str:
     return ";".join([kind.strip().lower(), *sorted(kept)])
 
 
+def in_range(name: str, wide: str) -> bool:
+    """Whether a media type, or a narrower range of them, is in a range: `image/png` in `image/*`, everything in `*/*`."""
+    return name != wide and (wide == "*/*" or (wide.endswith("/*") and name.startswith(wide[:-1])))
+
+
 def marks(raw: Any) -> Marks:
     """The marks of an operation, parameter or schema as it stands in a document."""
     if not isinstance(raw, Mapping) or ("deprecated" not in raw and "x-sunset" not in raw):

@@ -69,6 +69,36 @@ def ok(**parts: Any) -> dict[str, Any]:
             ["request.items.narrowed"],
             id="unique",
         ),
+        pytest.param(
+            {"type": "string", "pattern": "^a$"}, {"type": "string", "pattern": "^.*"}, [], id="a pattern of everything"
+        ),
+        pytest.param(
+            {"type": "object"},
+            {"type": "object", "propertyNames": {"pattern": "^[a-z]+$"}},
+            ["request.keyword.narrowed"],
+            id="names are limited",
+        ),
+        pytest.param(
+            {"allOf": [{"type": "object", "properties": {"a": TEXT}}]},
+            {"allOf": [{"type": "object", "properties": {"a": TEXT}}], "unevaluatedProperties": False},
+            ["request.additional-properties.narrowed"],
+            id="what no member of allOf spoke of is refused",
+        ),
+        pytest.param(
+            {"type": "array", "prefixItems": [TEXT], "unevaluatedItems": False},
+            {"type": "array", "prefixItems": [TEXT]},
+            [],
+            id="further items are taken",
+        ),
+        pytest.param(
+            {"type": "array", "items": TEXT, "contains": {"minLength": 3}}, {"type": "array", "items": TEXT}, [], id="contains"
+        ),
+        pytest.param(
+            {"type": "string", "x-extensible-enum": ["a", "b"]},
+            {"type": "string", "x-extensible-enum": ["a"]},
+            ["request.enum.narrowed"],
+            id="who sends keeps to an extensible enum",
+        ),
         pytest.param({"type": "string"}, False, ["request.type.narrowed"], id="nothing is taken"),
         pytest.param(
             {"allOf": [{"type": "integer"}, {"minimum": 3}]},
@@ -450,3 +480,9 @@ def test_places_lead_through_references(compared: Compared) -> None:
 def test_true_is_not_one(compared: Compared, old: Any, new: Any) -> None:
     """To Python 1 and true are equal; a client that sends the one and a server that wants the other find out."""
     assert len(breaking(compared(document(body({"enum": [old]})), document(body({"enum": [new]}))))) == 1
+
+
+def test_who_receives_takes_more_than_an_extensible_enum(compared: Compared) -> None:
+    """A value may join an extensible enum of an answer: clients were told to expect that."""
+    old, new = ({"type": "string", "x-extensible-enum": values} for values in (["a"], ["a", "b"]))
+    assert breaking(compared(document(answer(old)), document(answer(new)))) == []

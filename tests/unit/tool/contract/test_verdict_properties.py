@@ -78,7 +78,36 @@ def grow(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         st.lists(inner, min_size=1, max_size=3),
     )
     odd = st.builds(lambda node: {"not": node}, leaves())
-    return st.one_of(objects, objects, arrays, tuples, unions, unions, odd)
+    part = st.builds(
+        lambda properties, required: {"type": "object", "properties": properties, "required": required},
+        st.dictionaries(st.sampled_from(NAMES), inner, max_size=2),
+        st.lists(st.sampled_from(NAMES), unique=True, max_size=1),
+    )
+    sealed = st.builds(
+        lambda key, parts: {key: parts, "unevaluatedProperties": False},
+        st.sampled_from(["allOf", "oneOf", "anyOf"]),
+        st.lists(part, min_size=1, max_size=2),
+    )
+    holding = st.builds(
+        lambda items, wanted, size: {"type": "array", "items": items, "contains": wanted, **size},
+        inner,
+        leaves(),
+        bounded("minContains", "maxContains", 2),
+    )
+    named = st.builds(
+        lambda node, keyword: {**node, **keyword},
+        objects,
+        st.sampled_from(
+            [
+                {"propertyNames": {"pattern": "^[a-c]$"}},
+                {"propertyNames": {"maxLength": 1}},
+                {"dependentRequired": {"a": ["b"]}},
+                {"patternProperties": {"^[bc]$": {"type": "string"}}},
+                {"minProperties": 1, "maxProperties": 2},
+            ]
+        ),
+    )
+    return st.one_of(objects, objects, arrays, tuples, unions, unions, odd, sealed, holding, named)
 
 
 SCHEMAS = st.recursive(leaves(), grow, max_leaves=6)

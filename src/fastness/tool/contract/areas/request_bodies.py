@@ -8,7 +8,9 @@ from fastness.tool.contract.areas import schemas
 from fastness.tool.contract.changes import Level
 from fastness.tool.contract.context import Context, Pair
 from fastness.tool.contract.dialect import Direction
-from fastness.tool.contract.model import Body, Media
+from fastness.tool.contract.model import Body, Contract, Media, in_range, media_type
+from fastness.tool.contract.places import Place
+from fastness.tool.contract.references import follow
 
 
 def compare(context: Context, pair: Pair) -> None:
@@ -72,7 +74,7 @@ def _both(context: Context, pair: Pair, old: Body, new: Body) -> None:
             else None,
         )
     for name, media in old.content.items():
-        found = new.content.get(name) or _range(new, name)
+        found = new.content.get(name) or next((wide for key, wide in new.content.items() if in_range(name, key)), None)
         if found is None:
             context.add(
                 "request.media-type.removed",
@@ -108,10 +110,18 @@ def _content(context: Context, pair: Pair, old: Media, new: Media) -> None:
         new=new.schema,
         pointers=(old.pointer, new.pointer),
         example=lambda value: {"request": context.request(pair, body=value, content_type=old.type)},
+        text=_is_form(old) and _is_form(new),
     )
-    for name, encoding in old.encoding.items():
-        after = new.encoding.get(name)
-        if isinstance(after, dict) and isinstance(encoding, dict) and _form(encoding) != _form(after):
+    if not (_is_form(old) and _is_form(new)):
+        return
+    one = context.old_places.below(Place(old.schema, old.pointer))
+    other = context.new_places.below(Place(new.schema, new.pointer))
+    for name in {**old.encoding, **new.encoding}:
+        if name not in one or name not in other:
+            continue
+        encoding, after = old.encoding.get(name, {}), new.encoding.get(name, {})
+        written = _written(context.old, encoding, one[name].raw), _written(context.new, after, other[name].raw)
+        if written[0] != written[1]:
             context.add(
                 "request.encoding.changed",
                 Level.BREAKING,
@@ -124,14 +134,23 @@ def _content(context: Context, pair: Pair, old: Media, new: Media) -> None:
             )
 
 
-def _form(encoding: dict[str, Any]) -> tuple[Any, ...]:
+def _is_form(media: Media) -> bool:
+    return media_type(media.type).partition(";")[0] in ("application/x-www-form-urlencoded", "multipart/form-data")
+
+
+def _written(contract: Contract, encoding: Any, raw: Any) -> tuple[Any, ...]:
+    """How a field of a form is written: as the Encoding Object says, or as OpenAPI does for its type."""
+    encoding = encoding if isinstance(encoding, dict) else {}
+    schema = follow(contract.raw, raw)
+    schema = schema if isinstance(schema, dict) else {}
+    kind = schema.get("type")
+    default = "application/json" if kind == "object" else "application/octet-stream" if _binary(schema) else "text/plain"
     style = encoding.get("style", "form")
-    return (encoding.get("contentType"), style, encoding.get("explode", style == "form"))
+    return (encoding.get("contentType", default), style, encoding.get("explode", style == "form"))
 
 
-def _range(body: Body, name: str) -> Media | None:
-    """The content of a media type that a range (`image/*`) takes."""
-    return body.content.get(f"{name.partition('/')[0]}/*") or body.content.get("*/*")
+def _binary(schema: dict[str, Any]) -> bool:
+    return schema.get("format") == "binary" or schema.get("contentMediaType") == "application/octet-stream"
 
 
 def _with_body(context: Context, pair: Pair, media: Media) -> dict[str, Any]:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from fastness.tool.contract.areas import headers, schemas
 from fastness.tool.contract.changes import Level
 from fastness.tool.contract.context import Context, Pair
 from fastness.tool.contract.dialect import Direction
-from fastness.tool.contract.model import Media, Operation, Response
+from fastness.tool.contract.model import Media, Operation, Response, in_range
 
 
 def compare(context: Context, pair: Pair) -> None:
     """Compare the responses of an operation."""
     old, new = pair.old.responses, pair.new.responses
-    lost = [status for status in old if _succeeds(status) and _match(pair.new, status) is None]
+    lost = [status for status in old if _succeeds(status) and not _kept(pair.new, status)]
     came = [status for status in new if _succeeds(status) and _match(pair.old, status) is None]
     kept = [status for status in old if _succeeds(status) and status not in lost]
     for status in lost:
@@ -43,10 +44,7 @@ def compare(context: Context, pair: Pair) -> None:
                 new=sorted(new),
             )
     for status, response in old.items():
-        found = new.get(status)
-        if found is not None:
-            _both(context, pair, response, found)
-        elif not _succeeds(status):
+        if status not in new and not _succeeds(status):
             context.add(
                 "response.status.removed",
                 Level.INFO,
@@ -54,17 +52,31 @@ def compare(context: Context, pair: Pair) -> None:
                 operation=pair.old,
                 places=(response.pointer, pair.new.pointer),
             )
-    for status, response in new.items():
+    for before, after in _meetings(pair):
+        _both(context, pair, before, after)
+
+
+def _meetings(pair: Pair) -> Iterator[tuple[Response, Response]]:
+    """What spoke of a status and what speaks of it now: itself, a range that it came out of, or one that it went into."""
+    for status, response in pair.new.responses.items():
         before = _match(pair.old, status)
-        if status not in old and before is not None:
-            _both(context, pair, before, response)
+        if before is not None:
+            yield before, response
+    for status, response in pair.old.responses.items():
+        after = None if status in pair.new.responses else _match(pair.new, status)
+        if after is not None:
+            yield response, after
 
 
 def _both(context: Context, pair: Pair, old: Response, new: Response) -> None:
     headers.compare(context, pair, old, new)
     for name, media in old.content.items():
-        found = new.content.get(name)
-        if found is None:
+        # A client that takes any of a range gets along with each type in it.
+        inside = [name] if name in new.content else [other for other in new.content if in_range(other, name)]
+        for other in inside:
+            if other == name or other not in old.content:
+                _content(context, pair, new.status, media, new.content[other])
+        if not inside:
             instead = next(iter(new.content.values()), None)
             context.add(
                 "response.media-type.removed",
@@ -82,10 +94,8 @@ def _both(context: Context, pair: Pair, old: Response, new: Response) -> None:
                 old=list(old.content),
                 new=list(new.content),
             )
-        else:
-            _content(context, pair, new.status, media, found)
     for name, media in new.content.items():
-        if name not in old.content:
+        if name not in old.content and not any(in_range(name, wide) for wide in old.content):
             context.add(
                 "response.media-type.added",
                 Level.INFO,
@@ -110,11 +120,18 @@ def _content(context: Context, pair: Pair, status: str, old: Media, new: Media) 
 
 
 def _match(operation: Operation, status: str) -> Response | None:
-    """The response that speaks of a status: its own, its range, or the default."""
-    found = operation.responses.get(status) or operation.responses.get(f"{status[0]}XX")
-    if found is None and not _succeeds(status):
-        return operation.responses.get("default")
+    """The response that speaks of a status: its own, its range, or the default, which is for errors where success is told."""
+    responses = operation.responses
+    found = responses.get(status) or responses.get(f"{status[0]}XX")
+    if found is None and (not _succeeds(status) or not any(map(_succeeds, responses))):
+        return responses.get("default")
     return found
+
+
+def _kept(operation: Operation, status: str) -> bool:
+    """Whether an operation still answers with a status, or with one of a range."""
+    inside = status.endswith("XX") and any(other[0] == status[0] for other in operation.responses)
+    return inside or _match(operation, status) is not None
 
 
 def _succeeds(status: str) -> bool:

@@ -12,7 +12,7 @@ from fastness.tool.contract.context import Context, Pair
 from fastness.tool.contract.dialect import Direction
 from fastness.tool.contract.model import UNMARKED, Marks, marks
 from fastness.tool.contract.places import Place, common
-from fastness.tool.contract.verdict import Difference, No, Note, Undecided
+from fastness.tool.contract.verdict import Difference, No, Note, Undecided, Yes
 
 _PHRASES = {
     ("property", "required"): (
@@ -92,7 +92,9 @@ def compare(
             say.note(note)
     # The other way round: what is taken beyond what was, or is not sent any more. Nobody breaks, and people want to know.
     reverse = context.engine.covers(other, one, direction)
-    for difference, _ in reverse.found if isinstance(reverse, No) else ():
+    free = [difference for difference, _ in reverse.found] if isinstance(reverse, No) else []
+    free += reverse.unclear if isinstance(answer, Yes) and isinstance(reverse, No | Undecided) else ()
+    for difference in free:
         if (difference.path, difference.area) not in told or difference.area == "enum":
             say.freedom(difference)
     for path, before, after in common(context.old_places, say.places[0], context.new_places, say.places[1]):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, product
 from math import isfinite
 from typing import Any
 
@@ -176,6 +176,7 @@ class Engine:
 _NONE = object()
 _LONG = (10**4, 10**9, -(10**9), 10**18, 10**60)  # numbers that are long once they are text
 _MOST_CANDIDATES = 128
+_MOST_READINGS = 64
 
 
 def _age(schema: Schema) -> str:
@@ -185,7 +186,8 @@ def _age(schema: Schema) -> str:
 def _readings(value: Any) -> list[Any]:
     """What a value may be taken for once it has travelled as text; a list of one looks like its item."""
     if isinstance(value, dict):
-        return [value]
+        fields = [_readings(inner) for inner in value.values()]
+        return [dict(zip(value, chosen, strict=True)) for chosen in islice(product(*fields), _MOST_READINGS)]
     if isinstance(value, list):
         inner = [_readings(item) for item in value]
         plain: list[Any] = [[choices[0] for choices in inner], [choices[-1] for choices in inner], value]

@@ -47,6 +47,11 @@ _READERS = {
     "items": ("prefixItems",),
     "contains": ("contains", "minContains", "maxContains"),
 }
+_UNEVALUATED = {
+    "unevaluatedProperties": ("additionalProperties", frozenset({"patternProperties", "dependentSchemas"})),
+    "unevaluatedItems": ("items", frozenset({"contains"})),
+}
+"""The general keyword of each, and neighbours whose part in it branches do not show."""
 _MOST_BRANCHES = 256
 
 
@@ -94,6 +99,7 @@ class _Part:
     enum: list[Any] | None = None
     rest: list[Node] = field(default_factory=list)
     label: str = ""
+    chosen: bool = False  # one of several that a value may be all of
 
 
 def branches(schema: Schema) -> list[Branch]:
@@ -164,14 +170,25 @@ def _expand(space: Space, node: Node, seen: tuple[str, ...]) -> list[_Part]:
     for name in ("anyOf", "oneOf"):
         if name in node:
             union = [part for member in node[name] for part in _expand(space, member, seen)]
+            for part in union:
+                part.chosen = part.chosen or (name == "anyOf" and len(node[name]) > 1)
             parts = _product(parts, union)
+    for name, (general, readers) in _UNEVALUATED.items():
+        for part in parts if name in node else ():
+            _unevaluated(part, name, node[name], general, readers)
     return parts
 
 
+def _unevaluated(part: _Part, name: str, rest: Node, general: str, readers: frozenset[str]) -> None:
+    """What nobody spoke of: once everything is in one alternative, that is what its general keyword is for."""
+    if general in part.keywords:
+        return  # it spoke of all
+    if part.chosen or part.rest or readers & part.keywords.keys():
+        raise NotTakenApartError(name)
+    part.keywords[general] = rest
+
+
 def _own(node: dict[str, Any]) -> _Part:
-    for name in ("unevaluatedProperties", "unevaluatedItems"):
-        if name in node:
-            raise NotTakenApartError(name)
     kind = node.get("type")
     types = None if kind is None else frozenset([kind] if isinstance(kind, str) else kind)
     if types is not None and {"number", "integer"} <= types:
@@ -201,7 +218,7 @@ def _merge(one: _Part, other: _Part) -> _Part | None:
         enum = [value for value in one.enum if key(value) in allowed]
         if not enum:
             return None
-    made = _Part(types, {}, enum, [*one.rest, *other.rest], one.label or other.label)
+    made = _Part(types, {}, enum, [*one.rest, *other.rest], one.label or other.label, one.chosen or other.chosen)
     left, right = _apart(one.keywords, other.keywords, made.rest)
     made.keywords = dict(left)
     for name, value in right.items():

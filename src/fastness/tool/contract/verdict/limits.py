@@ -12,6 +12,7 @@ from fastness.tool.contract.dialect import Schema, Space
 from fastness.tool.contract.verdict import values as make
 from fastness.tool.contract.verdict.branches import Branch
 from fastness.tool.contract.verdict.differences import Difference, Lazy
+from fastness.tool.contract.verdict.patterns import matches_all
 
 
 def limits(space: Space, sent: Branch, taken: Branch) -> Iterator[Difference]:
@@ -37,7 +38,8 @@ def limits(space: Space, sent: Branch, taken: Branch) -> Iterator[Difference]:
         twice = Lazy(lambda: ([value, value] for value in islice(make.examples(item, 1), 2)))
         yield Difference((), "items", "narrowed", "uniqueItems", False, True, twice)
     for name in ("pattern", "format"):
-        if name in theirs and mine.get(name) != theirs[name]:
+        limits_nothing = name == "pattern" and matches_all(str(theirs.get(name, "")))
+        if name in theirs and mine.get(name) != theirs[name] and not limits_nothing:
             yield Difference((), name, "narrowed", name, mine.get(name), theirs[name], outside)
 
 

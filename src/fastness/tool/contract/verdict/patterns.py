@@ -42,6 +42,20 @@ def samples(pattern: str, least: int = 0) -> tuple[str, ...]:
     return tuple(made)
 
 
+def matches_all(pattern: str) -> bool:
+    """Whether every string matches, because the expression finds nothing in any: `.*`, `^`, `a?`."""
+    try:
+        tree = _parser.parse(pattern)
+    except (re.error, RecursionError, OverflowError):
+        return False
+    parts = list(tree)
+    if parts and parts[0] == (c.AT, c.AT_BEGINNING):
+        parts = parts[1:]
+    elif parts and parts[-1] == (c.AT, c.AT_END):
+        parts = parts[:-1]
+    return all(operation is c.MAX_REPEAT and argument[0] == 0 for operation, argument in parts)
+
+
 def _generate(tree: Sequence[Any], extra: int, choice: int) -> Iterator[str]:
     for operation, argument in tree:
         yield from _one(operation, argument, extra, choice)

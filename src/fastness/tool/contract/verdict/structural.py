@@ -23,6 +23,7 @@ from fastness.tool.contract.verdict.limits import at_least, limits
 from fastness.tool.contract.verdict.patterns import samples
 
 _EXTRA = "somethingElse"
+_NAMES = (_EXTRA, "x", "X", "1", "with space", "é", "", "x" * 300)
 _MOST_ITEMS = 1000
 _MOST_TRIED = 6
 _PLAIN: tuple[Any, ...] = ("text", 1, None, [], {})
@@ -89,7 +90,7 @@ class Comparison:
         except NotTakenApartError as error:
             if self.library.covers(sender, receiver):
                 return []
-            return [Difference((), "keyword", "undecided", str(error), candidates=tuple(self._remainder(sender, receiver)))]
+            return [Difference((), "keyword", "narrowed", str(error), candidates=tuple(self._remainder(sender, receiver)))]
         notes: list[Note] = []
         found: list[Difference] = []
         missing: dict[str, list[Any]] = {}
@@ -282,6 +283,11 @@ class Comparison:
             patterns = {**sent.keywords.get("patternProperties", {}), **taken.keywords.get("patternProperties", {})}
             names = [name for pattern in patterns for name in samples(pattern)]
             made += [make.object_with(one, sent, {name: value}) for name in names for value in _PLAIN]
+        if "propertyNames" in odd:
+            inner = Schema(one, make.property_node(sent, _EXTRA))
+            made += [
+                make.object_with(one, sent, {name: value}) for name in _NAMES for value in islice(make.examples(inner, 1), 1)
+            ]
         if "dependentRequired" in odd or "dependentSchemas" in odd:
             for name in [*taken.keywords.get("dependentRequired", ()), *taken.keywords.get("dependentSchemas", ())]:
                 inner = Schema(one, make.property_node(sent, name))

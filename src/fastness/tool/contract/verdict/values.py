@@ -165,7 +165,8 @@ def array(space: Space, branch: Branch, values: list[Any], depth: int = 0) -> li
     if max(least, keywords.get("minContains", 0)) > _MOST_ITEMS:
         return None
     if "contains" in keywords:
-        contained = list(islice(examples(Schema(space, keywords["contains"]), depth + 1), 1))
+        wanted = {"allOf": [item_node(branch, len(values)), keywords["contains"]]}
+        contained = list(islice(examples(Schema(space, wanted), depth + 1), 1))
         contained = contained * keywords.get("minContains", 1)
         least = max(least, len(values) + len(contained))
     made = list(values)

@@ -19,8 +19,14 @@ from fastness.tool.contract.settings import Settings
 FOLDER = Path(__file__).parents[4] / "shared" / "contract"
 CASES: list[dict[str, Any]] = json.loads((FOLDER / "cases.json").read_text()) if FOLDER.is_dir() else []
 
-ONE_FILE = "Both sides are the same file: the other tool's test edits it in memory. Equal documents are compatible."
-EQUAL_MEMBER = "The schema that joins allOf is word for word one that stands there already: exactly the same bodies are valid."
+ONE_FILE = (
+    "Both sides are the same file: the other tool's test edits it in memory. No verdict but compatible can be right of a document "
+    "and itself."
+)
+EQUAL_MEMBER = (
+    "Rabbit joins allOf of the body, and Breed3 that of breed. Each is word for word a schema that stands there already (Cat, "
+    "Breed1): `name`, if there, is a string. Exactly the same bodies are valid before and after, so no client can tell."
+)
 DIFFERENT = {
     "TestRequestBodyTypeNarrowingStillBreaking": ONE_FILE,
     "TestRequestBodyTypeAddedFromUntypedStillBreaking": ONE_FILE,
@@ -32,11 +38,26 @@ DIFFERENT = {
     "TestBreaking_RequestPropertyAllOfAdded": EQUAL_MEMBER,
     "TestRequestPropertyAllOfAdded": EQUAL_MEMBER,
     "TestRequestPropertyAllOfAdded_WithSources_Ref": EQUAL_MEMBER,
-    "TestRequestPropertyAllOfAdded_WithSources_Inline": "What joins allOf declares one more optional property.",
-    "TestRequestBodyAnyOfMultiMediaTypeDetails": "Cat leaves anyOf and Rabbit joins: one schema under two names.",
-    "TestBreaking_AddPattern": "The pattern is on a readOnly property, which is no part of a request; answers narrow.",
-    "TestRequestParameterDefaultValueChangedAndRenamedParameter": "The default of a path parameter, always sent, changes.",
-    "TestWebhookOperationChangesDetected": "The server sends it, and a body that is always sent is one that was allowed.",
+    "TestRequestPropertyAllOfAdded_WithSources_Inline": (
+        "What joins allOf declares one more optional property, prop3. Written into one object, the same tool calls that a new "
+        "optional property and information; how a schema is split must not decide. Clients of the old contract do not send it."
+    ),
+    "TestRequestBodyAnyOfMultiMediaTypeDetails": (
+        "Cat leaves anyOf and Rabbit joins: both are an object with an optional string `name`, and so is Dog, which stays. "
+        "Exactly the same bodies are valid; components are compared by what they say, not by what they are called."
+    ),
+    "TestBreaking_AddPattern": (
+        "The pattern is on `created`, which is readOnly: no request has it, and answers get narrower. The tool's own release "
+        "1.31.0 takes this verdict back: a readOnly property never appears in a request."
+    ),
+    "TestRequestParameterDefaultValueChangedAndRenamedParameter": (
+        "The default of a path parameter changes, which is part of every URL: no request is without it. (Of a parameter that may "
+        "be left out, a changed default is a warning here; the tool's own release 1.30.0 no longer calls that breaking either.)"
+    ),
+    "TestWebhookOperationChangesDetected": (
+        "The server sends this request, so client and server change places. A body that may be left out becomes one that is "
+        "always there, and gains an optional property: what arrives was allowed before. The tool reads it as if clients sent it."
+    ),
 }
 
 

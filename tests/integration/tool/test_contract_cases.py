@@ -20,8 +20,8 @@ FOLDER = Path(__file__).parents[4] / "shared" / "contract"
 CASES: list[dict[str, Any]] = json.loads((FOLDER / "cases.json").read_text()) if FOLDER.is_dir() else []
 
 ONE_FILE = (
-    "Both sides are the same file: the other tool's test edits it in memory. No verdict but compatible can be right of a document "
-    "and itself."
+    "Both sides are the same file: the other tool's test edits it in memory. A document is compatible with itself; no other "
+    "verdict can be right."
 )
 EQUAL_MEMBER = (
     "Rabbit joins allOf of the body, and Breed3 that of breed. Each is word for word a schema that stands there already (Cat, "
@@ -51,12 +51,12 @@ DIFFERENT = {
         "1.31.0 takes this verdict back: a readOnly property never appears in a request."
     ),
     "TestRequestParameterDefaultValueChangedAndRenamedParameter": (
-        "The default of a path parameter changes, which is part of every URL: no request is without it. (Of a parameter that may "
-        "be left out, a changed default is a warning here; the tool's own release 1.30.0 no longer calls that breaking either.)"
+        "The default of a path parameter changes, which is part of every URL: no request is without it. (Of a parameter that "
+        "may be left out, a changed default is a warning here; the tool's own release 1.30.0 no longer calls that breaking either.)"
     ),
     "TestWebhookOperationChangesDetected": (
         "The server sends this request, so client and server change places. A body that may be left out becomes one that is "
-        "always there, and gains an optional property: what arrives was allowed before. The tool reads it as if clients sent it."
+        "always there, and gains an optional property: what arrives was allowed before. The tool reads it as a client's."
     ),
 }
 

@@ -52,7 +52,7 @@ DIFFERENT = {
     ),
     "TestRequestParameterDefaultValueChangedAndRenamedParameter": (
         "The default of a path parameter changes, which is part of every URL: no request is without it. (Of a parameter that "
-        "may be left out, a changed default is a warning here; the tool's own release 1.30.0 no longer calls that breaking either.)"
+        "may be left out, a changed default is a warning here; the tool's own release 1.30.0 no longer calls it breaking.)"
     ),
     "TestWebhookOperationChangesDetected": (
         "The server sends this request, so client and server change places. A body that may be left out becomes one that is "

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from fastness.tool.check import arguments as check_arguments
 from fastness.tool.errors import CANNOT_RUN, OK, CommandError
 
 _OLDEST_PYTHON = (3, 11)
@@ -126,13 +127,8 @@ def _parser() -> argparse.ArgumentParser:
     mode.add_argument("--check", action="store_true", help="write nothing; exit 1 when a fact is missing or contradicted")
     preflight.add_argument("--project", metavar="DIR", type=Path, default=Path(), help="the project (default: this directory)")
 
-    check = _command(commands, "check", _check, "find what would break in production, in any FastAPI project")
-    check.add_argument("directory", metavar="DIR", nargs="?", type=Path, default=Path(), help="the project (default: here)")
-    check.add_argument("--static", action="store_true", help="never run the project's code (the default)")
-    check.add_argument("--format", choices=("text", "json", "sarif", "github"), default="text", help="default: %(default)s")
-    check.add_argument("--select", metavar="RULE", action="append", default=[], help="only these rules or families; repeatable")
-    check.add_argument("--ignore", metavar="RULE", action="append", default=[], help="without these; repeatable")
-    check.add_argument("--fail-on", choices=("info", "warning", "error"), help="the mildest that exits 1 (default: warning)")
+    check = _command(commands, "check", check_arguments.run, "find what would break in production, in any FastAPI project")
+    check_arguments.declare(check)
 
     explain = _command(commands, "explain", _explain, "print what a rule finds, why it hurts and what to do")
     explain.add_argument("rule", metavar="RULE", nargs="?", help="family/name")
@@ -328,18 +324,6 @@ def _preflight(arguments: argparse.Namespace) -> int:
     from fastness.tool import preflight
 
     return preflight.run(arguments.project, defaults=arguments.defaults, check=arguments.check)
-
-
-def _check(arguments: argparse.Namespace) -> int:
-    from fastness.tool.check import run
-
-    return run.run(
-        arguments.directory,
-        form=arguments.format,
-        select=arguments.select,
-        ignore=arguments.ignore,
-        fail_on=arguments.fail_on,
-    )
 
 
 def _explain(arguments: argparse.Namespace) -> int:

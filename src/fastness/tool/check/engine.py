@@ -9,11 +9,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from fastness.tool.boot import Boot, BootedApp, Probed
 from fastness.tool.check import suppressions
 from fastness.tool.check.config import Config
+from fastness.tool.check.knowledge.served import Served
 from fastness.tool.check.rule import Found, Rule
 from fastness.tool.check.rules import catalogue
-from fastness.tool.findings import Finding, NotChecked, Report
+from fastness.tool.findings import Finding, NotChecked, Report, Source
 from fastness.tool.findings.model import in_order
 from fastness.tool.project.calls import CallGraph
 from fastness.tool.project.module import Module
@@ -22,7 +24,7 @@ from fastness.tool.project.requirements import Requirements
 from fastness.tool.project.resolve import Resolver
 from fastness.tool.project.service import Service
 
-# What a rule can ask for. A type that needs a booted app comes beside these, and makes its rules booted rules.
+# What a rule can ask for: what the sources say, and what a booted app and a probed one say.
 _STATIC: Mapping[type, Callable[[Service], object]] = {
     Service: lambda service: service,
     Project: lambda service: service.project,
@@ -30,19 +32,33 @@ _STATIC: Mapping[type, Callable[[Service], object]] = {
     CallGraph: lambda service: service.graph,
     Requirements: lambda service: service.requirements,
 }
-_DEEPEST = 20_000
+_BOOTED: Mapping[type, Callable[[Service, Boot], object]] = {
+    BootedApp: lambda _, boot: boot.app,
+    Served: lambda service, boot: Served(service, boot.app),
+    Probed: lambda _, boot: boot.probed if boot.probed is not None and boot.probed.host is not None else None,
+}
+_SOURCES: Mapping[type, Source] = {BootedApp: "boot", Served: "boot", Probed: "probe"}
 
 
-def check(project: Project, config: Config, *, rules: Iterable[Rule] | None = None) -> Report:
-    """Run the rules that the configuration selects, all of them when `rules` is None."""
+def check(project: Project, config: Config, *, rules: Iterable[Rule] | None = None, boot: Boot | None = None) -> Report:
+    """Run the rules that the configuration selects, all of them when `rules` is None.
+
+    Args:
+        boot: what booting the app gave. Rules that need it do not run without.
+    """
     begin = time.perf_counter()
-    chosen = [rule for rule in (catalogue().values() if rules is None else rules) if config.runs(rule.name)]
     service = Service(project)
+    facts = {need: None if boot is None else give(service, boot) for need, give in _BOOTED.items()}
+    chosen = [
+        rule
+        for rule in (catalogue().values() if rules is None else rules)
+        if config.runs(rule.name) and all(facts.get(need, rule) is not None or need in rule.optional for need in rule.needs)
+    ]
     modules = project.readable
     findings: list[Finding] = []
     failures: list[NotChecked] = []
     for rule in chosen:
-        for result in _run(rule, service, modules):
+        for result in _run(rule, service, modules, facts):
             if isinstance(result, NotChecked):
                 failures.append(result)
             elif not config.silent(rule.name, result.path):
@@ -51,12 +67,16 @@ def check(project: Project, config: Config, *, rules: Iterable[Rule] | None = No
     kept, covered = suppressions.apply(in_order(findings), comments)
     kept += [
         finding
-        for finding in suppressions.complaints(comments, [rule.name for rule in chosen])
+        # What facts have cleared may still need its comment in a run without them.
+        for finding in suppressions.complaints(comments, [rule.name for rule in chosen if boot is None or not rule.optional])
         if config.runs(finding.rule) and not config.silent(finding.rule, finding.path)
     ]
     return Report(
         findings=in_order(kept),
-        not_checked=[NotChecked(path, reason) for path, reason in sorted(project.unreadable.items())],
+        not_checked=[
+            *(NotChecked(path, reason) for path, reason in sorted(project.unreadable.items())),
+            *([NotChecked(boot.app.target, gap) for gap in boot.gaps] if boot is not None else ()),
+        ],
         failures=failures,
         files=len(modules),
         lines=sum(module.text.count("\n") for module in modules),
@@ -67,13 +87,20 @@ def check(project: Project, config: Config, *, rules: Iterable[Rule] | None = No
     )
 
 
-def _run(rule: Rule, service: Service, modules: Sequence[Module]) -> Iterator[Finding | NotChecked]:
+def _run(
+    rule: Rule, service: Service, modules: Sequence[Module], facts: Mapping[type, object]
+) -> Iterator[Finding | NotChecked]:
+    def give(need: type, module: Module | None) -> object:
+        if need is Module:
+            return module
+        return _STATIC[need](service) if need in _STATIC else facts[need]
+
     if not rule.per_module:
-        yield from _call(rule, [_STATIC[need](service) for need in rule.needs], "")
+        yield from _call(rule, [give(need, None) for need in rule.needs], "")
         return
     for module in modules:
         if module.is_service:
-            yield from _call(rule, [module if need is Module else _STATIC[need](service) for need in rule.needs], module.path)
+            yield from _call(rule, [give(need, module) for need in rule.needs], module.path)
 
 
 def _call(rule: Rule, inputs: Sequence[object], path: str) -> Iterator[Finding | NotChecked]:
@@ -94,9 +121,15 @@ def _finding(rule: Rule, found: Found) -> Finding:
         message=found.message,
         evidence=found.evidence,
         count=found.count,
+        source=found.source or _source(rule),
         fix=rule.fix,
         help=rule.help,
     )
+
+
+def _source(rule: Rule) -> Source:
+    needed = {_SOURCES[need] for need in rule.needs if need in _SOURCES and need not in rule.optional}
+    return "probe" if "probe" in needed else "boot" if needed else "static"
 
 
 def collapse(found: Iterable[Found], cause: Callable[[Found], object]) -> Iterator[Found]:

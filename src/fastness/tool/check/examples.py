@@ -6,8 +6,10 @@ import re
 from collections.abc import Mapping
 from textwrap import dedent
 
+from fastness.tool.boot import Boot, BootedApp, Probed
 from fastness.tool.check import engine
 from fastness.tool.check.config import Config
+from fastness.tool.check.knowledge.served import Served
 from fastness.tool.check.rule import Example, Rule
 from fastness.tool.findings import Report
 from fastness.tool.project.project import Project
@@ -29,9 +31,14 @@ def project(sources: Mapping[str, str]) -> Project:
     return Project(python, files={path: text for path, text in sources.items() if not path.endswith(".py")})
 
 
-def report(rule: Rule, example: Example) -> Report:
+def needs_boot(rule: Rule, example: Example) -> bool:
+    """The example says something only when its app is booted."""
+    return example.booted or any(need in (BootedApp, Served, Probed) for need in set(rule.needs) - rule.optional)
+
+
+def report(rule: Rule, example: Example, boot: Boot | None = None) -> Report:
     """What one rule says about one example."""
-    return engine.check(project(files(example)), Config(), rules=[rule])
+    return engine.check(project(files(example)), Config(), rules=[rule], boot=boot)
 
 
 def expected(example: Example) -> set[tuple[str, int]]:

@@ -5,7 +5,9 @@ A rule's file is `rules/<family>/<name>.py`, and the file's place is the rule's 
 
 - a module docstring: the first line says what is wrong, the rest why it hurts and what to do instead;
 - one function `check`, decorated with `@rule(...)`, that yields `Found`s. Its parameters say what it needs, by type:
-  `Service`, `Module` (then it is called once per module of the service), `Requirements`, `Resolver`, `CallGraph`, `Project`;
+  `Service`, `Module` (then it is called once per module of the service), `Requirements`, `Resolver`, `CallGraph`, `Project`.
+  One that takes `BootedApp`, `Served` or `Probed` runs only when the app is booted or probed; one that takes `Served | None`
+  runs always, and lets facts overrule its guesses when it gets them;
 - `EXAMPLES`: `Bad` and `Good` sources, which run as tests. In a bad one `# found` ends each line that must be reported.
 """
 
@@ -15,10 +17,10 @@ import ast
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from types import ModuleType
-from typing import TypeVar, get_type_hints
+from types import ModuleType, NoneType
+from typing import TypeVar, get_args, get_type_hints
 
-from fastness.tool.findings import Evidence, Fix, Severity
+from fastness.tool.findings import Evidence, Fix, Severity, Source
 from fastness.tool.project.module import Module
 from fastness.tool.project.symbols import Class, Function, Scope
 
@@ -30,6 +32,7 @@ class Found:
     Attributes:
         severity: where it differs from the rule's.
         count: how many places suffer from this one cause.
+        source: where it differs from what the rule needs at least: a rule that reads sources and takes facts when it gets them.
     """
 
     path: str
@@ -39,14 +42,21 @@ class Found:
     evidence: tuple[Evidence, ...] = ()
     count: int = 1
     severity: Severity | None = None
+    source: Source | None = None
 
 
 def found(
-    scope: Scope, node: ast.AST, message: str, *evidence: Evidence, count: int = 1, severity: Severity | None = None
+    scope: Scope,
+    node: ast.AST,
+    message: str,
+    *evidence: Evidence,
+    count: int = 1,
+    severity: Severity | None = None,
+    source: Source | None = None,
 ) -> Found:
     """A fault at a node of the file in which a scope lies."""
     line, column = position(node)
-    return Found(module_of(scope).path, line, column, message, evidence, count, severity)
+    return Found(module_of(scope).path, line, column, message, evidence, count, severity, source)
 
 
 def proof(scope: Scope, node: ast.AST, text: str) -> Evidence:
@@ -69,9 +79,13 @@ class Bad:
     """Sources in which the rule must find exactly the lines that end in `# found`.
 
     `# file: path.py` on a line of its own begins the next file; without one, everything is in `app/main.py`.
+
+    Attributes:
+        booted: the app is booted and probed, as it always is for a rule that needs it: `app` in `app/main.py`.
     """
 
     source: str
+    booted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +94,7 @@ class Good:
 
     source: str
     why: str = ""
+    booted: bool = False
 
 
 Example = Bad | Good
@@ -119,6 +134,7 @@ class Rule:
 
     Attributes:
         needs: the types of what `check` takes, in order.
+        optional: those that it can do without.
     """
 
     name: str
@@ -130,6 +146,7 @@ class Rule:
     text: str
     check: Check
     needs: tuple[type, ...]
+    optional: frozenset[type]
     examples: Sequence[Example]
 
     @property
@@ -157,6 +174,7 @@ def read(module: ModuleType) -> Rule:
     if not title:
         raise ValueError(f"{module.__name__} has no docstring: its first line is the rule's title")
     hints = get_type_hints(check)
+    taken = [_need(hints[parameter]) for parameter in inspect.signature(check).parameters]
     return Rule(
         name=f"{family}/{name}".replace("_", "-"),
         severity=declared.severity,
@@ -166,6 +184,13 @@ def read(module: ModuleType) -> Rule:
         title=title.rstrip("."),
         text=inspect.cleandoc(text),
         check=check,
-        needs=tuple(hints[parameter] for parameter in inspect.signature(check).parameters),
+        needs=tuple(need for need, _ in taken),
+        optional=frozenset(need for need, optional in taken if optional),
         examples=tuple(getattr(module, "EXAMPLES", ())),
     )
+
+
+def _need(hint: type) -> tuple[type, bool]:
+    """The type that a parameter's annotation asks for, and whether the rule can do without."""
+    options = [option for option in get_args(hint) if option is not NoneType]
+    return (options[0], True) if len(options) == 1 and NoneType in get_args(hint) else (hint, False)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent, indent
 
+from fastness.tool.boot import Wanted, examine
 from fastness.tool.check import config as configuration
 from fastness.tool.check import engine
 from fastness.tool.check.rule import Good
@@ -27,15 +28,21 @@ def run(
     select: Sequence[str] = (),
     ignore: Sequence[str] = (),
     fail_on: str | None = None,
+    wanted: Wanted | None = None,
 ) -> int:
-    """Check the project below a directory and print the report. 0 clean, 1 found, 2 could not run."""
+    """Check the project below a directory and print the report. 0 clean, 1 found, 2 could not run.
+
+    Args:
+        wanted: boot the app as well, in this way.
+    """
     config = _configured(directory, select, ignore, fail_on)
     gc.disable()  # the model is one large, living graph: collecting it costs a third of the time and frees nothing
     sys.setrecursionlimit(max(sys.getrecursionlimit(), _DEEPEST))
     project = Project.at(directory)
     if not project.modules and not project.unreadable:
         raise CommandError(f"{directory} has no Python files that are its own: is this the right directory?")
-    report = engine.check(project, config)
+    boot = None if wanted is None else examine(directory, wanted)
+    report = engine.check(project, config, boot=boot)
     reports.write(report, form=form, project=project, out=sys.stdout)
     for failure in report.failures:
         where = f" at {failure.path}" if failure.path else ""

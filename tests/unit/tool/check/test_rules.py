@@ -1,7 +1,10 @@
 """Every rule against its own examples, and every rule's file against the form that rules have."""
 
+from collections.abc import Callable, Mapping
+
 import pytest
 
+from fastness.tool.boot import Boot
 from fastness.tool.check import examples
 from fastness.tool.check.rule import Bad, Example, Good, Rule
 from fastness.tool.check.rules import catalogue
@@ -12,9 +15,10 @@ CASES = [pytest.param(r, e, id=f"{r.name}-{n}") for r in RULES for n, e in enume
 
 
 @pytest.mark.parametrize(("rule", "example"), CASES)
-def test_examples(rule: Rule, example: Example) -> None:
+def test_examples(rule: Rule, example: Example, boot_sources: Callable[[Mapping[str, str]], Boot]) -> None:
     """A rule finds the marked lines of its examples and no others."""
-    report = examples.report(rule, example)
+    boot = boot_sources(examples.files(example)) if examples.needs_boot(rule, example) else None
+    report = examples.report(rule, example, boot)
     assert not report.failures
     assert not report.not_checked
     found = {(finding.path, finding.line) for finding in report.findings}

@@ -1,0 +1,55 @@
+"""Imports an app, describes it, asks it if that is wanted, and writes what was learned. Its argument is an order in JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+from . import describe, fence, load, probe
+
+
+def main(wanted: dict[str, Any]) -> int:
+    """Do it. Nothing that the app does may end in a traceback: what is wrong is in the document too."""
+    mine = os.getpid()
+    sys.path[0] = os.getcwd()  # imports start where the project is, as `python -m` would have it
+    document: dict[str, Any] = {"network": None if wanted["network"] else fence.close()}
+
+    def write() -> None:
+        if os.getpid() != mine:
+            os._exit(0)  # the app forked when it was imported, and this is the copy
+        _write(wanted["out"], document)
+
+    try:
+        loaded = load.load(wanted["target"], factory=wanted["factory"])
+        document.update(describe.describe(loaded))
+    except load.CannotLoadError as error:
+        document["error"] = str(error)
+        write()
+        return 1
+    except BaseException as error:
+        document["error"] = "it was imported but cannot be described: %s: %s" % (type(error).__name__, error)
+        write()
+        return 1
+    write()
+    if wanted["probe"]:
+        try:
+            document["probe"] = probe.probe(loaded, document, lifespan=wanted["lifespan"], seconds=wanted["seconds"])
+        except BaseException as error:
+            document["probe_error"] = "%s: %s" % (type(error).__name__, error)
+        write()
+    return 0
+
+
+def _write(path: str, document: dict[str, Any]) -> None:
+    # Whole or not at all: the process may be killed at any moment.
+    with open(path + ".part", "w", encoding="utf-8") as file:
+        json.dump(document, file, default=lambda value: type(value).__name__)
+    os.replace(path + ".part", path)
+
+
+if __name__ == "__main__":
+    code = main(json.loads(sys.argv[1]))
+    # Threads that the app started must not keep the process alive, nor its exit handlers run.
+    os._exit(code)

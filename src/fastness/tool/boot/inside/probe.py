@@ -1,0 +1,211 @@
+"""Asks a booted app what only requests can tell: how it fails, what its headers say, whom it lets in, what stops its loop.
+
+Failures are provoked on routes of our own, added beside the app's, so that no endpoint of the project runs for them; what
+answers is the app's middleware and handlers. Then each GET operation that needs no more than a simple value is called, twice,
+without credentials. GET is safe by its definition (RFC 9110, section 9.2.1); nothing else of the project's is called.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import time
+from typing import Any
+
+from .client import Answer, Client, Lifespan
+from .load import Loaded
+from .watch import Watch
+
+_CANARY = "fastness-canary-5e7d1f"
+_BASE = "/fastness-check-5e7d1f"
+_ORIGIN = "https://fastness-check.example"
+_TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+_REQUEST_ID = "fastness-check-0001"
+_HOSTS = ("localhost", "127.0.0.1", "testserver")
+_CHUNK = 1 << 20
+_CHUNKS = 48
+_STALL = 0.2  # seconds; a loop that is busy for shorter is not what anybody notices
+_MOST_ROUTES = 300
+_VALUES = {"int": "1", "float": "1.0", "bool": "true", "str": "x", "uuid.UUID": "00000000-0000-4000-8000-000000000000"}
+_PARAMETER = re.compile(r"\{(\w+)(?::(\w+))?\}")
+
+
+def probe(loaded: Loaded, document: dict[str, Any], *, lifespan: bool, seconds: float) -> dict[str, Any]:
+    """Ask, and give the answers as JSON.
+
+    Args:
+        lifespan: run the app's start-up before and its shutdown after.
+        seconds: for all of it; each answer and each step of the lifespan gets a share.
+    """
+    return asyncio.run(_probe(loaded, document, lifespan, seconds))
+
+
+async def _probe(loaded: Loaded, document: dict[str, Any], lifespan: bool, seconds: float) -> dict[str, Any]:
+    until = time.monotonic() + seconds
+    found: dict[str, Any] = {
+        "lifespan": None,
+        "host": None,
+        "answers": {},
+        "requests": [],
+        "canary": _CANARY,
+        "origin": _ORIGIN,
+    }
+    client = Client(loaded.outer, host=_HOSTS[0], seconds=min(5.0, seconds / 4))
+    life = Lifespan(loaded.outer, seconds=seconds / 3)
+    _add_routes(loaded.app)
+    if lifespan:
+        failed = await life.start()
+        found["lifespan"] = {"error": failed}
+        client.state = life.state if failed is None else {}
+    try:
+        found["host"] = await _host(client, document)
+        if found["host"] is not None:
+            found["answers"] = {name: answer.document() for name, answer in (await _failures(client)).items()}
+            await _endpoints(client, document, found["requests"], until - seconds / 6)
+    finally:
+        if lifespan:
+            stopped = await life.stop()
+            found["lifespan"]["error"] = found["lifespan"]["error"] or stopped
+    return found
+
+
+# -- our own routes
+
+
+def _add_routes(app: Any) -> None:
+    from fastapi.routing import APIRoute
+    from pydantic import create_model
+    from starlette.responses import JSONResponse
+    from starlette.routing import Route
+
+    async def fine(_: Any) -> Any:
+        return JSONResponse({"fine": True}, headers={"x-fastness-reached": "1"})
+
+    async def fails(_: Any) -> Any:
+        raise RuntimeError(_CANARY)
+
+    async def reads(request: Any) -> Any:
+        size = 0
+        async for chunk in request.stream():
+            size += len(chunk)
+        return JSONResponse({"read": size}, headers={"x-fastness-reached": "1"})
+
+    model: Any = create_model("FastnessCheck", username=(str, ...), password=(str, ...))
+
+    async def takes(body: Any) -> Any:  # noqa: ARG001 - read by FastAPI
+        return {}
+
+    takes.__annotations__ = {"body": model}
+    added = [
+        Route(_BASE + "/fine", fine, methods=["GET"]),
+        Route(_BASE + "/fails", fails, methods=["GET"]),
+        Route(_BASE + "/reads", reads, methods=["POST"]),
+        APIRoute(_BASE + "/takes", takes, methods=["POST"], response_model=None, include_in_schema=False),
+    ]
+    app.router.routes[:0] = added  # first, so that no route of the project takes their place
+
+
+async def _host(client: Client, document: dict[str, Any]) -> str | None:
+    """The first host name that the app answers to."""
+    allowed = [
+        str(host).replace("*.", "www.")
+        for entry in document["apps"][0]["middleware"]
+        for host in (entry["options"].get("allowed_hosts") or ())
+        if isinstance(host, str) and host not in ("*", "<")
+    ]
+    for host in (*_HOSTS, *allowed):
+        client.host = host
+        answer = await client.ask("GET", _BASE + "/fine")
+        if answer.status != 400 and not 300 <= answer.status < 400:
+            return host
+    return None
+
+
+async def _failures(client: Client) -> dict[str, Answer]:
+    big = [b"x" * _CHUNK] * _CHUNKS
+    json_type = {"content-type": "application/json"}
+    cross = {"origin": _ORIGIN}
+    traced = {"x-request-id": _REQUEST_ID, "traceparent": "00-%s-00f067aa0ba902b7-01" % _TRACE}
+    return {
+        "fine": await client.ask("GET", _BASE + "/fine"),
+        "missing": await client.ask("GET", _BASE + "/missing"),
+        "method": await client.ask("POST", _BASE + "/fine"),
+        "invalid": await client.ask(
+            "POST", _BASE + "/takes", headers=json_type, body=[json.dumps({"password": _CANARY}).encode("utf-8")]
+        ),
+        "failed": await client.ask("GET", _BASE + "/fails"),
+        "oversized": await client.ask("POST", _BASE + "/reads", headers=json_type, body=big),
+        "unannounced": await client.ask("POST", _BASE + "/reads", headers=json_type, body=big, length=False),
+        "origin": await client.ask("GET", _BASE + "/fine", headers={"cookie": "session=x", **cross}),
+        "failed_origin": await client.ask("GET", _BASE + "/fails", headers=cross),
+        "preflight": await client.ask(
+            "OPTIONS",
+            _BASE + "/fine",
+            headers={"access-control-request-method": "GET", "access-control-request-headers": "authorization", **cross},
+        ),
+        "correlated": await client.ask("GET", _BASE + "/fine", headers=traced),
+        "correlated_failure": await client.ask("GET", _BASE + "/fails", headers=traced),
+    }
+
+
+# -- the project's
+
+
+async def _endpoints(client: Client, document: dict[str, Any], requests: list[dict[str, Any]], until: float) -> None:
+    """Call what can be called, and watch the loop meanwhile. The second call counts: the first also imports and compiles."""
+    async with Watch(seconds=_STALL) as watch:
+        for number, route in enumerate(document["routes"][:_MOST_ROUTES]):
+            request = _request(route)
+            if request is None:
+                continue
+            path, query = request
+            stalls = []
+            answer = Answer()
+            for _ in range(2):
+                if time.monotonic() > until:
+                    return
+                watch.reset()
+                answer = await client.ask("GET", path, query=query)
+                stalls.append(watch.stall)
+            stall = stalls[1] if all(stalls) else None
+            requests.append(
+                {
+                    "route": number,
+                    "path": path,
+                    **answer.document(),
+                    "body": answer.body[:2000],
+                    "seconds": round(answer.seconds, 3),
+                    "stall": None if stall is None else {"seconds": round(stall[0], 3), "stack": stall[1]},
+                }
+            )
+
+
+def _request(route: dict[str, Any]) -> tuple[str, str] | None:
+    """Path and query for a GET operation whose parameters are simple; None for everything else."""
+    if route["kind"] not in ("api", "plain") or "GET" not in route["methods"] or route["hidden_by"] is not None:
+        return None
+    if route["endpoint"] is None or route["endpoint"]["name"].startswith("fastapi."):
+        return None  # FastAPI's own, such as /docs
+    types = {one["name"]: one["type"] for one in route["parameters"] if one["in"] == "path"}
+    query = []
+    for one in route["parameters"]:
+        if one["in"] == "body" or (one["in"] not in ("path", "query") and one["required"]):
+            return None
+        if one["in"] == "query" and one["required"]:
+            if one["type"] not in _VALUES:
+                return None
+            query.append("%s=%s" % (one["name"], _VALUES[one["type"]]))
+    unknown = [name for name, kind in types.items() if kind not in _VALUES]
+    if unknown:
+        return None
+    path = _PARAMETER.sub(lambda m: _value(m.group(2), types.get(m.group(1))), route["path"])
+    return path, "&".join(query)
+
+
+def _value(convertor: str | None, kind: str | None) -> str:
+    if convertor in ("int", "float"):
+        return "1"
+    if convertor == "uuid":
+        return _VALUES["uuid.UUID"]
+    return _VALUES.get(kind or "", "x")

@@ -1,0 +1,90 @@
+"""Another Python process, bounded in time and output, ended with everything that it started. What it runs is not known here."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastness.tool.errors import CommandError
+
+_KEPT = 65_536  # bytes of output, the last ones: a process may print for ever
+_GRACE = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a process ended.
+
+    Attributes:
+        code: its exit code, negative after a signal; None when its time was up and it was killed.
+        output: the last of what it wrote to standard output and standard error.
+    """
+
+    code: int | None
+    output: str
+
+
+def run(command: Sequence[str], directory: Path, *, seconds: float, environment: Mapping[str, str] | None = None) -> Ended:
+    """Run a command in a process group of its own, without input, and kill what is left of the group afterwards.
+
+    A process that leaves the group (a daemon that calls `setsid`) is out of its reach.
+
+    Args:
+        seconds: that it may take.
+        environment: variables beside those of this process.
+
+    Raises:
+        CommandError: it cannot be started.
+    """
+    try:
+        process = subprocess.Popen(
+            command,
+            cwd=directory,
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise CommandError(f"{command[0]}: {error.strerror}") from None
+    tail = bytearray()
+    reader = threading.Thread(target=_drain, args=(process, tail), daemon=True)
+    reader.start()
+    code: int | None = None
+    try:
+        with suppress(subprocess.TimeoutExpired):
+            code = process.wait(seconds)
+    finally:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        reader.join(_GRACE)  # a process that left the group may hold the pipe open for ever
+    text = bytes(tail).decode(errors="replace")
+    if os.environ.get("FASTNESS_DEBUG"):
+        sys.stderr.write(text)
+    return Ended(code, text)
+
+
+def _drain(process: subprocess.Popen[bytes], tail: bytearray) -> None:
+    assert process.stdout is not None  # noqa: S101 - it was started with a pipe
+    with process.stdout as stream, suppress(ValueError, OSError):
+        while chunk := os.read(stream.fileno(), _KEPT):
+            tail += chunk
+            del tail[:-_KEPT]
+
+
+def interpreter(directory: Path) -> str:
+    """The Python that has the project's dependencies: its `.venv` or `venv`, the active environment, else this one."""
+    for root in (directory / ".venv", directory / "venv", Path(os.environ.get("VIRTUAL_ENV") or "/nonexistent")):
+        found = root / "bin" / "python"
+        if found.is_file():
+            return str(found.absolute())
+    return sys.executable

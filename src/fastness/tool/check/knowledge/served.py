@@ -33,6 +33,14 @@ class Served:
         """The function of the project that is called; None when a library's is, or one that is made by another."""
         return self._functions.get(callee.place) if callee is not None and callee.place is not None else None
 
+    def around(self, place: Place) -> Function | None:
+        """The innermost function of the project that a line is in."""
+        module = self.service.project.modules.get(place.path)
+        if module is None or module not in self._readable:
+            return None
+        inside = [f for f in module.functions if f.node.lineno <= place.line <= (f.node.end_lineno or f.node.lineno)]
+        return max(inside, key=lambda function: function.node.lineno, default=None)
+
     def router(self, app: App) -> Router | None:
         """The `FastAPI(...)` that made an app."""
         return next((r for r in self.service.apps if _is_at(app.place, r.scope, r.call)), None)
@@ -59,6 +67,10 @@ class Served:
     def routes(self, function: Function) -> list[BootedRoute]:
         """The routes at which the booted app serves a function; none when another app does, or nobody."""
         return self._routes.get(function, [])
+
+    def has(self, router: Router | None) -> bool:
+        """An app of the sources is one of the booted ones."""
+        return router is not None and any(_is_at(app.place, router.scope, router.call) for app in self.app.apps)
 
     def entry(self, middleware: Middleware) -> BootedMiddleware | None:
         """The booted app's entry that a middleware of the sources is."""

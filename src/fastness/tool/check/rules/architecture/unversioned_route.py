@@ -12,6 +12,7 @@ import ast
 import re
 from collections.abc import Iterator
 
+from fastness.tool.check.knowledge.served import Served
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
@@ -26,12 +27,14 @@ _FEWEST = 3  # a handful of routes is a helper, not an API
 
 
 @rule(severity=Severity.INFO, practice="1.3", help='mount the routers under a version, as in `prefix="/v1"`')
-def check(service: Service) -> Iterator[Found]:
+def check(service: Service, served: Served | None) -> Iterator[Found]:
     for app in service.apps:
         if _versioned_app(app) or app.included_in:
             continue
         routes = [
-            (route, paths) for route in _served(app, set()) if not route.is_websocket and (paths := _paths(service, route))
+            (route, paths)
+            for route in _served(app, set())
+            if not route.is_websocket and (paths := _paths(service, route, served))
         ]
         business = [(route, paths) for route, paths in routes if not all(_OPERATIONS.search(path) for path in paths)]
         if len(business) < _FEWEST or any(_VERSION.search(path) or "{?}" in path for _, paths in business for path in paths):
@@ -44,8 +47,9 @@ def check(service: Service) -> Iterator[Found]:
             yield found(business[0][0].handler, business[0][0].handler.node, message, count=len(business))
 
 
-def _paths(service: Service, route: Route) -> list[str]:
-    return service.prefixes(route)
+def _paths(service: Service, route: Route, served: Served | None) -> list[str]:
+    booted = served.routes(route.handler) if served is not None else []
+    return [one.path for one in booted] or service.prefixes(route)
 
 
 def _versioned_app(app: Router) -> bool:
@@ -80,6 +84,28 @@ EXAMPLES = [
 
         app.include_router(router)  # found
     """),
+    Good(
+        """
+        import os
+        from fastapi import APIRouter, FastAPI
+
+        app = FastAPI()
+        router = APIRouter()
+
+        @router.get("/users/{id}")
+        def one(id: int) -> int: ...
+
+        @router.get("/orders")
+        def many() -> int: ...
+
+        @router.post("/new")
+        def create() -> int: ...
+
+        app.include_router(router, prefix="/" + "api v1".split()[-1])
+    """,
+        "the booted app knows the prefix",
+        booted=True,
+    ),
     Good("""
         from fastapi import APIRouter, FastAPI
         from pydantic_settings import BaseSettings

@@ -6,18 +6,23 @@ rarely in the endpoint itself; most are two or three functions away, behind a se
 
 Declare the endpoint with `def`, and FastAPI runs it in a thread; or use an async library (`AsyncSession`,
 `httpx.AsyncClient`); or hand the call to a thread with `asyncio.to_thread`. Small local files are reported as information.
+When the app is probed, a watch tells which lines really stopped its loop.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fastness.tool.boot import Probed
+from fastness.tool.boot.probed import Called
 from fastness.tool.check.knowledge import blocking, loop
 from fastness.tool.check.knowledge.chains import told
+from fastness.tool.check.knowledge.served import Served
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
-from fastness.tool.findings import Fix, Severity
+from fastness.tool.findings import Evidence, Fix, Severity
 from fastness.tool.project import Service
 from fastness.tool.project.calls import Chain, Outward
+from fastness.tool.project.symbols import Function
 
 
 @rule(
@@ -26,13 +31,38 @@ from fastness.tool.project.calls import Chain, Outward
     fix=Fix.REVIEW,
     help="declare it with `def` when nothing in it is awaited, else use an async library or `asyncio.to_thread`",
 )
-def check(service: Service) -> Iterator[Found]:
+def check(service: Service, served: Served | None, probed: Probed | None) -> Iterator[Found]:
     entries = loop.entries(service)
     chains = service.graph.nearest([entry.function for entry in entries], _kind, through=loop.runs_here)
     for entry in entries:
         reached = chains.get(entry.function)
         if reached:
             yield _fault(entry, reached)
+    if served is not None and probed is not None:
+        reported = {entry.function for entry in entries if chains.get(entry.function)}
+        yield from _stalls(served, probed, reported)
+
+
+def _stalls(served: Served, probed: Probed, reported: set[Function]) -> Iterator[Found]:
+    """What stopped the loop while requests ran, and is not known from the sources."""
+    for called in probed.called:
+        stack = _own(served, called)
+        if not called.stall or not stack or reported & {function for function, _ in stack}:
+            continue
+        function, line = next((step for step in reversed(stack) if step[0].is_async), stack[-1])
+        reported.add(function)
+        evidence = [Evidence(one.module.path, at, f"{one.qualified} runs here") for one, at in stack if one is not function]
+        message = (
+            f"async {function.qualified} stopped the event loop for {called.stall:.1f} s, at line {line}, "
+            f"when {called.route.title} was called"
+        )
+        yield found(function, function.node, message, *evidence, source="probe")
+
+
+def _own(served: Served, called: Called) -> list[tuple[Function, int]]:
+    """The functions of the project that were on the stack, outermost first, with the line each was at."""
+    places = [frame.place for frame in called.stack if frame.place is not None]
+    return [(function, place.line) for place in places if (function := served.around(place)) is not None]
 
 
 def _kind(call: Outward) -> str | None:
@@ -129,6 +159,33 @@ EXAMPLES = [
         app = FastAPI()
         app.include_router(router)
     """),
+    Bad(
+        """
+        from fastapi import FastAPI
+
+        app = FastAPI()
+        LARGE = 3_000_000
+
+        def add_up(n: int) -> int:
+            total = 0
+            for i in range(n):
+                total += i * i
+            return total
+
+        @app.get("/sum")
+        async def total() -> int:  # found
+            return add_up(LARGE * 3)
+
+        @app.get("/quick")
+        async def quick() -> int:
+            return add_up(3)
+
+        @app.get("/thread")
+        def thread() -> int:
+            return 1
+    """,
+        booted=True,
+    ),
     Good(
         """
         import asyncio

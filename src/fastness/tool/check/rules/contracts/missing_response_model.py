@@ -3,7 +3,8 @@
 Without `response_model` or a return annotation FastAPI sends whatever the function returns: a column that is added to a
 table appears in the response, the OpenAPI document says nothing about the answer, and no generated client knows its type.
 
-Annotate the return type, or give `response_model=`. Responses that are not JSON need none.
+Annotate the return type, or give `response_model=`. Responses that are not JSON need none. When the app is booted, its routes
+say which of them have a model, which are JSON, and which are in the document.
 """
 
 from __future__ import annotations
@@ -11,19 +12,34 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from fastness.tool.boot.app import BootedRoute
 from fastness.tool.check.knowledge.responses import is_response, returned, sends_json
+from fastness.tool.check.knowledge.served import Served
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
 from fastness.tool.project.routes import Route
+from fastness.tool.project.symbols import Function
+
+_BODILESS = (204, 205, 304)
 
 
 @rule(
     severity=Severity.WARNING, practice="3.2", help="annotate what it returns with a Pydantic model, or give `response_model=`"
 )
-def check(service: Service) -> Iterator[Found]:
+def check(service: Service, served: Served | None) -> Iterator[Found]:
     seen = set()
+    if served is not None:
+        for booted in served.app.operations:
+            handler = served.function(booted.endpoint)
+            if handler is None or handler in seen or not _served_without(booted) or not _returns_json(service, handler):
+                continue
+            seen.add(handler)
+            message = f"{booted.title} ({handler.qualified}) is served with neither a response model nor a return type"
+            yield found(handler, handler.node, message, source="boot")
     for route in service.routes:
+        if served is not None and served.routes(route.handler):
+            continue
         if route.handler not in seen and _lacks_model(service, route):
             seen.add(route.handler)
             method = "/".join(sorted(route.methods))
@@ -34,10 +50,20 @@ def check(service: Service) -> Iterator[Found]:
 
 
 def _lacks_model(service: Service, route: Route) -> bool:
-    handler = route.handler
-    if handler.node.returns is not None or route.option("response_model") is not None or handler.module.is_test:
+    if route.option("response_model") is not None or not sends_json(route) or _hidden(route):
         return False
-    if not sends_json(route) or _hidden(route):
+    return _returns_json(service, route.handler)
+
+
+def _served_without(route: BootedRoute) -> bool:
+    if route.response_model is not None or route.streams or not route.include_in_schema or route.status_code in _BODILESS:
+        return False
+    return "json" in (route.media_type or "")
+
+
+def _returns_json(service: Service, handler: Function) -> bool:
+    """It has no return type, and some return of it is no response yet."""
+    if handler.node.returns is not None or handler.module.is_test:
         return False
     values = returned(handler)
     return bool(values) and any(not is_response(service, value, handler) for value in values)
@@ -58,6 +84,38 @@ EXAMPLES = [
         def root():  # found
             return {"message": "hello"}
     """),
+    Bad(
+        """
+        from fastapi import APIRouter, FastAPI
+        from fastapi.responses import HTMLResponse
+
+        shown = APIRouter()
+        hidden = APIRouter(include_in_schema=False)
+        pages = APIRouter(default_response_class=HTMLResponse)
+
+        def made():
+            return {"made": True}
+
+        shown.add_api_route("/modelled", made, response_model=dict[str, bool])
+
+        @shown.get("/open")
+        def open_():  # found
+            return {}
+
+        @hidden.get("/hidden")
+        def unseen():
+            return {}
+
+        @pages.get("/page")
+        def page():
+            return "<p>"
+
+        app = FastAPI()
+        for router in (shown, hidden, pages):
+            app.include_router(router)
+    """,
+        booted=True,
+    ),
     Good("""
         from fastapi import FastAPI, Response, status
         from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, StreamingResponse

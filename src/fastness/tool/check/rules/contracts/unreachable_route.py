@@ -4,7 +4,8 @@ Routes are tried in the order in which they were added, and the first whose path
 takes every request for `/me`: with `user_id: int` the client gets a 422, with `str` the answer to another question. A second
 route with the same method and path is never called at all.
 
-Declare the fixed path before the one with the parameter; remove or rename duplicates.
+Declare the fixed path before the one with the parameter; remove or rename duplicates. When the app is booted, its own routes
+are asked which of them answers, across routers, prefixes and mounts.
 """
 
 from __future__ import annotations
@@ -13,10 +14,13 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
+from fastness.tool.boot.app import BootedRoute
+from fastness.tool.check.knowledge.served import Served
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Fix, Severity
 from fastness.tool.project import Service
 from fastness.tool.project.routes import Include, Route, Router
+from fastness.tool.project.symbols import Function
 
 _PARAMETER = re.compile(r"\{(\w+)(?::(\w+))?\}")
 _CONVERTERS = {
@@ -34,16 +38,40 @@ _WITNESSES = {"int": "7", "float": "7.5", "path": "~a/~b", "uuid": "00000000-000
     fix=Fix.REVIEW,
     help="declare the more specific path first, and give every operation a path of its own",
 )
-def check(service: Service) -> Iterator[Found]:
+def check(service: Service, served: Served | None) -> Iterator[Found]:
+    if served is not None:
+        yield from _at_boot(served)
     reported: set[int] = set()
     for router in service.routers:
         yield from _included_twice(router)
         routes = [route for route in router.routes if route.path is not None and _ordered(route, router)]
         for position, later in enumerate(routes):
             earlier = next((r for r in routes[:position] if r.call is not later.call and _hides(r, later)), None)
+            if served is not None and served.routes(later.handler):
+                continue
             if earlier is not None and id(later.call) not in reported:
                 reported.add(id(later.call))
                 yield _fault(earlier, later)
+
+
+def _at_boot(served: Served) -> Iterator[Found]:
+    """What the booted app itself says, once for each function however often it is included."""
+    faults: dict[Function, list[tuple[BootedRoute, BootedRoute]]] = {}
+    for later in served.app.routes:
+        function = served.function(later.endpoint)
+        if later.hidden_by is None or function is None:
+            continue
+        earlier = served.app.routes[later.hidden_by]
+        if earlier.endpoint != later.endpoint:  # else the same function answers
+            faults.setdefault(function, []).append((later, earlier))
+    for function, pairs in faults.items():
+        later, earlier = pairs[0]
+        first = served.function(earlier.endpoint)
+        how = "has the same path" if earlier.path == later.path else f"matches {later.path} too"
+        name = first.qualified if first is not None else f"{earlier.kind} {earlier.path or '/'}"
+        message = f"{later.title} ({function.qualified}) is never reached: {name}, added earlier, {how}"
+        evidence = [proof(first, first.node, f"{earlier.title} is tried first")] if first is not None else []
+        yield found(function, function.node, message, *evidence, count=len(pairs), source="boot")
 
 
 def _ordered(route: Route, router: Router) -> bool:
@@ -94,6 +122,62 @@ def _included_twice(router: Router) -> Iterator[Found]:
 
 
 EXAMPLES = [
+    Bad(
+        """
+        # file: app/users.py
+        from fastapi import APIRouter
+
+        router = APIRouter(prefix="/users")
+
+        @router.get("/{name}")
+        def one(name: str) -> str: ...
+        # file: app/me.py
+        from fastapi import APIRouter
+
+        router = APIRouter()
+
+        @router.get("/users/me")
+        def me() -> str: ...  # found
+
+        @router.get("/static/logo")
+        def logo() -> str: ...  # found
+        # file: app/main.py
+        from fastapi import FastAPI
+        from starlette.routing import Mount, Router
+        from app import me, users
+
+        app = FastAPI()
+        app.include_router(users.router, prefix="/v1")
+        app.include_router(users.router, prefix="/v2")
+        app.mount("/v1/static", Router())
+        app.include_router(me.router, prefix="/v1")
+        app.include_router(me.router, prefix="/v2")
+    """,
+        booted=True,
+    ),
+    Good(
+        """
+        from fastapi import APIRouter, FastAPI
+
+        app = FastAPI()
+        names = APIRouter()
+        fixed = APIRouter()
+
+        @names.get("/users/{name}")
+        def one(name: str) -> str: ...
+
+        @fixed.get("/users/me")
+        def me() -> str: ...
+
+        @fixed.post("/users/{name}")
+        def change(name: str) -> str: ...
+
+        app.include_router(fixed)
+        app.include_router(names)
+    """,
+        "the order of lines is not the order in which routers are included",
+        booted=True,
+    ),
     Bad("""
         from fastapi import APIRouter, FastAPI
 

@@ -4,14 +4,19 @@ Without a readiness endpoint the platform sends requests to a process whose data
 not done, and a rolling deployment replaces working replicas with broken ones. A probe that returns a constant is liveness
 only: it is well when everything else is not.
 
-Answer at `/readyz` from a check of what requests need, with 503 until it passes.
+Answer at `/readyz` from a check of what requests need, with 503 until it passes, and to everybody: the platform has no
+credentials. When the app is booted, what it serves decides, whoever wrote it; when it is probed, so does what it answers.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
+from fastness.tool.boot import Probed
+from fastness.tool.boot.app import BootedRoute
+from fastness.tool.check.knowledge.served import Served
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
@@ -51,7 +56,10 @@ _ANSWERS = frozenset(
     practice="10.2",
     help="answer at `/readyz` from a check of the database and whatever else requests need",
 )
-def check(service: Service) -> Iterator[Found]:
+def check(service: Service, served: Served | None, probed: Probed | None) -> Iterator[Found]:
+    if served is not None:
+        yield from _at_boot(service, served, probed)
+        return
     if len(service.routes) < _FEWEST or _provided(service):
         return
     probes = [route for route in service.routes if route.path is not None and _PROBE.search(_full(service, route))]
@@ -64,6 +72,36 @@ def check(service: Service) -> Iterator[Found]:
         yield found(
             probe.handler, probe.handler.node, f"{_full(service, probe)} checks nothing: it is alive when the database is not"
         )
+
+
+def _at_boot(service: Service, served: Served, probed: Probed | None) -> Iterator[Found]:
+    operations = list(served.app.operations)
+    if len(operations) < _FEWEST:
+        return
+    probes = [route for route in served.app.routes if route.kind in ("api", "plain") and _PROBE.search(route.path)]
+    if not probes:
+        message = f"none of the {len(operations)} operations tells whether the service is ready"
+        yield replace(served.at_app(message), source="boot")
+        return
+    functions = [function for route in probes if (function := served.function(route.endpoint)) is not None]
+    own = [route for route in service.routes if route.handler in functions]
+    if len(functions) == len(probes) and own and not any(_checks(service, route) for route in own):
+        message = f"{probes[0].path} checks nothing: it is alive when the database is not"
+        yield found(functions[0], functions[0].node, message, source="boot")
+    elif probed is not None and (refused := _refused(probes, probed)):
+        message = f"{probes[0].path} answers {refused} without credentials, and a platform has none"
+        yield replace(_at_route(served, probes[0], message), source="probe")
+
+
+def _refused(probes: list[BootedRoute], probed: Probed) -> int | None:
+    """The status with which every probe refuses who is not logged in; None when one of them lets everybody in."""
+    answers = [called.answer.status for called in probed.called if called.route in probes]
+    return answers[0] if answers and all(status in (401, 403) for status in answers) else None
+
+
+def _at_route(served: Served, route: BootedRoute, message: str) -> Found:
+    function = served.function(route.endpoint)
+    return served.at_app(message) if function is None else found(function, function.node, message)
 
 
 def _full(service: Service, route: Route) -> str:
@@ -125,6 +163,50 @@ EXAMPLES = [
         @app.get("/c")
         def c(): ...
     """),
+    Bad(
+        """
+        from fastapi import Depends, FastAPI
+        from fastapi.security import HTTPBearer
+
+        app = FastAPI(dependencies=[Depends(HTTPBearer())])
+
+        async def reachable(): ...
+
+        @app.get("/readyz")
+        async def ready() -> None:  # found
+            await reachable()
+
+        @app.get("/b")
+        def b() -> None: ...
+
+        @app.get("/c")
+        def c() -> None: ...
+    """,
+        booted=True,
+    ),
+    Good(
+        """
+        from fastapi import APIRouter, FastAPI
+
+        app = FastAPI()
+        PLATFORM = "".join(["/he", "althz"])
+
+        async def reachable(): ...
+
+        async def ready() -> None:
+            await reachable()
+
+        app.add_api_route(PLATFORM, ready)
+
+        @app.get("/b")
+        def b() -> None: ...
+
+        @app.get("/c")
+        def c() -> None: ...
+    """,
+        "the booted app knows the path",
+        booted=True,
+    ),
     Good("""
         from fastapi import FastAPI
 

@@ -3,18 +3,22 @@
 `str(error)` of a database error carries SQL, parameters and table names; of an HTTP error the internal URL; of a file error
 the path. It tells an attacker how the service is built and tells the user nothing.
 
-Log the exception, and answer with a text of your own and an id under which the log can be found.
+Log the exception, and answer with a text of your own and an id under which the log can be found. When the app is probed, an
+exception of ours is raised behind its middleware and handlers, and looked for in the answer.
 """
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from dataclasses import replace
 
+from fastness.tool.boot import Probed
 from fastness.tool.check.knowledge.handlers import caught, is_broad, own
+from fastness.tool.check.knowledge.served import Served
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Evidence, Severity
-from fastness.tool.project.module import Module
+from fastness.tool.project import Service
 from fastness.tool.project.resolve import Resolver
 from fastness.tool.project.symbols import Function, argument, last_name
 from fastness.tool.project.values import External
@@ -43,12 +47,31 @@ _BODIES = ("JSONResponse", "ORJSONResponse", "PlainTextResponse", "HTMLResponse"
 @rule(
     severity=Severity.ERROR, practice="5.3", help="log the exception, and answer with a text of your own and the request's id"
 )
-def check(module: Module, resolver: Resolver) -> Iterator[Found]:
-    if not module.mentions("except", "exception_handler", "Exception"):
+def check(service: Service, served: Served | None, probed: Probed | None) -> Iterator[Found]:
+    answered = []
+    for module in service.project.service:
+        if module.mentions("except", "exception_handler", "Exception"):
+            for function in module.functions:
+                yield from _in_handlers(function, service.resolver)
+                handled = list(_in_exception_handler(function, service.resolver))
+                answered += handled
+                yield from handled
+    if served is not None and probed is not None and not answered:
+        yield from _at_probe(served, probed)
+
+
+def _at_probe(served: Served, probed: Probed) -> Iterator[Found]:
+    """What nothing in the sources explains. In debug mode Starlette shows everything: that is a finding of its own."""
+    answer = probed.answers.get("failed")
+    if answer is None or probed.canary not in answer.body or served.app.main.debug:
         return
-    for function in module.functions:
-        yield from _in_handlers(function, resolver)
-        yield from _in_exception_handler(function, resolver)
+    message = f"the text of an exception that nobody foresaw goes to the client, with status {answer.status}"
+    handlers = [handler for handler in served.app.main.handlers if handler.answers in ("builtins.Exception", 500)]
+    function = served.function(handlers[0].callee) if handlers else None
+    if function is not None:
+        yield found(function, function.node, message, source="probe")
+    else:
+        yield replace(served.at_app(message), source="probe")
 
 
 def _in_handlers(function: Function, resolver: Resolver) -> Iterator[Found]:
@@ -197,6 +220,25 @@ EXAMPLES = [
                 status_code=500,
             )
     """),
+    Bad(
+        """
+        from fastapi import FastAPI
+        from starlette.responses import JSONResponse
+
+        app = FastAPI()  # found
+
+        @app.middleware("http")
+        async def caught(request, call_next):
+            try:
+                return await call_next(request)
+            except BaseException as problem:
+                return answer(problem)
+
+        def answer(problem):
+            return JSONResponse({"error": "%s" % problem}, 500)
+    """,
+        booted=True,
+    ),
     Good("""
         import logging
         from fastapi import FastAPI, HTTPException

@@ -3,14 +3,20 @@
 With `allow_credentials=True` Starlette does not send `*` for a wildcard: it *reflects* the caller's origin, and browsers
 accept that. Every page that a logged-in user opens can then read and write as that user.
 
-List the origins that need credentials; keep the wildcard for services that have none.
+List the origins that need credentials; keep the wildcard for services that have none. When the app is booted, the options
+that its middleware really has decide; when it is probed, so does what it answers to a foreign origin.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
 
+from fastness.tool.boot import Probed
+from fastness.tool.check.knowledge.served import Served
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service, literals
@@ -19,13 +25,59 @@ from fastness.tool.project.symbols import Scope, argument
 from fastness.tool.project.values import External
 
 _CORS = "starlette.middleware.cors.CORSMiddleware"
+_FOREIGN = "https://fastness-check.example"
 
 
 @rule(severity=Severity.ERROR, practice="6.3", help="list the origins, or switch credentials off")
-def check(service: Service) -> Iterator[Found]:
-    for middleware in service.middleware:
-        if isinstance(middleware.cls, External) and middleware.cls.path == _CORS:
+def check(service: Service, served: Served | None, probed: Probed | None) -> Iterator[Found]:
+    faults = [fault for m in service.middleware if _is_cors(m) for fault in _of_one(service, m, served)]
+    if served is not None:
+        faults += _made_elsewhere(service, served)
+    yield from faults
+    answer = probed.answer("origin", 200) if probed is not None else None
+    if served is None or probed is None or answer is None or any(fault.source == "boot" for fault in faults):
+        return
+    credentials = answer.header("access-control-allow-credentials") == "true"
+    if credentials and answer.header("access-control-allow-origin") == probed.origin:
+        message = f"a page of {probed.origin} may read what this app answers to its users' cookies: it reflects every origin"
+        yield replace(served.at_app(message), source="probe")
+
+
+def _is_cors(middleware: Middleware) -> bool:
+    return isinstance(middleware.cls, External) and middleware.cls.path == _CORS
+
+
+def _of_one(service: Service, middleware: Middleware, served: Served | None) -> Iterator[Found]:
+    """What a booted entry has; else what the sources say, unless the booted app took another way, such as for development."""
+    entry = served.entry(middleware) if served is not None else None
+    if entry is None:
+        if served is None or not served.has(middleware.app):
             yield from _of(service, middleware)
+    elif _is_open(entry.options):
+        origins = argument(middleware.call, "allow_origins") or middleware.call
+        guess = found(middleware.scope, origins, "every origin is allowed, with credentials: Starlette reflects it")
+        yield replace(next(_of(service, middleware), guess), source="boot")
+
+
+def _made_elsewhere(service: Service, served: Served) -> Iterator[Found]:
+    """Entries whose making the sources do not show: by a library, or in a loop over names."""
+    known = [served.entry(m) for m in service.middleware if _is_cors(m)]
+    for app in served.app.apps:
+        for entry in app.middleware:
+            if entry.name == _CORS and entry not in known and _is_open(entry.options):
+                yield replace(served.at_app("every origin is allowed, with credentials", app=app), source="boot")
+
+
+def _is_open(options: Mapping[str, Any]) -> bool:
+    if options.get("allow_credentials") is not True:
+        return False
+    origins, pattern = options.get("allow_origins"), options.get("allow_origin_regex")
+    if isinstance(origins, list) and "*" in origins:
+        return True
+    try:
+        return isinstance(pattern, str) and re.fullmatch(pattern, _FOREIGN) is not None
+    except re.error:
+        return False
 
 
 def _of(service: Service, middleware: Middleware) -> Iterator[Found]:
@@ -57,6 +109,54 @@ def _value(service: Service, node: ast.expr, scope: Scope) -> object:
 
 
 EXAMPLES = [
+    Bad(
+        """
+        import os
+        from fastapi import FastAPI
+        from fastapi.middleware.cors import CORSMiddleware
+
+        def origins():
+            return os.environ.get("CORS_ORIGINS", "*").split(",")
+
+        app = FastAPI()
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins(),  # found
+            allow_credentials=True,
+        )
+    """,
+        booted=True,
+    ),
+    Bad(
+        """
+        from fastapi import FastAPI
+
+        app = FastAPI()  # found
+
+        @app.middleware("http")
+        async def cors(request, call_next):
+            response = await call_next(request)
+            response.headers["Access-Control-Allow-Origin"] = request.headers.get("origin", "*")
+            response.headers["Access-Control-Allow-Credentials"] = "true"
+            return response
+    """,
+        booted=True,
+    ),
+    Good(
+        """
+        import os
+        from fastapi import FastAPI
+        from fastapi.middleware.cors import CORSMiddleware
+
+        app = FastAPI()
+        if os.environ.get("WITH_A_DEVELOPMENT_SERVER"):
+            app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_credentials=True)
+        else:
+            app.add_middleware(CORSMiddleware, allow_origins=["https://example.org"], allow_credentials=True)
+    """,
+        "the booted app has the strict one",
+        booted=True,
+    ),
     Bad("""
         # file: app/config.py
         from pydantic_settings import BaseSettings

@@ -3,7 +3,8 @@
 Most of this router's operations ask who is calling, and this one does not. That is how a new endpoint leaks: it was copied,
 the guard was forgotten, every test passes.
 
-Put the guard on the router, so that a new endpoint has it; make what is public say so, in a router of its own.
+Put the guard on the router, so that a new endpoint has it; make what is public say so, in a router of its own. When the app
+is booted, the dependencies that its routes really have decide.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 
+from fastness.tool.boot.app import BootedDependency
+from fastness.tool.check.knowledge.served import Served
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
@@ -39,15 +42,17 @@ _FEWEST = 2
 
 
 @rule(severity=Severity.WARNING, practice="6.1", help="guard the router, and put what is public in a router of its own")
-def check(service: Service) -> Iterator[Found]:
+def check(service: Service, served: Served | None) -> Iterator[Found]:
     siblings: dict[Module, list[Route]] = defaultdict(list)
     for route in service.routes:
         if not route.handler.module.is_test and not route.is_websocket:
             siblings[route.handler.module].append(route)
     if any(_names_guard(m.cls) for m in service.middleware if m.cls is not None):
         return  # everything is guarded, or exempt, in one place
+    if served is not None and any(_is_guard_name(m.name.rpartition(".")[2]) for a in served.app.apps for m in a.middleware):
+        return
     for routes in siblings.values():
-        guarded = [route for route in routes if _guards(service, route)]
+        guarded = [route for route in routes if _guards(service, route, served)]
         open_ = [route for route in routes if route not in guarded]
         if len(guarded) < _FEWEST or len(guarded) / len(routes) < _SHARE:
             continue
@@ -60,7 +65,11 @@ def check(service: Service) -> Iterator[Found]:
             )
             example = guarded[0]
             yield found(
-                route.handler, route.handler.node, message, proof(example.handler, example.handler.node, "a guarded sibling")
+                route.handler,
+                route.handler.node,
+                message,
+                proof(example.handler, example.handler.node, "a guarded sibling"),
+                source="boot" if served is not None and served.routes(route.handler) else None,
             )
 
 
@@ -73,7 +82,10 @@ def _gives_nothing(handler: Function) -> bool:
     return literal and not any(True for _ in handler.parameters)
 
 
-def _guards(service: Service, route: Route) -> bool:
+def _guards(service: Service, route: Route, served: Served | None) -> bool:
+    booted = served.routes(route.handler) if served is not None else []
+    if booted:
+        return all(any(map(_is_booted_guard, one.tree())) for one in booted) or _guarded_inside(route.handler)
     return any(_is_guard(dependency) for dependency in service.tree(route)) or _guarded_inside(route.handler)
 
 
@@ -87,6 +99,11 @@ def _is_guard(dependency: Dependency) -> bool:
     return bool(_GUARD.search(name) or _GUARD.search(ast.unparse(dependency.node)))
 
 
+def _is_booted_guard(dependency: BootedDependency) -> bool:
+    name = dependency.callee.name if dependency.callee is not None else ""
+    return dependency.scheme or bool(dependency.scopes) or bool(_GUARD.search(name.rpartition(".")[2]))
+
+
 def _guarded_inside(handler: Function) -> bool:
     """A decorator guards, or the body's calls do: `Authorize.jwt_required()`."""
     if any(_GUARD.search(ast.unparse(decorator).partition("(")[0].rpartition(".")[2]) for decorator in handler.decorators):
@@ -95,7 +112,10 @@ def _guarded_inside(handler: Function) -> bool:
 
 
 def _names_guard(cls: Class | External) -> bool:
-    name = cls.name if isinstance(cls, Class) else cls.last
+    return _is_guard_name(cls.name if isinstance(cls, Class) else cls.last)
+
+
+def _is_guard_name(name: str) -> bool:
     return bool(re.search(r"auth|jwt|token|api_?key", name, re.IGNORECASE)) and not re.search(
         r"session|oauthlib", name, re.IGNORECASE
     )
@@ -121,6 +141,57 @@ EXAMPLES = [
         def everything():  # found
             return load()
     """),
+    Bad(
+        """
+        from fastapi import APIRouter, Depends, FastAPI
+        from fastapi.security import HTTPBearer
+
+        bearer = HTTPBearer()
+        app = FastAPI()
+        router = APIRouter()
+
+        def guarded():
+            return [Depends(bearer)]
+
+        @router.get("/a", dependencies=guarded())
+        def a() -> int: ...
+
+        @router.get("/b", dependencies=guarded())
+        def b() -> int: ...
+
+        @router.delete("/c/{number}")
+        def c(number: int) -> int:  # found
+            return number
+
+        app.include_router(router)
+    """,
+        booted=True,
+    ),
+    Good(
+        """
+        from fastapi import APIRouter, Depends, FastAPI
+        from fastapi.security import HTTPBearer
+
+        bearer = HTTPBearer()
+        app = FastAPI()
+        router = APIRouter()
+
+        @router.get("/a", dependencies=[Depends(bearer)])
+        def a() -> int: ...
+
+        @router.get("/b", dependencies=[Depends(bearer)])
+        def b() -> int: ...
+
+        @router.delete("/c/{number}")
+        def c(number: int) -> int:
+            return number
+
+        for included, options in ((router, {"dependencies": [Depends(bearer)]}),):
+            app.include_router(included, **options)
+    """,
+        "the booted route has the guard that the sources do not show",
+        booted=True,
+    ),
     Good("""
         from typing import Annotated
         from fastapi import APIRouter, Depends, FastAPI

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from fastness.tool.errors import CommandError
 
-_KEPT = 65_536  # bytes of output, the last ones: a process may print for ever
+_KEPT = 65_536  # bytes, the last ones: a process may write for ever
 _GRACE = 1.0
 
 
@@ -24,11 +24,11 @@ class Ended:
 
     Attributes:
         code: its exit code, negative after a signal; None when its time was up and it was killed.
-        output: the last of what it wrote to standard output and standard error.
+        errors: the last of what it wrote to standard error; its standard output is not kept.
     """
 
     code: int | None
-    output: str
+    errors: str
 
 
 def run(command: Sequence[str], directory: Path, *, seconds: float, environment: Mapping[str, str] | None = None) -> Ended:
@@ -49,8 +49,8 @@ def run(command: Sequence[str], directory: Path, *, seconds: float, environment:
             cwd=directory,
             env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **(environment or {})},
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             start_new_session=True,
         )
     except OSError as error:
@@ -74,8 +74,8 @@ def run(command: Sequence[str], directory: Path, *, seconds: float, environment:
 
 
 def _drain(process: subprocess.Popen[bytes], tail: bytearray) -> None:
-    assert process.stdout is not None  # noqa: S101 - it was started with a pipe
-    with process.stdout as stream, suppress(ValueError, OSError):
+    assert process.stderr is not None  # noqa: S101 - it was started with a pipe
+    with process.stderr as stream, suppress(ValueError, OSError):
         while chunk := os.read(stream.fileno(), _KEPT):
             tail += chunk
             del tail[:-_KEPT]

@@ -154,7 +154,7 @@ def _why(ended: launch.Ended, seconds: float) -> str:
         return f"importing it took longer than {seconds:g} s: {_TIMES_UP}"
     if ended.code < 0:
         return f"its process was ended by signal {-ended.code} while it was imported"
-    lines = ended.output.strip().splitlines()
+    lines = ended.errors.strip().splitlines()
     return f"its process ended with exit code {ended.code} while it was imported" + (f": {lines[-1][:300]}" if lines else "")
 
 

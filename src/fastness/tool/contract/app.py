@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fastness.tool.boot import launch
 from fastness.tool.errors import CommandError
 
 _SCRIPT = Path(__file__).with_name("_document.py")
@@ -46,56 +42,21 @@ def document(app: str, directory: Path, *, timeout: float, python: str | None = 
     """
     if not directory.is_dir():
         raise CommandError(f"{directory} is not a directory")
-    interpreter = python or _interpreter(directory)
+    interpreter = python or launch.interpreter(directory)
     with tempfile.TemporaryDirectory(prefix="fastness-") as scratch:
         path = Path(scratch) / "document.json"
-        code, errors = _run([interpreter, str(_SCRIPT), app, str(path)], directory, timeout, app)
-        lines = errors.strip().splitlines()
-        if code == 3 and lines:
+        command = [interpreter, str(_SCRIPT), app, str(path)]
+        # Hash order decides the order of sets; a document must not depend on it.
+        ended = launch.run(command, directory, seconds=timeout, environment={"PYTHONHASHSEED": "0"})
+        if ended.code is None:
+            raise CommandError(f"{app} gave no document within {timeout:g} s: does it wait for something when imported?")
+        lines = ended.errors.strip().splitlines()
+        if ended.code == 3 and lines:
             raise CommandError(f"{app}: {lines[-1]}: name it with --app module:attribute or in [tool.fastness]")
-        if code != 0 or not path.is_file():
-            why = lines[-1] if lines else f"exit code {code}"
+        if ended.code != 0 or not path.is_file():
+            why = lines[-1] if lines else f"exit code {ended.code}"
             raise CommandError(
                 f"{app} could not be imported from {directory.resolve()}: {why} (FASTNESS_DEBUG=1 shows all of it)"
             )
         loaded = json.loads(path.read_text(encoding="utf-8"))
     return Served(loaded["openapi"], loaded["deprecations"])
-
-
-def _run(command: list[str], directory: Path, timeout: float, app: str) -> tuple[int, str]:
-    # Hash order decides the order of sets; a document must not depend on it.
-    environment = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
-    try:
-        process = subprocess.Popen(
-            command,
-            cwd=directory,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise CommandError(f"{command[0]}: {error.strerror}") from None
-    try:
-        _, errors = process.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired:
-        raise CommandError(f"{app} gave no document within {timeout:g} s: does it wait for something when imported?") from None
-    finally:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        if process.stderr is not None:
-            process.stderr.close()
-    text = errors.decode(errors="replace")
-    if os.environ.get("FASTNESS_DEBUG"):
-        sys.stderr.write(text)
-    return process.returncode, text
-
-
-def _interpreter(directory: Path) -> str:
-    for name in (".venv", "venv"):
-        found = directory / name / "bin" / "python"
-        if found.is_file():
-            return str(found.absolute())
-    return sys.executable

@@ -3,7 +3,8 @@
 Every column that the table has, or will have, is sent: the password hash, the tenant, the internal note that somebody adds next
 year. An `exclude` list names what was known when it was written. Serialising also loads relationships one by one.
 
-Declare a response model with the fields that clients need; FastAPI takes them from the entity.
+Declare a response model with the fields that clients need; FastAPI takes them from the entity. When the app is booted, the
+classes of its response models decide.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import ast
 from collections.abc import Iterator
 
 from fastness.tool.check.knowledge.responses import returned, sends_json
+from fastness.tool.check.knowledge.served import Served
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Evidence, Severity
 from fastness.tool.project import Service
@@ -23,15 +25,32 @@ _QUERY_ENDS = ("all", "first", "one", "one_or_none", "scalar_one", "scalar_one_o
 
 
 @rule(severity=Severity.ERROR, practice="3.4", help="declare a response model with the fields that clients need")
-def check(service: Service) -> Iterator[Found]:
+def check(service: Service, served: Served | None) -> Iterator[Found]:
     seen: set[Function] = set()
     for route in service.routes:
-        if route.handler in seen or route.is_websocket:
+        if route.handler in seen or route.is_websocket or (served is not None and _has_other_model(served, route.handler)):
             continue
         fault = _declared(service, route) or _undeclared(service, route)
         if fault is not None:
             seen.add(route.handler)
             yield fault
+    if served is not None:
+        yield from _at_boot(served, seen)
+
+
+def _at_boot(served: Served, seen: set[Function]) -> Iterator[Found]:
+    for route in served.app.operations:
+        function = served.function(route.endpoint)
+        if route.entities and function is not None and function not in seen:
+            seen.add(function)
+            message = f"the response model of {route.title} is the table {route.entities[0]}: every column is sent"
+            yield found(function, function.node, message, source="boot")
+
+
+def _has_other_model(served: Served, handler: Function) -> bool:
+    """It is served, and everywhere with a response model that is no table."""
+    booted = served.routes(handler)
+    return bool(booted) and all(route.response_model is not None and not route.entities for route in booted)
 
 
 def _declared(service: Service, route: Route) -> Found | None:

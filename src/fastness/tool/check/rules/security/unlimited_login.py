@@ -3,7 +3,8 @@
 Whoever answers a password, a code or a reset link without counting the attempts lets them be guessed: a botnet tries
 a leaked list of millions of passwords in a night, and each try costs this service a deliberately slow hash.
 
-Limit by client and by account: a dependency, a decorator or a middleware.
+Limit by client and by account: a dependency, a decorator or a middleware. When the app is booted, the dependencies and the
+middleware that it really has count.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import ast
 import re
 from collections.abc import Iterator
 
+from fastness.tool.check.knowledge.served import Served
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
@@ -27,6 +29,7 @@ _LOGIN = re.compile(
 _FORM = "OAuth2PasswordRequestForm"
 _CALLER = re.compile(r"current_?(?:active_)?(?:user|super|admin)|superuser|permission", re.IGNORECASE)
 _LIMITS = re.compile(r"limit|throttl|slowdown|brute", re.IGNORECASE)
+_LIMITER = re.compile(r"ratelimit|slowapi|throttl|limiter", re.IGNORECASE)
 _NOT_A_TRY = re.compile(
     r"refresh|revoke|logout|test|validate|callback|verify_token|fcm|device|push|csrf|google|facebook|github|oauth",
     re.IGNORECASE,
@@ -38,15 +41,27 @@ _NOT_A_TRY = re.compile(
     practice="6.5",
     help="limit attempts by client and by account",
 )
-def check(service: Service) -> Iterator[Found]:
+def check(service: Service, served: Served | None) -> Iterator[Found]:
     if any(_names_limit(middleware.cls) for middleware in service.middleware):
+        return
+    if served is not None and any(_LIMITER.search(entry.name) for app in served.app.apps for entry in app.middleware):
         return
     seen = set()
     for route in service.routes:
         if route.handler in seen or not _is_login(service, route) or _limited(service, route) or _knows_caller(service, route):
             continue
+        if served is not None and _all_limited(served, route.handler):
+            continue
         seen.add(route.handler)
         yield found(route.handler, route.handler.node, f"{route.path or route.handler.name} can be tried without limit")
+
+
+def _all_limited(served: Served, handler: Function) -> bool:
+    """It is served, and everywhere behind a limit, whoever put it there."""
+    booted = served.routes(handler)
+    return bool(booted) and all(
+        any(step.callee is not None and _LIMITS.search(step.callee.name) for step in route.tree()) for route in booted
+    )
 
 
 def _knows_caller(service: Service, route: Route) -> bool:
@@ -94,7 +109,7 @@ def _target_name(dependency: Dependency) -> str:
 
 def _names_limit(cls: Class | External | None) -> bool:
     name = cls.name if isinstance(cls, Class) else cls.last if isinstance(cls, External) else ""
-    return bool(re.search(r"ratelimit|slowapi|throttl|limiter", name, re.IGNORECASE))
+    return bool(_LIMITER.search(name))
 
 
 EXAMPLES = [
@@ -112,6 +127,39 @@ EXAMPLES = [
         def login(email: str, password: str):  # found
             return email
     """),
+    Bad(
+        """
+        from fastapi import APIRouter, FastAPI
+
+        router = APIRouter()
+
+        @router.post("/login")
+        def login(email: str, password: str) -> str:  # found
+            return email
+
+        app = FastAPI()
+        app.include_router(router)
+    """,
+        booted=True,
+    ),
+    Good(
+        """
+        from fastapi import APIRouter, Depends, FastAPI
+        from fastness.ratelimit import RateLimit
+
+        router = APIRouter()
+
+        @router.post("/login")
+        def login(email: str, password: str) -> str:
+            return email
+
+        app = FastAPI()
+        for limit in ("10/minute",):
+            app.include_router(router, **{"dependencies": [Depends(RateLimit(limit))]})
+    """,
+        "the booted route is limited, which the sources do not show",
+        booted=True,
+    ),
     Good("""
         from fastapi import Depends, FastAPI, Request
         from fastapi.security import OAuth2PasswordRequestForm

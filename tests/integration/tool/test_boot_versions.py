@@ -67,10 +67,15 @@ async def slow():
 async def failed(request, error): ...
 
 
+class Service(FastAPI):
+    def __init__(self):
+        super().__init__(debug=True)
+
+
 api = APIRouter(prefix="/v1")
 api.include_router(users)
 api.include_router(public, prefix="/auth")
-inner = FastAPI(debug=True)
+inner = Service()
 app = FastAPI(title="Shop", exception_handlers={LookupError: failed})
 app.include_router(api)
 app.include_router(users, prefix="/v2")
@@ -114,7 +119,7 @@ def test_versions_agree(boot: Boot) -> None:
         False,
         Place("main.py", _line("app = FastAPI(title")),
     )
-    assert (inner.prefix, inner.debug) == ("/inner", True)
+    assert (inner.prefix, inner.debug, inner.place) == ("/inner", True, Place("main.py", _line("inner = Service")))
     (cors,) = shop.middleware
     assert cors.name == "starlette.middleware.cors.CORSMiddleware"
     assert cors.place == Place("main.py", _line("CORSMiddleware, allow"))

@@ -13,6 +13,7 @@ from fastness.tool.findings.sections import SECTIONS, section
 from fastness.tool.project.project import Project
 
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
+_SEEN = {"boot": " (seen in the booted app)", "probe": " (seen in its answers)"}
 _MOST_PER_RULE = 20  # of one rule; the rest is counted, and in every other format
 
 
@@ -43,9 +44,8 @@ def _rule(console: Console, rule: str, findings: list[Finding], project: Project
 
 def _finding(console: Console, finding: Finding, project: Project) -> None:
     times = f" ({finding.count} times)" if finding.count > 1 else ""
-    console.print(
-        Text.assemble("    ", (f"{finding.path}:{finding.line}:{finding.column}", "blue"), f" {finding.message}{times}")
-    )
+    place = f"{finding.path}:{finding.line}:{finding.column}"
+    console.print(Text.assemble("    ", (place, "blue"), f" {finding.message}{times}", (_SEEN.get(finding.source, ""), "dim")))
     source = _line(project, finding.path, finding.line)
     if source:
         console.print(Text.assemble(("      │ ", "dim"), source))

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from typing import Any
 
 from . import describe, fence, load, probe
+
+_BEGAN = time.monotonic()
+_SHARE = 0.9  # of the time that is left: the rest is for writing down what was learned
 
 
 def main(wanted: dict[str, Any]) -> int:
@@ -35,7 +39,8 @@ def main(wanted: dict[str, Any]) -> int:
     write()
     if wanted["probe"]:
         try:
-            document["probe"] = probe.probe(loaded, document, lifespan=wanted["lifespan"], seconds=wanted["seconds"])
+            left = (wanted["seconds"] - (time.monotonic() - _BEGAN)) * _SHARE
+            document["probe"] = probe.probe(loaded, document, lifespan=wanted["lifespan"], seconds=max(left, 1))
         except BaseException as error:
             document["probe_error"] = "%s: %s" % (type(error).__name__, error)
         write()
@@ -45,7 +50,7 @@ def main(wanted: dict[str, Any]) -> int:
 def _write(path: str, document: dict[str, Any]) -> None:
     # Whole or not at all: the process may be killed at any moment.
     with open(path + ".part", "w", encoding="utf-8") as file:
-        json.dump(document, file, default=lambda value: type(value).__name__)
+        json.dump(document, file, skipkeys=True, default=lambda value: type(value).__name__)
     os.replace(path + ".part", path)
 
 

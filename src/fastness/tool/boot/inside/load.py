@@ -73,7 +73,8 @@ def _imported(name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is not None and (name + ".").startswith(error.name + "."):
             raise CannotLoadError("there is no module %s here: name the app with --app module:attribute" % error.name) from None
-        raise CannotLoadError("importing %s failed: %s%s" % (name, _said(error), _where(error))) from None
+        hint = ": is it installed for %s? --python names another" % sys.executable
+        raise CannotLoadError("importing %s failed: %s%s%s" % (name, _said(error), _where(error), hint)) from None
     except BaseException as error:
         raise CannotLoadError("importing %s failed: %s%s" % (name, _said(error), _where(error))) from None
 
@@ -154,7 +155,7 @@ def _remembering(fastapi: Any, made: dict[int, tuple[str, int]], options: dict[i
             original(self, *args, **kwargs)
             if id(self) not in made:
                 kept.append(self)
-                made[id(self)] = _caller()
+                made[id(self)] = _caller(self)
                 options[id(self)] = sorted(name for name, value in kwargs.items() if value is not None)
 
         return noted
@@ -170,11 +171,17 @@ def _remembering(fastapi: Any, made: dict[int, tuple[str, int]], options: dict[i
             cls.__init__ = original
 
 
-def _caller() -> tuple[str, int]:
+def _caller(made: Any) -> tuple[str, int]:
+    """The line that makes an object: outside of FastAPI, and of the constructors of its own subclasses."""
     frame: Any = sys._getframe(2)
-    while frame is not None and _is_framework(frame.f_globals.get("__name__", "")):
+    while frame is not None and (_is_framework(frame.f_globals.get("__name__", "")) or _constructs(frame, made)):
         frame = frame.f_back
     return (frame.f_code.co_filename, frame.f_lineno) if frame is not None else ("", 0)
+
+
+def _constructs(frame: Any, made: Any) -> bool:
+    first = frame.f_code.co_varnames[:1]
+    return frame.f_code.co_name == "__init__" and bool(first) and frame.f_locals.get(first[0]) is made
 
 
 def _is_framework(name: str) -> bool:

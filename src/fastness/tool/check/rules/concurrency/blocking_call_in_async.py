@@ -161,28 +161,28 @@ EXAMPLES = [
     """),
     Bad(
         """
+        from time import perf_counter
         from fastapi import FastAPI
 
         app = FastAPI()
-        LARGE = 3_000_000
 
-        def add_up(n: int) -> int:
-            total = 0
-            for i in range(n):
-                total += i * i
-            return total
+        def work(seconds: float) -> int:
+            end, steps = perf_counter() + seconds, 0
+            while perf_counter() < end:
+                steps += 1
+            return steps
 
-        @app.get("/sum")
-        async def total() -> int:  # found
-            return add_up(LARGE * 3)
+        @app.get("/long")
+        async def long() -> int:  # found
+            return work(0.3)
 
-        @app.get("/quick")
-        async def quick() -> int:
-            return add_up(3)
+        @app.get("/short")
+        async def short() -> int:
+            return work(0.001)
 
         @app.get("/thread")
         def thread() -> int:
-            return 1
+            return work(0.3)
     """,
         booted=True,
     ),

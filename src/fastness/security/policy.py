@@ -35,7 +35,18 @@ class CORS:
     origins: tuple[str, ...]
     methods: tuple[str, ...] = ("GET", "POST", "PUT", "PATCH", "DELETE")
     headers: tuple[str, ...] = ("Authorization", "Content-Type", "If-Match", "Idempotency-Key", "X-Request-ID", "traceparent")
-    expose: tuple[str, ...] = ("ETag", "Location", "Retry-After", "RateLimit", "X-Request-ID")
+    expose: tuple[str, ...] = (
+        "ETag",
+        "Location",
+        "Retry-After",
+        "RateLimit",
+        "RateLimit-Policy",
+        "Idempotent-Replayed",
+        "Deprecation",
+        "Sunset",
+        "Link",
+        "X-Request-ID",
+    )
     credentials: bool = False
     max_age: int = 600
 

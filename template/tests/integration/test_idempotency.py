@@ -4,6 +4,11 @@ import asyncio
 from typing import Any
 
 import httpx2
+from fastness import testing
+
+from app.core.config import Settings
+from app.main import create_app
+from tests.conftest import Token
 
 EVENT = {"type": "order.paid", "payload": {"id": 1}}
 
@@ -55,3 +60,23 @@ async def test_a_key_belongs_to_its_request(client: Client) -> None:
     other = await send(client, "a", {"type": "order.paid", "payload": {"id": 2}})
     assert (other.status_code, other.json()["title"]) == (422, "The idempotency key was used for another request")
     assert await events(client) == [made.json()["id"]]
+
+
+async def test_a_web_page_may_send_a_key_and_read_what_became_of_it(settings: Settings, token: Token) -> None:
+    """A browser asks first, and then hides from the page whatever it was not told to show."""
+    page = {"origin": "https://shop.example"}
+    app = create_app(settings.model_copy(update={"cors_origins": (page["origin"],)}))
+    async with testing.client(app, headers={**page, **token()}) as client:
+        asked = {
+            "access-control-request-method": "POST",
+            "access-control-request-headers": "authorization,content-type,idempotency-key",
+        }
+        preflight = await client.options("/v1/events", headers=asked)
+        assert (preflight.status_code, preflight.headers["access-control-allow-origin"]) == (204, page["origin"])
+        await send(client, "a")
+        again = await send(client, "a")
+    shown = {name.strip().lower() for name in again.headers["access-control-expose-headers"].split(",")}
+    for name in ("location", "idempotent-replayed", "ratelimit", "ratelimit-policy", "x-request-id"):
+        assert name in again.headers
+        assert name in shown
+    assert "retry-after" in shown

@@ -5,9 +5,10 @@ The table of in-transaction mode, its `metadata` for Alembic and `prune` are in 
 """
 
 from fastness.idempotency.guard import Idempotent, verify
-from fastness.idempotency.outcome import IN_FLIGHT, INVALID, MISSING, REUSED, UNAVAILABLE, UNKNOWN
+from fastness.idempotency.outcome import IN_FLIGHT, INVALID, MISSING, REUSED, UNAVAILABLE, UNKNOWN, UNREADABLE
 from fastness.idempotency.redis import RedisStore
 from fastness.idempotency.route import IdempotentRoute
+from fastness.idempotency.sealing import Sealer
 from fastness.idempotency.store import MemoryStore, State, Store, StoreError, Verdict
 
 __all__ = [
@@ -17,10 +18,12 @@ __all__ = [
     "REUSED",
     "UNAVAILABLE",
     "UNKNOWN",
+    "UNREADABLE",
     "Idempotent",
     "IdempotentRoute",
     "MemoryStore",
     "RedisStore",
+    "Sealer",
     "State",
     "Store",
     "StoreError",

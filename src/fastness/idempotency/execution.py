@@ -17,7 +17,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from fastness.idempotency.answer import HEADERS, Answer
-from fastness.idempotency.outcome import IN_FLIGHT, REUSED, UNAVAILABLE, UNKNOWN, Outcome, Outcomes
+from fastness.idempotency.outcome import IN_FLIGHT, REUSED, UNAVAILABLE, UNKNOWN, UNREADABLE, Outcome, Outcomes
+from fastness.idempotency.sealing import Sealer, SealError, is_sealed
 from fastness.idempotency.store import State, Store, StoreError
 from fastness.problems import Problem
 
@@ -35,6 +36,7 @@ class Claim:
         outcomes: where its outcome is counted.
         headers: the names of the headers that are stored.
         max_answer: bytes of a body that is stored.
+        sealer: encrypts what is stored; None stores it as it is.
     """
 
     key: bytes
@@ -43,10 +45,29 @@ class Claim:
     outcomes: Outcomes
     headers: frozenset[str] = HEADERS
     max_answer: int = 262_144
+    sealer: Sealer | None = None
 
     def answer(self, response: Response) -> Answer:
         """What is to be stored of `response`."""
-        return Answer.of(response, headers=self.headers, max_bytes=self.max_answer)
+        answer = Answer.of(response, headers=self.headers, max_bytes=self.max_answer)
+        return answer if self.sealer is None else self.sealer.seal(answer, owner=self.key + self.fingerprint)
+
+    def stored(self, answer: Answer) -> Answer:
+        """What is to be sent of an answer that is stored.
+
+        Raises:
+            Problem: it cannot be opened, or it is not sealed and would have to be: anybody may have written it.
+        """
+        if self.sealer is None and not is_sealed(answer):
+            return answer
+        try:
+            if self.sealer is not None:
+                return self.sealer.open(answer, owner=self.key + self.fingerprint)
+            reason = "it is sealed, and its route has no keys any more"
+        except SealError as error:
+            reason = str(error)
+        logger.error("a stored answer cannot be given: %s", reason)
+        raise self.refuse(Outcome.UNREADABLE)
 
     def refuse(self, outcome: Outcome) -> Problem:
         """Count the outcome, and give the problem that answers it."""
@@ -56,6 +77,7 @@ class Claim:
             Outcome.MISMATCH: REUSED,
             Outcome.UNKNOWN: UNKNOWN,
             Outcome.UNAVAILABLE: UNAVAILABLE,
+            Outcome.UNREADABLE: UNREADABLE,
         }[outcome]
         return Problem(kind)
 
@@ -114,7 +136,7 @@ class Leased:
                 await self._store.release(claim.key, owner=self._owner)
             raise claim.refuse(Outcome.UNAVAILABLE) from error
         if verdict.state is State.DONE:
-            return Answer.decode(verdict.value)
+            return claim.stored(Answer.decode(verdict.value))
         if verdict.state is not State.STARTED:
             refused = {State.RUNNING: Outcome.IN_FLIGHT, State.MISMATCH: Outcome.MISMATCH, State.UNKNOWN: Outcome.UNKNOWN}
             raise claim.refuse(refused[verdict.state])

@@ -18,8 +18,9 @@ from fastness.idempotency.answer import HEADERS, NEVER, REPLAYED
 from fastness.idempotency.execution import Claim, Execution, Leased
 from fastness.idempotency.fingerprint import digest, fingerprint
 from fastness.idempotency.key import HEADER, SCHEMA, InvalidKey, parse
-from fastness.idempotency.outcome import IN_FLIGHT, INVALID, MISSING, REUSED, UNAVAILABLE, UNKNOWN
+from fastness.idempotency.outcome import IN_FLIGHT, INVALID, MISSING, REUSED, UNAVAILABLE, UNKNOWN, UNREADABLE
 from fastness.idempotency.route import SLOT, IdempotentRoute, Replay, Slot
+from fastness.idempotency.sealing import Sealer
 from fastness.idempotency.store import Store
 from fastness.openapi import add_problem
 from fastness.problems import Problem
@@ -52,6 +53,8 @@ class Idempotent:
             another of its principals, who then gets the answer.
         headers: names of response headers to store, besides `answer.HEADERS`.
         max_answer: bytes of a response's body that are stored; a longer one is an error.
+        seal: store answers encrypted, because they hold secrets, with the lifespan state's `idempotency_sealer` (`Sealer`).
+            Without one no request with a key is handled, and an answer that it cannot open is not given (503).
         mode: `"transaction"`, which needs `fastness[db]`, or `"store"`.
         store: for `mode="store"`, else the lifespan state's `idempotency_store`.
         lease: for `mode="store"`, seconds after which a handler that is not heard of counts as ended.
@@ -71,6 +74,7 @@ class Idempotent:
         by: Literal["principal", "tenant"] = "principal",
         headers: Collection[str] = (),
         max_answer: int = 262_144,
+        seal: bool = False,
         mode: Literal["transaction", "store"] = "transaction",
         store: Store | None = None,
         lease: float = 30.0,
@@ -93,6 +97,7 @@ class Idempotent:
         self._by = by
         self._headers = HEADERS | names
         self._max_answer = max_answer
+        self._seal = seal
         self._store = store
         self._lease = lease
         self._refusals = tuple(refusals)
@@ -131,6 +136,7 @@ class Idempotent:
             outcomes=slot.place.outcomes,
             headers=self._headers,
             max_answer=self._max_answer,
+            sealer=self._sealer(request) if self._seal else None,
         )
         slot.check = lambda: self._same(caller)
         slot.execution = self._execution(claim, request, uow)
@@ -151,6 +157,14 @@ class Idempotent:
                 "lifespan"
             )
         return Leased(claim, store, lease=self._lease, refusals=self._refusals)
+
+    def _sealer(self, request: Request) -> Sealer:
+        sealer = getattr(request.state, "idempotency_sealer", None)
+        if not isinstance(sealer, Sealer):
+            raise RuntimeError(  # noqa: TRY004 - a fault of the composition, not of a value
+                "Idempotent(seal=True) has no keys: yield {'idempotency_sealer': Sealer(keys)} from the lifespan"
+            )
+        return sealer
 
     def _caller(self) -> tuple[str | None, str | None]:
         context = current()
@@ -185,7 +199,9 @@ class Idempotent:
         responses = operation.setdefault("responses", {})
         validation = responses.get("422")
         problems = [INVALID, IN_FLIGHT, REUSED, *([MISSING] if self._required else [])]
-        add_problem(operation, *problems, *([] if self._in_transaction is not None else [UNKNOWN, UNAVAILABLE]))
+        if self._in_transaction is None:
+            problems += [UNKNOWN, UNAVAILABLE]
+        add_problem(operation, *problems, *([UNREADABLE] if self._seal else []))
         if validation is not None:
             _widen(validation)
         for status, answer in responses.items():

@@ -47,6 +47,15 @@ UNAVAILABLE = ProblemType(
     retry_after=1,
 )
 
+UNREADABLE = ProblemType(
+    "urn:problem-type:fastness:idempotency-answer-unreadable",
+    "The answer to the first request with this key cannot be read at the moment",
+    503,
+    "It was carried out, and is not run again. Try again with the same key after `Retry-After` seconds; if that goes on, look "
+    "at what the first request made.",
+    retry_after=5,
+)
+
 
 class Outcome(StrEnum):
     """What became of a request with a key: the values of a metric's label.
@@ -60,6 +69,7 @@ class Outcome(StrEnum):
         UNKNOWN: it ended in the middle, or it came after one that did. Store mode only.
         UNAVAILABLE: the store could not be asked, and it was refused. Store mode only.
         UNRECORDED: it was answered, but its answer could not be stored. Store mode only.
+        UNREADABLE: its answer is stored and cannot be opened: the keys are not those that it was sealed with.
     """
 
     EXECUTED = "executed"
@@ -70,6 +80,7 @@ class Outcome(StrEnum):
     UNKNOWN = "unknown"
     UNAVAILABLE = "unavailable"
     UNRECORDED = "unrecorded"
+    UNREADABLE = "unreadable"
 
 
 class Outcomes:

@@ -122,7 +122,7 @@ class InTransaction:
         fingerprint, answer = found
         if fingerprint != self._claim.fingerprint:
             raise self._claim.refuse(Outcome.MISMATCH)
-        return answer
+        return self._claim.stored(answer)
 
     async def _close(self, error: BaseException | None = None) -> None:
         self.active = False

@@ -77,7 +77,7 @@ class Settings(ServiceSettings):
 
     # feature: example
     encryption_keys: SecretStr = SecretStr("cmVsYXktZGV2ZWxvcG1lbnQta2V5LW5vdC1zZWNyZXQ=")
-    """Fernet keys that signing secrets are stored under, the newest first, separated by commas."""
+    """Fernet keys that signing secrets, and answers with one, are stored under, the newest first, separated by commas."""
     endpoints_per_tenant: Count = 100
     """Endpoints that a tenant may have."""
     deliver_over_http: bool | None = None

@@ -48,13 +48,8 @@ class Infra:
         delay = settings.drain_delay
         if delay is None:
             delay = 5.0 if settings.is_production else 0.0  # a balancer needs some seconds to notice
-        self.resources = Resources(
-            resources,
-            drain=Drain(delay=delay),
-            settle=settings.is_production,
-            state={
-                "infra": self,
-                "authenticator": make_authenticator(settings, keys),
-                "rate_limit_store": rate_limits,
-            },
-        )
+        state = {"infra": self, "authenticator": make_authenticator(settings, keys), "rate_limit_store": rate_limits}
+        # feature: example
+        state["idempotency_sealer"] = self.relay.answer_sealer
+        # /feature: example
+        self.resources = Resources(resources, drain=Drain(delay=delay), settle=settings.is_production, state=state)

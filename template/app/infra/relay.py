@@ -1,5 +1,6 @@
 """What webhook delivery needs at run time: sealing, counting, jobs, and what the worker makes them with."""
 
+from fastness import idempotency
 from fastness.database import Database, UnitOfWork
 from fastness.jobs import Jobs, Worker
 from fastness.lifespan import Resource
@@ -21,13 +22,16 @@ class Relay:
     Attributes:
         rules: what endpoints are allowed.
         measures: what the business counts.
+        answer_sealer: for stored answers that hold signing secrets.
         jobs: where deliveries wait for a worker; a resource.
     """
 
     def __init__(self, settings: Settings, database: Database) -> None:
         self._settings = settings
         self._database = database
-        self._sealer = Sealer(settings.encryption_keys.get_secret_value())
+        keys = settings.encryption_keys.get_secret_value()
+        self._sealer = Sealer(keys)
+        self.answer_sealer = idempotency.Sealer(key.strip() for key in keys.split(","))
         self.rules = EndpointRules(
             allow_http=not settings.is_production if settings.deliver_over_http is None else settings.deliver_over_http,
             per_tenant=settings.endpoints_per_tenant,

@@ -5,8 +5,10 @@ from typing import Any
 
 import httpx2
 from fastness import testing
+from sqlalchemy import text
 
 from app.core.config import Settings
+from app.infra.db.database import make_database
 from app.main import create_app
 from tests.conftest import Token
 
@@ -60,6 +62,26 @@ async def test_a_key_belongs_to_its_request(client: Client) -> None:
     other = await send(client, "a", {"type": "order.paid", "payload": {"id": 2}})
     assert (other.status_code, other.json()["title"]) == (422, "The idempotency key was used for another request")
     assert await events(client) == [made.json()["id"]]
+
+
+async def test_a_retry_makes_no_second_endpoint(client: Client, settings: Settings) -> None:
+    """It gets the same secret, which no copy of the database shows."""
+
+    async def subscribe() -> httpx2.Response:
+        body = {"url": "https://example.com/hook", "event_types": ["*"]}
+        return await client.post("/v1/endpoints", json=body, headers={"idempotency-key": "a"})
+
+    first, again = await subscribe(), await subscribe()
+    assert (first.status_code, again.status_code, again.content) == (201, 201, first.content)
+    assert again.headers["etag"] == first.headers["etag"]
+    [endpoint] = (await client.get("/v1/endpoints")).json()["items"]
+    assert endpoint["id"] == first.json()["id"]
+    database = make_database(settings, application="test")
+    async with database.unit().reading() as uow:
+        stored = (await uow.session.execute(text("SELECT headers, body FROM idempotency_records"))).one()
+    await database.close()
+    assert b"whsec" not in bytes(stored.body)
+    assert first.json()["id"] not in stored.headers
 
 
 async def test_a_web_page_may_send_a_key_and_read_what_became_of_it(settings: Settings, token: Token) -> None:

@@ -4,11 +4,12 @@ import asyncio
 import logging
 
 import pytest
+from cryptography.fernet import Fernet
 from fastapi import HTTPException
 from fastapi.responses import JSONResponse, StreamingResponse
 from redis.asyncio import Redis
 
-from fastness.idempotency import Idempotent, MemoryStore, RedisStore, StoreError
+from fastness.idempotency import Idempotent, MemoryStore, RedisStore, Sealer, StoreError
 from fastness.testing import ManualClock
 
 TYPE = "urn:problem-type:fastness:idempotency-"
@@ -236,3 +237,20 @@ async def test_a_store_of_its_own(bare):
     async def pay() -> None: ...
 
     assert [(await shop.send(key="a")).headers.get("idempotent-replayed") for _ in range(2)] == [None, "true"]
+
+
+async def test_an_answer_is_sealed_in_the_store_too(bare, store):
+    """It comes back with its key, and is refused without."""
+    keys = [Fernet.generate_key().decode() for _ in range(2)]
+    shop, calls = bare(idempotency_store=store, idempotency_sealer=Sealer(keys)), []
+
+    @shop.post(guard=stored(seal=True))
+    async def pay() -> str:
+        calls.append(1)
+        return "whsec_x"
+
+    assert [(await shop.send(key="a")).json() for _ in range(2)] == ["whsec_x"] * 2
+    shop.state["idempotency_sealer"] = Sealer(keys[1:])
+    refused = await shop.send(key="a")
+    assert (refused.status, refused.json()["type"]) == (503, TYPE + "answer-unreadable")
+    assert calls == [1]

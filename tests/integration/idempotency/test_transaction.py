@@ -4,13 +4,14 @@ import asyncio
 from typing import Annotated
 
 import pytest
+from cryptography.fernet import Fernet
 from fastapi import BackgroundTasks, Body, Depends, File, Form, HTTPException, Request, Response, UploadFile
 from fastapi.responses import JSONResponse, StreamingResponse
 from sqlalchemy import event, text
 from sqlalchemy.exc import IntegrityError
 
 from fastness.database import CurrentUnit
-from fastness.idempotency import Idempotent, records
+from fastness.idempotency import Idempotent, Sealer, records
 from fastness.problems import Problem
 
 TYPE = "urn:problem-type:fastness:idempotency-"
@@ -504,3 +505,63 @@ async def test_a_commit_that_fails_is_no_answer(plain, orders, database):
     event.remove(database.engine.sync_engine, "commit", fail)
     assert await orders() == 0
     assert (await plain.send(key="a")).status == 201
+
+
+async def test_an_answer_that_holds_a_secret_is_stored_sealed(shop, database):
+    """The retry gets it, the table does not show it, and without its key it is refused rather than made again."""
+    made = []
+
+    @shop.post(guard=Idempotent(seal=True))
+    async def create(uow: CurrentUnit) -> str:
+        await shop.place(uow, "book")
+        made.append(f"whsec_{len(made)}")
+        return made[-1]
+
+    old, new = (Fernet.generate_key().decode() for _ in range(2))
+    shop.state["idempotency_sealer"] = Sealer([old])
+    first = await shop.send(key="a")
+    assert (first.status, first.json()) == (201, "whsec_0")
+    async with database.unit().reading() as uow:
+        row = (await uow.session.execute(text("SELECT status, headers, body FROM idempotency_records"))).one()
+    assert row.status == 201
+    assert "whsec" not in row.headers
+    assert b"whsec" not in bytes(row.body)
+    shop.state["idempotency_sealer"] = Sealer([new, old])
+    again = await shop.send(key="a")
+    assert (again.status, again.body, again.headers["idempotent-replayed"]) == (201, first.body, "true")
+    assert again.headers["content-type"] == "application/json"
+    shop.state["idempotency_sealer"] = Sealer([new])
+    refused = await shop.send(key="a")
+    assert (refused.status, refused.json()["type"]) == (503, TYPE + "answer-unreadable")
+    assert refused.headers["retry-after"] == "5"
+    assert made == ["whsec_0"]
+
+
+async def test_no_secret_is_stored_where_there_is_no_key_to_seal_it_with(shop, orders, caplog):
+    """The request fails before it is handled; one without a key stores nothing and is handled."""
+
+    @shop.post(guard=Idempotent(required=False, seal=True))
+    async def create(uow: CurrentUnit) -> int:
+        return await shop.place(uow, "book")
+
+    assert (await shop.send(key="a")).status == 500
+    assert "idempotency_sealer" in str(raised(shop, caplog))
+    assert await orders() == 0
+    assert (await shop.send(key="")).status == 201
+
+
+async def test_an_answer_of_before_or_after_it_was_to_be_sealed_is_not_given(shop, orders):
+    """Whoever can write to the table must not be able to answer for a route that seals, and nobody gets a sealed text."""
+    guard = Idempotent()
+
+    @shop.post(guard=guard)
+    async def create(uow: CurrentUnit) -> int:
+        return await shop.place(uow, "book")
+
+    shop.state["idempotency_sealer"] = Sealer([Fernet.generate_key().decode()])
+    for key, seal in (("a", False), ("b", True)):
+        guard._seal = seal
+        assert (await shop.send(key=key)).status == 201
+        guard._seal = not seal
+        assert (await shop.send(key=key)).status == 503
+    assert await orders() == 2

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
 from fastness.auth import Requires
+from fastness.idempotency import Idempotent, IdempotentRoute
 from fastness.ratelimit import RateLimit
 
 from app.api.deps import CurrentTenant
@@ -22,7 +23,7 @@ from app.schemas.endpoints import (
 )
 from app.schemas.paging import PageQuery
 
-router = APIRouter(prefix="/endpoints", tags=["endpoints"])
+router = APIRouter(prefix="/endpoints", tags=["endpoints"], route_class=IdempotentRoute)
 reads = [Requires("endpoints:read")]
 writes = [Requires("endpoints:write")]
 
@@ -30,13 +31,14 @@ writes = [Requires("endpoints:write")]
 @router.post(
     "",
     status_code=201,
-    dependencies=writes,
+    # With a key, a retry through any crash makes one endpoint. The answer is stored sealed: it has a secret in it.
+    dependencies=[*writes, Depends(Idempotent(required=False, seal=True))],
     responses=answers(201, "ETag", "Location", errors=(EndpointLimitReached, UnacceptableURL)),
 )
 async def create_endpoint(
     body: EndpointIn, tenant: CurrentTenant, service: Endpoints, response: Response
 ) -> EndpointWithSecretOut:
-    """Subscribe to events. The answer has the signing secret, which is not shown again."""
+    """Subscribe to events. The answer has the signing secret, which is not shown again, but in answer to a retry."""
     endpoint = await service.create(tenant, body.settings())
     response.headers["ETag"] = etag(endpoint.version)
     response.headers["Location"] = f"/v1/endpoints/{endpoint.public_id}"
@@ -74,7 +76,11 @@ async def update_endpoint(
 
 @router.post(
     "/{endpoint_id}/rotate-secret",
-    dependencies=[*writes, Depends(RateLimit("10/minute", by="principal"))],
+    dependencies=[
+        *writes,
+        Depends(RateLimit("10/minute", by="principal")),
+        Depends(Idempotent(required=False, seal=True)),
+    ],
     responses=answers(200, "ETag", errors=(NotFound,)),
 )
 async def rotate_secret(

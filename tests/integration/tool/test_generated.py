@@ -3,6 +3,7 @@
 Marked `generated`: each variant runs the template's own checks, which takes its time.
 """
 
+import json
 import os
 import re
 import subprocess
@@ -49,7 +50,7 @@ def run(directory: Path, *command: str) -> None:
 @pytest.mark.generated
 @pytest.mark.timeout(1200)
 def test_generated_service_passes_its_own_checks(generated: Path, mypy_cache: Path) -> None:
-    """Format, lint, types and tests are clean in every variant, and its facts are settled."""
+    """Format, lint, types, tests and our own checks are clean in every variant, and its facts are settled."""
     run(generated, "ruff", "format", "--check", ".")
     run(generated, "ruff", "check", ".")
     run(generated, "fastness.tool", "preflight", "--check")
@@ -57,6 +58,7 @@ def test_generated_service_passes_its_own_checks(generated: Path, mypy_cache: Pa
     # Neither Redis nor a container file is about the database: what is left out one by one is tested on one of the two.
     databases = () if generated.name in {"all", "bare"} else ("-k", "not postgres")
     run(generated, "pytest", "-q", "-p", "no:cacheprovider", *databases)
+    run(generated, "fastness.tool", "check", "--app", "app.main:app", "--probe", "--fail-on", "info")
 
 
 def test_generated_service_has_no_trace_of_what_was_left_out(generated: Path) -> None:
@@ -82,3 +84,30 @@ def test_left_out_dependencies_are_gone(name: str, tmp_path: Path) -> None:
         assert (whole / file).exists()
         assert not (part / file).exists()
     assert (before == after.replace(f'without = ["{name}"]', "without = []")) is (not feature.dependencies)
+
+
+def test_controls_that_are_taken_out_are_missed(tmp_path: Path) -> None:
+    """Without its context, security and problem layers, handlers and health, a service is told so by what it answers."""
+    service = scaffold.create("shop", target=tmp_path / "shop", template=TEMPLATE, git=False).path
+    main = service / "app/main.py"
+    text = main.read_text()
+    for line in ("Middleware(ContextMiddleware", "Middleware(SecurityMiddleware", "Middleware(problems.", "health.router"):
+        assert len(re.findall(rf"^.*{re.escape(line)}.*\n", text, re.MULTILINE)) == 1
+        text = re.sub(rf"^.*{re.escape(line)}.*\n", "", text, flags=re.MULTILINE)
+    assert "exception_handlers=problems.handlers(PROBLEMS)" in text
+    main.write_text(text.replace("exception_handlers=problems.handlers(PROBLEMS)", "exception_handlers={}"))
+    command = [sys.executable, "-m", "fastness.tool", "check", "--app", "app.main:app", "--probe", "--format", "json"]
+    environment = {name: value for name, value in os.environ.items() if name != "ENVIRONMENT"}
+    done = subprocess.run(command, cwd=service, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    found = {finding["rule"]: finding["source"] for finding in json.loads(done.stdout)["findings"]}
+    assert (
+        found.items()
+        >= {
+            "deployment/missing-readiness-probe": "boot",
+            "observability/uncorrelated-requests": "probe",
+            "reliability/mixed-error-envelope": "probe",
+            "security/missing-body-limit": "probe",
+            "security/missing-headers": "probe",
+        }.items()
+    )

@@ -23,8 +23,8 @@ _ASKED = {"missing": 404, "method": 405, "oversized": 413, "invalid": 422, "fail
 @rule(severity=Severity.INFO, practice="5.1", help="answer every error in one form: handlers for all three, and for the 500")
 def check(served: Served, probed: Probed) -> Iterator[Found]:
     answers = {status: answer for name, status in _ASKED.items() if (answer := probed.answer(name, status)) is not None}
-    if len(answers) < 2 or served.app.main.debug:
-        return
+    if served.app.main.debug:
+        answers.pop(500, None)  # Starlette's own page, which is a finding of its own
     not_json = [str(status) for status, answer in answers.items() if answer.members is None]
     if not_json and len(not_json) < len(answers):
         yield served.at_app(f"a {' and a '.join(not_json)} is no JSON, while other errors are")

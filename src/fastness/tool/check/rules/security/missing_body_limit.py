@@ -11,6 +11,7 @@ what comes through the proxy. Booted, the app's options and middleware decide; p
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from fastness.tool.boot import Probed
 from fastness.tool.boot.app import App, BootedRoute
@@ -31,9 +32,12 @@ def check(served: Served, probed: Probed | None) -> Iterator[Found]:
     told = f"{readers[0].title}{others} would read one"
     announced, unannounced = _taken(probed, "oversized"), _taken(probed, "unannounced")
     if unannounced and not announced:
-        yield served.at_app(f"only a body that announces its size is refused: {told} that does not")
+        message = f"only a body that announces its size is refused: {told} that does not"
     elif unannounced or (probed is None and _lets_through(served.app.main)):
-        yield served.at_app(f"nothing limits the size of a request body: {told} of any size")
+        message = f"nothing limits the size of a request body: {told} of any size"
+    else:
+        return
+    yield replace(served.at_app(message), source="boot" if probed is None else "probe")
 
 
 def _reads_body(route: BootedRoute) -> bool:

@@ -183,6 +183,25 @@ def test_only_get_operations_are_called(write: Write) -> None:
     assert (directory / "get").exists()
 
 
+def test_the_app_that_serves_most_is_asked(write: Write) -> None:
+    """Where an API is mounted in a shell, the API's own handlers answer, through the middleware of both."""
+    directory = write(
+        f"{APP}from starlette.responses import JSONResponse\n"
+        "async def failed(request, error): return JSONResponse({'of': 'api'}, 500)\n"
+        "api = FastAPI(exception_handlers={Exception: failed})\n"
+        "@api.get('/items')\ndef items() -> int: return 1\n"
+        "app.mount('/api', api)\n"
+        "@app.middleware('http')\nasync def named(request, call_next):\n"
+        "    response = await call_next(request)\n    response.headers['x-shell'] = '1'\n    return response\n"
+    )
+    boot = examine(directory, Wanted(target="main:app", probe=True))
+    assert boot.probed is not None
+    assert (boot.app.main.prefix, [route.path for route in boot.app.operations]) == ("/api", ["/api/items"])
+    assert boot.probed.answers["fine"].header("x-shell") == "1"
+    assert boot.probed.answers["failed"].body == '{"of":"api"}'
+    assert boot.probed.called[0].answer.body == "1"
+
+
 def test_the_network_can_be_allowed(write: Write) -> None:
     """With leave, a connection is made; without, it is refused, even to this machine."""
     source = (

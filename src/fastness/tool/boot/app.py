@@ -171,10 +171,12 @@ class App:
 
 @dataclass(frozen=True, slots=True)
 class BootedApp:
-    """What a project's app is once it is imported. Its first app is the one that was asked for.
+    """What a project's app is once it is imported.
 
     Attributes:
         target: `module:attribute`, as it was asked for.
+        apps: that app, and those that are mounted in it.
+        main: the one of them that serves most operations.
         routes: in the order in which they are tried, app by app.
         openapi: its document; None when it cannot be made, and `openapi_error` says why.
     """
@@ -182,14 +184,10 @@ class BootedApp:
     target: str
     versions: Mapping[str, str]
     apps: tuple[App, ...]
+    main: App
     routes: tuple[BootedRoute, ...]
     openapi: JSON | None = field(default=None, repr=False)
     openapi_error: str | None = None
-
-    @property
-    def main(self) -> App:
-        """The app that was asked for."""
-        return self.apps[0]
 
     @property
     def operations(self) -> Iterator[BootedRoute]:
@@ -213,15 +211,17 @@ class Reader:
     def app(self, document: JSON, target: str) -> BootedApp:
         """The booted app of a document."""
         apps = tuple(self._app(one) for one in document["apps"])
-        if not apps:
-            raise ValueError("no app")
+        routes = tuple(self._route(number, one) for number, one in enumerate(document["routes"]))
+        if any(r.app not in (None, *range(len(apps))) or r.hidden_by not in (None, *range(len(routes))) for r in routes):
+            raise ValueError("a number that stands for nothing")
         return BootedApp(
             target=target,
             versions={str(name): str(version) for name, version in document["versions"].items()},
             apps=apps,
-            routes=tuple(self._route(number, one) for number, one in enumerate(document["routes"])),
-            openapi=document["openapi"],
-            openapi_error=document["openapi_error"],
+            main=apps[document["main"]],
+            routes=routes,
+            openapi=None if document["openapi"] is None else dict(document["openapi"]),
+            openapi_error=text(document["openapi_error"]),
         )
 
     def place(self, file: object, line: object) -> Place | None:
@@ -250,12 +250,14 @@ class Reader:
             prefix=str(one["prefix"]),
             place=self.place(one["file"], one["line"]),
             debug=one["debug"] is True,
-            max_body_size=one["max_body_size"],
+            max_body_size=_number(one["max_body_size"]),
             lifespan=one["lifespan"] is True,
             on_startup=tuple(self._callee(handler) for handler in one["on_startup"]),
             on_shutdown=tuple(self._callee(handler) for handler in one["on_shutdown"]),
             middleware=tuple(self._middleware(entry) for entry in one["middleware"]),
-            handlers=tuple(Handler(entry["for"], self._callee(entry["handler"])) for entry in one["exception_handlers"]),
+            handlers=tuple(
+                Handler(_answers(entry["for"]), self._callee(entry["handler"])) for entry in one["exception_handlers"]
+            ),
         )
 
     def _middleware(self, one: JSON) -> BootedMiddleware:
@@ -265,26 +267,26 @@ class Reader:
     def _route(self, number: int, one: JSON) -> BootedRoute:
         return BootedRoute(
             number=number,
-            app=one["app"],
+            app=_number(one["app"]),
             kind=str(one["kind"]),
             path=str(one["path"]),
             methods=tuple(map(str, one["methods"])),
             endpoint=self._callee(one["endpoint"]) if one["endpoint"] is not None else None,
-            response_model=one["response_model"],
+            response_model=text(one["response_model"]),
             entities=tuple(map(str, one["entities"])),
-            response_class=one["response_class"],
-            media_type=one["media_type"],
+            response_class=text(one["response_class"]),
+            media_type=text(one["media_type"]),
             streams=one["streams"] is True,
-            status_code=one["status_code"],
+            status_code=_number(one["status_code"]),
             include_in_schema=one["include_in_schema"] is True,
             deprecated=one["deprecated"] is True,
-            max_body_size=one["max_body_size"],
+            max_body_size=_number(one["max_body_size"]),
             parameters=tuple(
                 Parameter(str(p["in"]), str(p["name"]), str(p["type"]), p["required"] is True, tuple(map(str, p["fields"])))
                 for p in one["parameters"]
             ),
             dependencies=tuple(self._dependency(inner) for inner in one["dependencies"]),
-            hidden_by=one["hidden_by"],
+            hidden_by=_number(one["hidden_by"]),
         )
 
     def _dependency(self, one: JSON) -> BootedDependency:
@@ -295,3 +297,20 @@ class Reader:
             generator=one["generator"] is True,
             dependencies=tuple(self._dependency(inner) for inner in one["dependencies"]),
         )
+
+
+def text(value: object) -> str | None:
+    """Text, or nothing. Raises TypeError for anything else."""
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"{type(value).__name__} where text was expected")
+    return value
+
+
+def _number(value: object) -> int | None:
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+        raise TypeError(f"{type(value).__name__} where a number was expected")
+    return value
+
+
+def _answers(value: object) -> str | int:
+    return value if isinstance(value, int) else str(value)

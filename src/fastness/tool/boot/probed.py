@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fastness.tool.boot.app import JSON, BootedRoute, Place, Reader
+from fastness.tool.boot.app import JSON, BootedRoute, Place, Reader, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +111,9 @@ def read(document: JSON, routes: tuple[BootedRoute, ...], reader: Reader) -> Pro
     """The answers in a document. Raises KeyError, TypeError, ValueError or IndexError when it is of another form."""
     lifespan = document["lifespan"]
     return Probed(
-        host=document["host"],
+        host=text(document["host"]),
         lifespan=lifespan is not None and lifespan["error"] is None,
-        lifespan_error=None if lifespan is None else lifespan["error"],
+        lifespan_error=None if lifespan is None else text(lifespan["error"]),
         answers={str(name): _answer(one) for name, one in document["answers"].items()},
         called=tuple(_called(one, routes, reader) for one in document["requests"]),
         canary=str(document["canary"]),
@@ -123,7 +123,7 @@ def read(document: JSON, routes: tuple[BootedRoute, ...], reader: Reader) -> Pro
 
 def _answer(one: JSON) -> Answer:
     headers = tuple((str(name), str(value)) for name, value in one["headers"])
-    return Answer(int(one["status"]), headers, str(one["body"]), one["error"], int(one["read"]))
+    return Answer(int(one["status"]), headers, str(one["body"]), text(one["error"]), int(one["read"]))
 
 
 def _called(one: JSON, routes: tuple[BootedRoute, ...], reader: Reader) -> Called:

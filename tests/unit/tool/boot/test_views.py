@@ -2,7 +2,6 @@
 
 import copy
 import json
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,13 @@ from hypothesis import strategies as st
 
 from fastness.tool.boot.app import Place, Reader
 from fastness.tool.boot.start import understood
+from fastness.tool.check import engine, examples
+from fastness.tool.check.config import Config
+from fastness.tool.check.knowledge.served import Served
+from fastness.tool.check.rules import catalogue
 
 ROOT = Path("/srv/shop")
+BOOTED = [rule for rule in catalogue().values() if Served in rule.needs]
 _CALLEE = {"name": "app.main.one", "file": "/srv/shop/app/main.py", "line": 7, "async": False}
 _LIBRARY = {"name": "lib.guard", "file": "/srv/shop/.venv/lib/python3.12/site-packages/lib.py", "line": 3, "async": True}
 _ANSWER = {
@@ -41,6 +45,7 @@ DOCUMENT: dict[str, Any] = {
             "exception_handlers": [{"for": 500, "handler": _CALLEE}],
         }
     ],
+    "main": 0,
     "routes": [
         {
             "app": 0,
@@ -141,11 +146,15 @@ def _paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     ),
 )
 def test_any_other_form_is_refused_or_read(path: tuple[Any, ...], value: object) -> None:
-    """The process may write anything: it is read, or refused with one of the errors that the caller expects."""
+    """The process may write anything: it is refused with an error that the caller expects, or every rule can work with it."""
     document = copy.deepcopy(DOCUMENT)
     holder: Any = document
     for key in path[:-1]:
         holder = holder[key]
     holder[path[-1]] = json.loads(json.dumps(value))
-    with suppress(KeyError, TypeError, ValueError, IndexError, AttributeError):
-        understood(document, target="app.main:app", root=ROOT)
+    try:
+        boot = understood(document, target="app.main:app", root=ROOT)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError):
+        return
+    project = examples.project({"app/main.py": "x = 1\n"})
+    assert not engine.check(project, Config(), rules=BOOTED, boot=boot).failures

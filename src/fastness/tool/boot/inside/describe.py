@@ -23,6 +23,7 @@ def describe(loaded: Loaded) -> dict[str, Any]:
         "python": "%d.%d.%d" % sys.version_info[:3],
         "versions": {name: _version(name) for name in ("fastapi", "starlette", "pydantic")},
         "apps": found.apps,
+        "main": found.main(),
         "routes": found.routes,
         "openapi": None,
         "openapi_error": None,
@@ -68,6 +69,7 @@ class _Found:
         self.apps: list[dict[str, Any]] = []
         self.routes: list[dict[str, Any]] = []
         self._loaded = loaded
+        self._objects: list[Any] = []
 
     def add(self, app: Any, prefix: str, above: tuple[int, ...]) -> None:
         """Add an app, and everything that is mounted in it but not one of the apps above."""
@@ -77,6 +79,7 @@ class _Found:
         number = len(self.apps) if is_fastapi else None
         if is_fastapi:
             self.apps.append(_facts(self._loaded, app, prefix))
+            self._objects.append(app)
         served = contexts(app) if is_fastapi else list(getattr(app, "routes", None) or ())
         hidden = reach.hidden(served)
         first = len(self.routes)
@@ -92,6 +95,13 @@ class _Found:
         for below, path in mounted:
             if len(above) < _DEEPEST:
                 self.add(below, path, (*above, id(app)))
+
+    def main(self) -> int:
+        """The number of the app that serves most operations, noted for those who will ask it."""
+        counts = [sum(r["app"] == number and r["kind"] == "api" for r in self.routes) for number in range(len(self.apps))]
+        number = counts.index(max(counts))
+        self._loaded.main = self._objects[number]
+        return number
 
 
 def _mounted(route: Any) -> Any:

@@ -27,6 +27,7 @@ class Loaded:
         outer: what the server would call: the app, or ASGI middleware around it.
         made: where objects were made, as `(file, line)` by `id`: apps, and entries of middleware lists.
         options: by `id` of an app, the names of what its constructor was given.
+        main: the app that serves most operations, this one or one that is mounted in it; `describe` finds it.
     """
 
     def __init__(self, app: Any, outer: Any, made: dict[int, tuple[str, int]], options: dict[int, list[str]]) -> None:
@@ -34,6 +35,7 @@ class Loaded:
         self.outer = outer
         self.made = made
         self.options = options
+        self.main = app
 
 
 def load(target: str, *, factory: bool) -> Loaded:

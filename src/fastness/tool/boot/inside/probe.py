@@ -1,8 +1,9 @@
 """Asks a booted app what only requests can tell: how it fails, what its headers say, whom it lets in, what stops its loop.
 
-Failures are provoked on routes of our own, added beside the app's, so that no endpoint of the project runs for them; what
-answers is the app's middleware and handlers. Then each GET operation that needs no more than a simple value is called, twice,
-without credentials. GET is safe by its definition (RFC 9110, section 9.2.1); nothing else of the project's is called.
+Failures are provoked on routes of our own, added beside those of the app that serves most operations, so that no endpoint of
+the project runs for them; what answers is the app's middleware and handlers. Then each GET operation that needs no more than
+simple values is called, twice, without credentials. GET is safe by its definition (RFC 9110, section 9.2.1); nothing else of
+the project's is called.
 """
 
 from __future__ import annotations
@@ -54,15 +55,16 @@ async def _probe(loaded: Loaded, document: dict[str, Any], lifespan: bool, secon
     }
     client = Client(loaded.outer, host=_HOSTS[0], seconds=min(5.0, seconds / 4))
     life = Lifespan(loaded.outer, seconds=seconds / 3)
-    _add_routes(loaded.app)
+    base = document["apps"][document["main"]]["prefix"] + _BASE
+    _add_routes(loaded.main)
     if lifespan:
         failed = await life.start()
         found["lifespan"] = {"error": failed}
         client.state = life.state if failed is None else {}
     try:
-        found["host"] = await _host(client, document)
+        found["host"] = await _host(client, document, base)
         if found["host"] is not None:
-            for name, question in _questions().items():
+            for name, question in _questions(base).items():
                 if time.monotonic() < until:
                     found["answers"][name] = (await client.ask(**question)).document()
             await _endpoints(client, document, found["requests"], until)
@@ -109,25 +111,26 @@ def _add_routes(app: Any) -> None:
     app.router.routes[:0] = added  # first, so that no route of the project takes their place
 
 
-async def _host(client: Client, document: dict[str, Any]) -> str | None:
+async def _host(client: Client, document: dict[str, Any], base: str) -> str | None:
     """The first host name that the app answers to."""
     allowed = [
         str(host).replace("*.", "www.")
-        for entry in document["apps"][0]["middleware"]
+        for app in document["apps"]
+        for entry in app["middleware"]
         for host in (entry["options"].get("allowed_hosts") or ())
         if isinstance(host, str) and host not in ("*", "<")
     ]
     for host in (*_HOSTS, *allowed):
         client.host = host
-        answer = await client.ask("GET", _BASE + "/fine")
+        answer = await client.ask("GET", base + "/fine")
         if answer.status != 400 and not 300 <= answer.status < 400:
             return host
     return None
 
 
-def _questions() -> dict[str, dict[str, Any]]:
+def _questions(base: str) -> dict[str, dict[str, Any]]:
     """What is asked of our own routes, by the name under which its answer is known."""
-    fine, fails, reads, takes = ({"path": _BASE + path} for path in ("/fine", "/fails", "/reads", "/takes"))
+    fine, fails, reads, takes = ({"path": base + path} for path in ("/fine", "/fails", "/reads", "/takes"))
     get, post, typed = {"method": "GET"}, {"method": "POST"}, {"content-type": "application/json"}
     large = {**post, **reads, "headers": typed, "body": [b"x" * _CHUNK] * _CHUNKS}
     foreign = {"origin": _ORIGIN}
@@ -135,7 +138,7 @@ def _questions() -> dict[str, dict[str, Any]]:
     traced = {"headers": {"x-request-id": _REQUEST_ID, "traceparent": "00-%s-00f067aa0ba902b7-01" % _TRACE}}
     return {
         "fine": {**get, **fine},
-        "missing": {**get, "path": _BASE + "/missing"},
+        "missing": {**get, "path": base + "/missing"},
         "method": {**post, **fine},
         "invalid": {**post, **takes, "headers": typed, "body": [json.dumps({"password": _CANARY}).encode("utf-8")]},
         "failed": {**get, **fails},

@@ -55,7 +55,7 @@ class Served:
         return app.place or Place(asked, 1)
 
     def at_app(self, message: str, *evidence: Evidence, app: App | None = None) -> Found:
-        """A fault of a whole app, by default the one that was asked for."""
+        """A fault of a whole app, by default the one that serves most operations."""
         router = self.router(app or self.app.main)
         if router is not None:
             return found(router.scope, router.call, message, *evidence)

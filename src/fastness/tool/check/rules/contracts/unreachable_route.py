@@ -68,10 +68,15 @@ def _at_boot(served: Served) -> Iterator[Found]:
         later, earlier = pairs[0]
         first = served.function(earlier.endpoint)
         how = "has the same path" if earlier.path == later.path else f"matches {later.path} too"
-        name = first.qualified if first is not None else f"{earlier.kind} {earlier.path or '/'}"
+        name = first.qualified if first is not None else _name(earlier)
         message = f"{later.title} ({function.qualified}) is never reached: {name}, added earlier, {how}"
         evidence = [proof(first, first.node, f"{earlier.title} is tried first")] if first is not None else []
         yield found(function, function.node, message, *evidence, count=len(pairs), source="boot")
+
+
+def _name(route: BootedRoute) -> str:
+    """What is not the project's: a mount, or a function of FastAPI such as the one behind `/docs`."""
+    return route.endpoint.name if route.endpoint is not None else f"the {route.kind} at {route.path or '/'}"
 
 
 def _ordered(route: Route, router: Router) -> bool:

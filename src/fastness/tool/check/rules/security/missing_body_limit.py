@@ -26,14 +26,14 @@ _LIMITS = "starlette.middleware.body_limit."
 @rule(severity=Severity.WARNING, practice="6.2", help="give the app a `max_body_size`, or count bytes in a middleware")
 def check(served: Served, probed: Probed | None) -> Iterator[Found]:
     readers = [route for route in served.app.operations if _reads_body(route) and route.max_body_size is None]
-    if not readers or served.app.main.max_body_size is not None:
+    if not readers or any(app.max_body_size is not None for app in served.app.apps):
         return
     others = f" and {len(readers) - 1} more operations" if len(readers) > 1 else ""
     told = f"{readers[0].title}{others} would read one"
     announced, unannounced = _taken(probed, "oversized"), _taken(probed, "unannounced")
     if unannounced and not announced:
         message = f"only a body that announces its size is refused: {told} that does not"
-    elif unannounced or (probed is None and _lets_through(served.app.main)):
+    elif unannounced or (probed is None and all(map(_lets_through, served.app.apps))):
         message = f"nothing limits the size of a request body: {told} of any size"
     else:
         return

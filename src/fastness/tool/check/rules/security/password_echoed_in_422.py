@@ -26,7 +26,7 @@ _DEFAULT = "fastapi.exception_handlers.request_validation_exception_handler"
 
 @rule(severity=Severity.WARNING, practice="5.1", help="answer `RequestValidationError` without `input` and `ctx`")
 def check(served: Served, probed: Probed | None) -> Iterator[Found]:
-    takers = [(route, name) for route in served.app.operations if route.app == 0 and (name := _secret(route))]
+    takers = [(route, name) for route in served.app.operations if _of_main(served, route) and (name := _secret(route))]
     answer = probed.answer("invalid", 400, 422) if probed is not None else None
     echoes = probed.canary in answer.body if probed is not None and answer is not None else _has_default_handler(served)
     if not takers or not echoes:
@@ -36,6 +36,10 @@ def check(served: Served, probed: Probed | None) -> Iterator[Found]:
     message = f"the {name} that {route.title} takes is sent back when another field is wrong"
     at = served.at_app(message) if function is None else found(function, function.node, message)
     yield replace(at, count=len(takers), source="probe" if answer is not None else "boot")
+
+
+def _of_main(served: Served, route: BootedRoute) -> bool:
+    return route.app is not None and served.app.apps[route.app] is served.app.main
 
 
 def _secret(route: BootedRoute) -> str | None:

@@ -126,6 +126,17 @@ def test_a_factory_makes_the_app(write: Write) -> None:
     assert examine(directory, Wanted(target="main:Service", factory=True)).app.main.title == "class"
 
 
+def test_nothing_of_the_checker_is_in_the_way(write: Write) -> None:
+    """A project may have modules with the names of ours, read its arguments, and go to another directory."""
+    directory = write(
+        f"import inside.load, load, os, sys\nassert len(sys.argv) == 2\nos.chdir('/')\n{APP}app.title = inside.load.NAME\n"
+    )
+    (directory / "inside").mkdir()
+    (directory / "inside/load.py").write_text("NAME = 'theirs'\n")
+    (directory / "load.py").write_text("")
+    assert examine(directory, Wanted(target="main:app")).app.main.title == "theirs"
+
+
 def test_an_app_inside_of_other_middleware_is_found(write: Write) -> None:
     """What is put around an app by hand is looked through, and answers in its place."""
     directory = write(

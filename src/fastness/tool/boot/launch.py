@@ -81,6 +81,11 @@ def _drain(process: subprocess.Popen[bytes], tail: bytearray) -> None:
             del tail[:-_KEPT]
 
 
+def named(python: str) -> str:
+    """An interpreter that a person named: from here, not from the directory that it will run in."""
+    return str(Path(python).absolute()) if os.sep in python else python
+
+
 def interpreter(directory: Path) -> str:
     """The Python that has the project's dependencies: its `.venv` or `venv`, the active environment, else this one."""
     for root in (directory / ".venv", directory / "venv", Path(os.environ.get("VIRTUAL_ENV") or "/nonexistent")):

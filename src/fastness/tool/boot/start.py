@@ -68,7 +68,7 @@ def examine(directory: Path, wanted: Wanted) -> Boot:
     module, colon, attribute = target.partition(":")
     if not all(part.isidentifier() for part in [*module.split("."), *(attribute.split(".") if colon else ())]):
         raise CommandError(f"{target!r} is not module:attribute, such as {DEFAULT}")
-    python = wanted.python or launch.interpreter(directory)
+    python = launch.interpreter(directory) if wanted.python is None else launch.named(wanted.python)
     with tempfile.TemporaryDirectory(prefix="fastness-") as scratch:
         out = Path(scratch) / "app.json"
         order = {

@@ -42,7 +42,7 @@ def document(app: str, directory: Path, *, timeout: float, python: str | None = 
     """
     if not directory.is_dir():
         raise CommandError(f"{directory} is not a directory")
-    interpreter = python or launch.interpreter(directory)
+    interpreter = launch.interpreter(directory) if python is None else launch.named(python)
     with tempfile.TemporaryDirectory(prefix="fastness-") as scratch:
         path = Path(scratch) / "document.json"
         command = [interpreter, str(_SCRIPT), app, str(path)]

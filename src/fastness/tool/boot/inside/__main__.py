@@ -17,7 +17,7 @@ _SHARE = 0.9  # of the time that is left: the rest is for writing down what was 
 def main(wanted: dict[str, Any]) -> int:
     """Do it. Nothing that the app does may end in a traceback: what is wrong is in the document too."""
     mine = os.getpid()
-    sys.path[0] = os.getcwd()  # imports start where the project is, as `python -m` would have it
+    _make_room(wanted["target"])
     document: dict[str, Any] = {"network": None if wanted["network"] else fence.close()}
 
     def write() -> None:
@@ -45,6 +45,14 @@ def main(wanted: dict[str, Any]) -> int:
             document["probe_error"] = "%s: %s" % (type(error).__name__, error)
         write()
     return 0
+
+
+def _make_room(target: str) -> None:
+    """Leave the interpreter as a server would have it: no names, paths or arguments of ours."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == __package__]:
+        del sys.modules[name]  # the project may have a module of that name
+    sys.path[0] = os.getcwd()
+    sys.argv = ["fastness", target]
 
 
 def _write(path: str, document: dict[str, Any]) -> None:

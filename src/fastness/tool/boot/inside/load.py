@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import partial, wraps
 from typing import Any, Iterator
 
+_ROOT = os.getcwd()  # the project, before its code can go elsewhere
 _DEEPEST = 10
 _WRAPPED = ("app", "other_asgi_app", "_app", "asgi_app", "application")
 
@@ -176,7 +177,7 @@ def _remembering(fastapi: Any, made: dict[int, tuple[str, int]], options: dict[i
 def _caller(made: Any) -> tuple[str, int]:
     """The line that makes an object: outside of FastAPI, and of the constructors of its own subclasses."""
     frame: Any = sys._getframe(2)
-    while frame is not None and (_is_framework(frame.f_globals.get("__name__", "")) or _constructs(frame, made)):
+    while frame is not None and (_is_framework(frame.f_globals) or _constructs(frame, made)):
         frame = frame.f_back
     return (frame.f_code.co_filename, frame.f_lineno) if frame is not None else ("", 0)
 
@@ -186,8 +187,8 @@ def _constructs(frame: Any, made: Any) -> bool:
     return frame.f_code.co_name == "__init__" and bool(first) and frame.f_locals.get(first[0]) is made
 
 
-def _is_framework(name: str) -> bool:
-    return name.partition(".")[0] in ("fastapi", "starlette") or name == __name__
+def _is_framework(names: dict[str, Any]) -> bool:
+    return names is globals() or str(names.get("__name__")).partition(".")[0] in ("fastapi", "starlette")
 
 
 def _said(error: BaseException) -> str:
@@ -216,7 +217,7 @@ def _fields(error: BaseException) -> list[str]:
 
 def _where(error: BaseException) -> str:
     """The last place of the project that an exception came through."""
-    root = os.getcwd() + os.sep
+    root = _ROOT + os.sep
     frames = traceback.extract_tb(error.__traceback__)
     places = [f for f in frames if f.filename.startswith(root) and "site-packages" not in f.filename]
     if not places or places[-1].lineno is None:

@@ -8,7 +8,7 @@ from typing import Protocol, Self
 from uuid import UUID
 
 from app.domain.deliveries import Attempt, Delivery, DeliveryReport, DeliveryStatus, Outcome
-from app.domain.endpoints import Endpoint, Subscription
+from app.domain.endpoints import DisabledReason, Endpoint, Subscription
 from app.domain.events import Event
 from app.domain.paging import Page
 
@@ -141,3 +141,6 @@ class Measures(Protocol):
 
     def delivery_attempted(self, status: DeliveryStatus, outcome: Outcome) -> None:
         """An attempt ended, which leaves its delivery in `status`."""
+
+    def endpoint_disabled(self, reason: DisabledReason) -> None:
+        """An attempt was the last straw."""

@@ -3,6 +3,7 @@
 from fastness.telemetry import business
 
 from app.domain.deliveries import AttemptError, DeliveryStatus, Outcome
+from app.domain.endpoints import DisabledReason
 
 
 class BusinessMeasures:
@@ -13,6 +14,11 @@ class BusinessMeasures:
         self._events = business.counter("events_accepted", "Events that applications have sent.")
         self._deliveries = business.counter("deliveries_created", "Deliveries that events have caused.")
         self._attempts = business.counter("delivery_attempts", "Attempts, by the status after it and by error.", outcomes)
+        self._disabled = business.counter(
+            "endpoints_disabled",
+            "Endpoints that were disabled for their failures, by reason.",
+            {"reason": list(DisabledReason)},
+        )
         self._duration = business.histogram("delivery_attempt_seconds", "Time that receivers took to answer.")
 
     def event_accepted(self, *, deliveries: int) -> None:
@@ -24,3 +30,7 @@ class BusinessMeasures:
         """An attempt ended, which leaves its delivery in `status`."""
         self._attempts.add(status=status, error=outcome.error or "none")
         self._duration.observe(outcome.duration)
+
+    def endpoint_disabled(self, reason: DisabledReason) -> None:
+        """An attempt was the last straw."""
+        self._disabled.add(reason=reason)

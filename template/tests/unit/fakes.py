@@ -9,7 +9,7 @@ from typing import Self
 from uuid import UUID, uuid4
 
 from app.domain.deliveries import Attempt, Delivery, DeliveryReport, DeliveryStatus, Outcome
-from app.domain.endpoints import Endpoint, Subscription
+from app.domain.endpoints import DisabledReason, Endpoint, Subscription
 from app.domain.events import Event
 from app.domain.paging import Page
 from app.domain.ports import DeliveryFilter, Dispatch
@@ -166,12 +166,16 @@ class Tally:
     def __init__(self) -> None:
         self.accepted: list[int] = []
         self.attempted: list[DeliveryStatus] = []
+        self.disabled: list[DisabledReason] = []
 
     def event_accepted(self, *, deliveries: int) -> None:
         self.accepted.append(deliveries)
 
     def delivery_attempted(self, status: DeliveryStatus, outcome: Outcome) -> None:
         self.attempted.append(status)
+
+    def endpoint_disabled(self, reason: DisabledReason) -> None:
+        self.disabled.append(reason)
 
 
 def make_endpoint(clock: Clock, **changes: object) -> Endpoint:

@@ -120,6 +120,7 @@ async def test_gone_disables_the_endpoint_and_cancels_what_was_waiting(bench: Be
     bench.receiver.outcomes = [GONE]
     assert await bench.attempt(first) is None
     assert bench.endpoint.disabled_reason is DisabledReason.GONE
+    assert bench.tally.disabled == [DisabledReason.GONE]
     assert await bench.attempt(second) is None
     assert len(bench.receiver.requests) == 1
     assert bench.statuses == [DeliveryStatus.FAILED, DeliveryStatus.CANCELLED]
@@ -134,6 +135,7 @@ async def test_an_endpoint_that_takes_nothing_for_days_is_disabled(bench: Bench)
     last = await bench.accept()
     assert await bench.attempt(last) == 5
     assert bench.endpoint.disabled_reason is DisabledReason.FAILING
+    assert bench.tally.disabled == [DisabledReason.FAILING]
     bench.clock.advance(5)
     assert await bench.attempt(last) is None
     assert bench.statuses == [DeliveryStatus.PENDING, DeliveryStatus.CANCELLED]

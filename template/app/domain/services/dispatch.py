@@ -98,17 +98,20 @@ class Dispatcher(Generic[Unit]):
             error=outcome.error,
             excerpt=outcome.excerpt,
         )
+        saved = False
         async with self._units() as uow:
             await confirm(uow)
             if endpoint != dispatch.endpoint:
                 # Before the delivery, as a removal of the endpoint takes them. A change at this very moment wins: what the
                 # receiver does next says so again.
-                await uow.endpoints.save(endpoint, replacing=dispatch.endpoint.version)
+                saved = await uow.endpoints.save(endpoint, replacing=dispatch.endpoint.version)
             if not await _unchanged(uow, dispatch.delivery):
                 return None
             await uow.deliveries.add_attempt(delivery.id, attempt)
             await uow.deliveries.save(delivery)
         self._measures.delivery_attempted(delivery.status, outcome)
+        if saved and endpoint.disabled_reason is not None and dispatch.endpoint.enabled:
+            self._measures.endpoint_disabled(endpoint.disabled_reason)
         return delivery.due_in(now)
 
     async def _cancel(self, dispatch: Dispatch, confirm: Callable[[Unit], Awaitable[object]]) -> None:

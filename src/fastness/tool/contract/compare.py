@@ -12,6 +12,7 @@ from fastness.tool.contract.context import Context, Pair
 from fastness.tool.contract.model import Contract, Operation
 from fastness.tool.contract.references import resolve
 from fastness.tool.contract.settings import Settings
+from fastness.tool.errors import CommandError
 
 _ORDER = {Level.BREAKING: 0, Level.WARNING: 1, Level.INFO: 2}
 
@@ -67,6 +68,16 @@ def compare(
         served: what the app says of its deprecations when it runs, to hold against the new document.
     """
     context = Context(old, new, settings)
+    try:
+        _compare(context, served)
+    except RecursionError:
+        raise CommandError(f"{old.label} and {new.label} are nested too deep to be compared") from None
+    changes = tuple(sorted(context.changes, key=lambda change: _ORDER[change.level]))
+    return Result(changes, (old.label, new.label), (old.version, new.version))
+
+
+def _compare(context: Context, served: Mapping[str, Mapping[str, Any]] | None) -> None:
+    old, new = context.old, context.new
     surroundings = _surroundings(old, new)
     for pair in paths.compare(context):
         same_place = surroundings and pair.old.path == pair.new.path
@@ -82,8 +93,6 @@ def compare(
         _exchange(context, pair)
     if served is not None:
         lifecycle.agree(context, served)
-    changes = tuple(sorted(context.changes, key=lambda change: _ORDER[change.level]))
-    return Result(changes, (old.label, new.label), (old.version, new.version))
 
 
 def _exchange(context: Context, pair: Pair) -> None:

@@ -96,6 +96,8 @@ class Space:
         self._three_zero = three_zero
         self._nodes: dict[int, Node] = {}
         self._targets: dict[str, Node] = {}
+        self.sizes: dict[str, int] = {}  # of the values of its components, and a value of each, for who makes some
+        self.firsts: dict[str, Any] = {}
         self._kept: list[Any] = []  # memo keys are addresses: what they point at has to live
 
     def schema(self, raw: Any, *, text: bool = False) -> Schema:
@@ -232,6 +234,8 @@ class Space:
 
 def key(value: Any) -> str:
     """What two JSON values have in common when they are equal: 1 and 1.0 are, 1 and true are not."""
+    if isinstance(value, str):
+        return f"={value}"  # nothing that JSON writes begins so
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return json.dumps(value, sort_keys=True, default=str)

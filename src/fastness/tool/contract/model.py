@@ -230,7 +230,7 @@ class _Reader:
             responses={
                 str(status): self._response(str(status), *trace(self._raw, response, f"{pointer}/responses/{status}"))
                 for status, response in self._mapping(raw.get("responses") or {}, f"{pointer}/responses").items()
-                if not str(status).startswith("x-")
+                if str(status) and not str(status).startswith("x-")
             },
             security=self._security(security, pointer),
             security_at=security_at,
@@ -321,8 +321,10 @@ class _Reader:
         for requirement in raw:
             alternative: dict[Scheme, frozenset[str]] = {}
             for name, scopes in self._mapping(requirement, f"{pointer}/security").items():
-                scheme = _scheme(str(name), self._follow((schemes or {}).get(name)))
-                alternative[scheme] = alternative.get(scheme, frozenset()) | frozenset(map(str, scopes or ()))
+                if not isinstance(scopes, list):
+                    raise CommandError(f"{self._label}: the scopes of {name} at {pointer}/security are not a list")
+                scheme = _scheme(str(name), self._follow((schemes or {}).get(name) if isinstance(schemes, dict) else None))
+                alternative[scheme] = alternative.get(scheme, frozenset()) | frozenset(map(str, scopes))
             found.append(alternative)
         return tuple(found)
 

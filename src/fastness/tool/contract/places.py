@@ -7,8 +7,6 @@ from typing import Any, NamedTuple
 
 from fastness.tool.contract.references import escape, trace
 
-_DEEPEST = 16  # alternatives within alternatives
-
 
 class Place(NamedTuple):
     """A schema as it stands in a document, and its JSON Pointer."""
@@ -42,18 +40,18 @@ class Places:
         known = self._known.get(id(place.raw))
         if known is None:
             known = self._known[id(place.raw)] = {}
-            for step, found in self._parts(place, 0):
+            for step, found in self._parts(place, set()):
                 known.setdefault(step, found)
         return known
 
-    def _parts(self, place: Place, depth: int) -> Iterator[tuple[str, Place]]:
+    def _parts(self, place: Place, seen: set[int]) -> Iterator[tuple[str, Place]]:
         raw, pointer = trace(self._document, *place)
         if isinstance(place.raw, dict) and raw is not place.raw and len(place.raw) > 1:  # what stands beside a reference
-            yield from self._parts(
-                Place({key: value for key, value in place.raw.items() if key != "$ref"}, place.pointer), depth
-            )
-        if not isinstance(raw, dict) or depth > _DEEPEST:
+            beside = {key: value for key, value in place.raw.items() if key != "$ref"}
+            yield from self._parts(Place(beside, place.pointer), seen)
+        if not isinstance(raw, dict) or id(raw) in seen:
             return
+        seen.add(id(raw))
         properties, prefix = raw.get("properties"), raw.get("prefixItems")
         if isinstance(properties, dict):
             for name, inner in properties.items():
@@ -67,7 +65,7 @@ class Places:
         for holder in ("allOf", "anyOf", "oneOf"):
             members = raw.get(holder)
             for index, member in enumerate(members if isinstance(members, list) else ()):
-                yield from self._parts(Place(member, f"{pointer}/{holder}/{index}"), depth + 1)
+                yield from self._parts(Place(member, f"{pointer}/{holder}/{index}"), seen)
 
 
 def common(old: Places, one: Place, new: Places, other: Place) -> Iterator[tuple[tuple[str, ...], Place, Place]]:

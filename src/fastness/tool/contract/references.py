@@ -59,9 +59,13 @@ def check(document: Mapping[str, Any], label: str) -> None:
         if reference in good:
             continue
         try:
-            resolve(document, reference)
+            found = resolve(document, reference)
         except CommandError as error:
             raise CommandError(f"{label}: at {place or '/'}: {error}") from None
+        if not isinstance(found, dict | bool):
+            raise CommandError(
+                f"{label}: at {place or '/'}: $ref {reference!r} leads to {type(found).__name__}, not to an object"
+            )
         good.add(reference)
 
 
@@ -71,12 +75,12 @@ def references(value: Any) -> Iterator[tuple[str, str]]:
         yield place, holder["$ref"]
 
 
-def bundle(document: dict[str, Any], base: str, load: Callable[[str], Any]) -> dict[str, Any]:
+def bundle(document: dict[str, Any], base: str, load: Callable[[str, str], Any]) -> dict[str, Any]:
     """A copy of the document with other files and URLs that it refers to taken in, under `x-bundled`.
 
     Args:
         base: the document's own path or URL, which relative references start from.
-        load: gives the content of a path or URL.
+        load: gives the content of a path or URL, asked for by the document at another.
     """
     taken: dict[str, str] = {}
     bundled: dict[str, Any] = {}
@@ -91,7 +95,7 @@ def bundle(document: dict[str, Any], base: str, load: Callable[[str], Any]) -> d
                 continue
             if where not in taken:
                 taken[where] = str(len(taken))
-                bundled[taken[where]] = load(where)
+                bundled[taken[where]] = load(where, origin)
                 pending.append((bundled[taken[where]], where))
             holder["$ref"] = f"#/x-bundled/{taken[where]}{fragment}"
     return {**document, "x-bundled": bundled} if bundled else document

@@ -71,7 +71,8 @@ def _read(path: Path) -> bytes:
     try:
         if path.is_file() and path.stat().st_size > LARGEST:
             raise CommandError(f"{path}: larger than the {LARGEST >> 20} MiB that a document may have")
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return file.read(LARGEST + 1)  # a pipe has no size
     except OSError as error:
         raise CommandError(f"{path}: {error.strerror}") from None
 
@@ -108,10 +109,11 @@ def _fetch(url: str) -> bytes:
         raise CommandError(f"{url}: {getattr(error, 'reason', None) or error}") from None
 
 
-def _load_part(where: str) -> Any:
+def _load_part(where: str, origin: str) -> Any:
+    """Another file or URL. What came over the network has no say in which files of this machine are read."""
     if _URL.match(where):
         return parse(_fetch(where), where)
-    if where.startswith("file://"):
+    if where.startswith("file://") and not _URL.match(origin):
         path = Path(urllib.request.url2pathname(where.removeprefix("file://")))
         return parse(_read(path), str(path))
-    raise CommandError(f"$ref to {where!r}: only files and http(s) are followed")
+    raise CommandError(f"{origin}: $ref to {where!r} is not followed: only http(s) is, and files from a file")

@@ -9,7 +9,7 @@ from typing import Any
 from fastness.tool.contract.areas import lifecycle
 from fastness.tool.contract.changes import Level
 from fastness.tool.contract.context import Context, Pair
-from fastness.tool.contract.dialect import Direction
+from fastness.tool.contract.dialect import Direction, key
 from fastness.tool.contract.model import UNMARKED, Marks, marks
 from fastness.tool.contract.places import Place, common
 from fastness.tool.contract.verdict import Difference, No, Note, Undecided, Yes
@@ -42,6 +42,7 @@ _PHRASES = {
     ),
 }
 """Words for what breaks, in requests and responses, and for what does not: taken in requests now, not sent in responses."""
+_MOST_SAID = 12  # values in one message
 _FLIPPED = {"narrowed": "widened", "required": "optional", "removed": "added"}
 
 
@@ -220,7 +221,8 @@ class _Speaker:
             text = f"the type was {_joined(old)} and is {_joined(new)}"
         elif difference.area == "enum" and old is not None and new is not None:
             more, less = (old, new) if voice in (0, 3) else (new, old)
-            which = _joined([value for value in more if value not in less])
+            kept = {key(value) for value in less}
+            which = _joined([value for value in more if key(value) not in kept])
             text = f"{which} {('is no longer taken', 'is new', 'is taken now', 'is not sent any more')[voice]}"
         elif difference.area == "enum":
             limit = new if voice in (0, 3) else old
@@ -242,7 +244,9 @@ class _Speaker:
 
 def _joined(value: Any) -> str:
     if isinstance(value, list):
-        return " or ".join(map(str, value)) or "nothing"
+        listed = [str(entry) for entry in value[:_MOST_SAID]]
+        listed += [f"{len(value) - _MOST_SAID} more"] if len(value) > _MOST_SAID else []
+        return " or ".join(listed) or "nothing"
     return str(value)
 
 

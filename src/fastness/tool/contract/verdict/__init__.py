@@ -90,8 +90,8 @@ class Engine:
             self._kept += [sender, receiver]
             try:
                 self._answers[known] = self._decide(sender, receiver)
-            except RecursionError:
-                self._answers[known] = Undecided("the schemas are nested too deep to be compared")
+            except (RecursionError, OverflowError):
+                self._answers[known] = Undecided("the schemas are nested too deep, or their numbers too large, to be compared")
         return self._answers[known]
 
     def accepts(self, schema: Schema, value: Any) -> bool:
@@ -102,6 +102,8 @@ class Engine:
 
     def example(self, schema: Schema) -> Any:
         """A valid value; raises LookupError when none is found."""
+        if not self._library.bearable(schema):
+            raise LookupError
         if schema.text:
             schema = Schema(schema.space, as_text(schema, receives=False))
         for value in islice(examples(schema), 16):
@@ -113,6 +115,9 @@ class Engine:
         if self._comparison.equal(sender, receiver):
             return Yes()
         one, other = sender, receiver
+        for side in (one, other):
+            if not self._library.bearable(side):
+                return Undecided(f"the {_age(side)} schema is an alternative of itself, or refers to too much at once")
         if sender.text:
             one = Schema(sender.space, as_text(sender, receives=False))
             other = Schema(receiver.space, as_text(receiver, receives=True))

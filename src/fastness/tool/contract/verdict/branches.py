@@ -124,13 +124,15 @@ def branches(schema: Schema) -> list[Branch]:
 
 def is_type(value: Any, kind: str) -> bool:
     """Whether a JSON value is of a JSON type."""
+    if isinstance(value, str):
+        return kind == "string"
     if isinstance(value, bool):
         return kind == "boolean"
     if value is None:
         return kind == "null"
     if isinstance(value, int | float):
-        return kind == "number" or (kind == "integer" and float(value).is_integer())
-    return (kind == "string" and isinstance(value, str)) or isinstance(value, {"array": list, "object": dict}.get(kind, _Never))
+        return kind == "number" or (kind == "integer" and (isinstance(value, int) or value.is_integer()))
+    return isinstance(value, {"array": list, "object": dict}.get(kind, _Never))
 
 
 def exclusive(schema: Schema, seen: tuple[str, ...] = ()) -> bool:

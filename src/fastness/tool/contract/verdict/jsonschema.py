@@ -13,6 +13,7 @@ import jsonschema_rs
 from jsonschema_rs.canonical import CanonicalizationError, Containment
 
 from fastness.tool.contract.dialect import LISTS, MAPS, SINGLES, Direction, Node, Schema, Space, subschemas
+from fastness.tool.contract.verdict.weights import Weights
 
 _LARGEST = 4000  # nodes of a schema with its references in place
 _DECLARING_MAPS = ("properties", "patternProperties")
@@ -32,6 +33,7 @@ class Library:
 
     def __init__(self) -> None:
         self._definitions: dict[int, _Definitions] = {}
+        self._weights: dict[int, Weights] = {}
         self._validators: dict[tuple[int, int], jsonschema_rs.Validator | None] = {}
         self._covers: dict[tuple[int, int], bool] = {}
         self._inlined: dict[tuple[int, int], Node | None] = {}
@@ -43,7 +45,7 @@ class Library:
         if known not in self._validators:
             self._kept.append(schema)
             definitions = self._definitions.setdefault(id(schema.space), _Definitions(schema.space))
-            self._validators[known] = definitions.validator(schema.node)
+            self._validators[known] = definitions.validator(schema.node) if self.bearable(schema) else None
         validator = self._validators[known]
         if validator is None:
             return None
@@ -51,6 +53,14 @@ class Library:
             return validator.is_valid(value)
         except (ValueError, OverflowError):
             return None
+
+    def bearable(self, schema: Schema) -> bool:
+        """Whether anything can be done with the schema in time: see `weights`."""
+        weights = self._weights.get(id(schema.space))
+        if weights is None:
+            self._kept.append(schema.space)
+            weights = self._weights[id(schema.space)] = Weights(schema.space)
+        return weights.bearable(schema.node)
 
     def usable(self, schema: Schema) -> bool:
         """Whether the schema is one at all."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
 from functools import partial
 from itertools import chain, islice
 from typing import Any
@@ -88,5 +89,5 @@ def _first(keywords: dict[str, Any], *names: str) -> Any:
 
 
 def _multiple(value: Any, of: Any) -> bool:
-    times = value / of
-    return bool(abs(times - round(times)) < 1e-9)
+    # As they are written: 0.3 is a multiple of 0.1, and 1e-10 is none of 1.
+    return (Fraction(str(value)) / Fraction(str(of))).denominator == 1

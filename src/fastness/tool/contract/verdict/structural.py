@@ -26,6 +26,7 @@ _EXTRA = "somethingElse"
 _NAMES = (_EXTRA, "x", "X", "1", "with space", "é", "", "x" * 300)
 _MOST_ITEMS = 1000
 _MOST_TRIED = 6
+_MOST_DIFFERENCES = 500
 _PLAIN: tuple[Any, ...] = ("text", 1, None, [], {})
 
 
@@ -113,8 +114,9 @@ class Comparison:
                 Difference((), "alternative", "narrowed", "oneOf", candidates=self._overlaps(sender, receiver, sent, taken))
             ]
         found = self._unproven(found, sender, receiver)
-        self._notes[id(sender.node), id(receiver.node)] = notes
-        return distinct(found)
+        self._notes[id(sender.node), id(receiver.node)] = notes[:_MOST_DIFFERENCES]
+        # Of five hundred differences in one schema more would help nobody, and a schema may be made to have a trillion.
+        return distinct(found)[:_MOST_DIFFERENCES]
 
     def _unproven(self, found: list[Difference], sender: Schema, receiver: Schema) -> list[Difference]:
         """The differences, unless they are proven to refuse nothing. To find one value that is refused costs less than that."""
@@ -168,7 +170,14 @@ class Comparison:
         one, sent, other, taken = sides
         receiver = Schema(other, taken.node)
         if sent.enum is not None:
-            refused = tuple(value for value in sent.enum if self.library.accepts(receiver, value) is not True)
+            listed = None if taken.enum is None else {key(value) for value in taken.enum}
+            limited = listed is None or taken.keywords or taken.rest
+            refused = tuple(
+                value
+                for value in sent.enum
+                if (listed is not None and key(value) not in listed)
+                or (limited and self.library.accepts(receiver, value) is not True)
+            )
             area = "enum" if taken.enum is not None else "schema"
             return [Difference((), area, "narrowed", "enum", sent.enum, taken.enum, refused)] if refused else []
         if taken.enum is not None and not (sent.type == "boolean" and len(taken.enum) == 2) and sent.type != "null":

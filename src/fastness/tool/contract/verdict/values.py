@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from fastness.tool.contract.dialect import Node, Schema, Space
@@ -45,11 +45,12 @@ FREE = {"string": "text", "number": 1.5, "integer": 1, "boolean": True, "null": 
 _DEEPEST = 24
 _LONGEST = 20_000
 _MOST_ITEMS = 1000
+_MOST_PARTS = 1000
 
 
 def examples(schema: Schema, depth: int = 0) -> Iterator[Any]:
     """Values for a schema, the plainest first."""
-    if depth > _DEEPEST:
+    if depth > _DEEPEST or _least(schema.space, schema.node) > _MOST_PARTS:
         return
     try:
         found = branches(schema)
@@ -64,9 +65,39 @@ def examples(schema: Schema, depth: int = 0) -> Iterator[Any]:
         yield from islice(values, 8)
 
 
+def _least(space: Space, node: Node) -> int:
+    """How many parts a value has to have, up to a little more than `_MOST_PARTS`: what requires two of itself is never made."""
+    if isinstance(node, bool):
+        return 1
+    total = 1
+    if "$ref" in node:
+        reference = node["$ref"]
+        if reference not in space.sizes:
+            space.sizes[reference] = _MOST_PARTS + 1  # until it is known: who needs itself has no end
+            space.sizes[reference] = _least(space, space.target(reference))
+        total += space.sizes[reference]
+    properties = node.get("properties", {})
+    for name in node.get("required", ()) if isinstance(properties, dict) else ():
+        total += _least(space, properties.get(name, True)) if isinstance(name, str) else 1
+    size = node.get("minItems", 0)
+    if isinstance(size, int) and size > 0 and "items" in node:
+        part = _least(space, node["items"])
+        total += size * part if part > 1 else 1
+    total += sum(_least(space, member) for member in node.get("allOf", ()))
+    for key in ("anyOf", "oneOf"):
+        total += min((_least(space, member) for member in node.get(key, ())), default=0)
+    return min(total, _MOST_PARTS + 1)
+
+
 def first(schema: Schema, depth: int = 0) -> Any:
-    """One value; raises LookupError when none was found."""
+    """One value; raises LookupError when none was found. It is shared: nobody changes what is in a value."""
+    node = schema.node
+    reference = node["$ref"] if isinstance(node, dict) and len(node) == 1 and "$ref" in node else ""
+    if reference in schema.space.firsts:
+        return schema.space.firsts[reference]
     for value in examples(schema, depth):
+        if reference:
+            schema.space.firsts[reference] = value
         return value
     raise LookupError
 
@@ -239,10 +270,12 @@ def object_with(space: Space, branch: Branch, values: dict[str, Any], depth: int
             made[name] = first(Schema(space, property_node(branch, name)), depth + 1)
         except LookupError:
             return None
-    spare = [name for name in branch.keywords.get("properties", {}) if name not in made] + [f"extra{i}" for i in range(64)]
-    for name in spare:
-        if len(made) >= branch.keywords.get("minProperties", 0):
+    least = branch.keywords.get("minProperties", 0)
+    for name in chain(branch.keywords.get("properties", {}), (f"extra{i}" for i in range(64))) if len(made) < least else ():
+        if len(made) >= least:
             break
+        if name in made:
+            continue
         node = property_node(branch, name)
         for value in islice(examples(Schema(space, node), depth + 1), 1):
             made[name] = value

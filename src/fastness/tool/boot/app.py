@@ -44,12 +44,14 @@ class BootedDependency:
     Attributes:
         scheme: one of `fastapi.security`'s, which reads a credential.
         scopes: what `Security(..., scopes=[...])` asks for.
+        deprecation: of a `fastness.versioning.Deprecated`, the `sunset` and the `headers` that it sends.
     """
 
     callee: Callee | None
     scheme: bool
     scopes: tuple[str, ...]
     generator: bool
+    deprecation: JSON | None
     dependencies: tuple[BootedDependency, ...]
 
     def tree(self) -> Iterator[BootedDependency]:
@@ -295,6 +297,7 @@ class Reader:
             scheme=one["scheme"] is True,
             scopes=tuple(map(str, one["scopes"])),
             generator=one["generator"] is True,
+            deprecation=one["deprecation"],
             dependencies=tuple(self._dependency(inner) for inner in one["dependencies"]),
         )
 

@@ -18,7 +18,6 @@ from fastness.tool.errors import CommandError
 DEFAULT = "app.main:app"
 _START = "import runpy, sys; sys.path[0] = sys.argv.pop(1); runpy.run_module('inside', run_name='__main__')"
 _LARGEST = 256 * 1024 * 1024
-_TIMES_UP = "does it wait for something? --boot-timeout gives it more time"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +32,7 @@ class Wanted:
         network: let it connect to anything.
         seconds: for all of it. Then it is killed, with all it started.
         python: the interpreter; None: the project's virtual environment, else the active one, else this one.
+        patience: how a person gives it more time, for when it took too long.
     """
 
     target: str | None = None
@@ -42,6 +42,7 @@ class Wanted:
     network: bool = False
     seconds: float = 60
     python: str | None = None
+    patience: str = "--boot-timeout gives it more time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ def examine(directory: Path, wanted: Wanted) -> Boot:
         ended = launch.run(command, directory, seconds=wanted.seconds, environment={"PYTHONHASHSEED": "0"})
         document = _document(out)
     if document is None:
-        raise CommandError(f"{target} could not be examined: {_why(ended, wanted.seconds)}")
+        raise CommandError(f"{target} could not be examined: {_why(ended, wanted)}")
     if "error" in document:
         raise CommandError(f"{target}: {document['error']}{_hint(document)}")
     try:
@@ -149,9 +150,9 @@ def _document(path: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _why(ended: launch.Ended, seconds: float) -> str:
+def _why(ended: launch.Ended, wanted: Wanted) -> str:
     if ended.code is None:
-        return f"importing it took longer than {seconds:g} s: {_TIMES_UP}"
+        return f"importing it took longer than {wanted.seconds:g} s: does it wait for something? {wanted.patience}"
     if ended.code < 0:
         return f"its process was ended by signal {-ended.code} while it was imported"
     lines = ended.errors.strip().splitlines()
@@ -181,5 +182,5 @@ def _probe_gaps(answers: Probed, document: Mapping[str, Any]) -> list[str]:
 
 def _why_unprobed(ended: launch.Ended, wanted: Wanted) -> str:
     if ended.code is None:
-        return f"it took longer than {wanted.seconds:g} s: {_TIMES_UP}"
+        return f"it took longer than {wanted.seconds:g} s: does it wait for something? {wanted.patience}"
     return f"its process ended with {ended.code} while it was asked"

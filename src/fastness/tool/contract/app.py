@@ -1,18 +1,18 @@
-"""The document of an app: imported in the project's own interpreter, in a process with a time limit that this one ends."""
+"""What a project's app says of its API: its OpenAPI document, and what its routes announce in headers."""
 
 from __future__ import annotations
 
-import json
-import tempfile
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastness.tool.boot import launch
+from fastness.tool.boot.app import JSON
+from fastness.tool.boot import BootedApp, Wanted, examine
 from fastness.tool.errors import CommandError
 
-_SCRIPT = Path(__file__).with_name("_document.py")
+_CONVERTOR = re.compile(r"\{(\w+):\w+\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,28 +35,27 @@ def document(app: str, directory: Path, *, timeout: float, python: str | None = 
         app: `module:attribute` of the app, or of a function without arguments that makes it.
         directory: the project; the app is imported from here.
         timeout: seconds that it may take. Then it is killed, with all it started.
-        python: the interpreter; by default the project's virtual environment, else the one that runs this.
+        python: the interpreter; by default the project's virtual environment, else the active one, else this one.
 
     Raises:
         CommandError: there is no such app, importing it failed, or it took too long.
     """
     if not directory.is_dir():
         raise CommandError(f"{directory} is not a directory")
-    interpreter = launch.interpreter(directory) if python is None else launch.named(python)
-    with tempfile.TemporaryDirectory(prefix="fastness-") as scratch:
-        path = Path(scratch) / "document.json"
-        command = [interpreter, str(_SCRIPT), app, str(path)]
-        # Hash order decides the order of sets; a document must not depend on it.
-        ended = launch.run(command, directory, seconds=timeout, environment={"PYTHONHASHSEED": "0"})
-        if ended.code is None:
-            raise CommandError(f"{app} gave no document within {timeout:g} s: does it wait for something when imported?")
-        lines = ended.errors.strip().splitlines()
-        if ended.code == 3 and lines:
-            raise CommandError(f"{app}: {lines[-1]}: name it with --app module:attribute or in [tool.fastness]")
-        if ended.code != 0 or not path.is_file():
-            why = lines[-1] if lines else f"exit code {ended.code}"
-            raise CommandError(
-                f"{app} could not be imported from {directory.resolve()}: {why} (FASTNESS_DEBUG=1 shows all of it)"
-            )
-        loaded = json.loads(path.read_text(encoding="utf-8"))
-    return Served(loaded["openapi"], loaded["deprecations"])
+    patience = "timeout in [tool.fastness.contract] gives it more time"
+    booted = examine(directory, Wanted(target=app, network=True, seconds=timeout, python=python, patience=patience)).app
+    if booted.openapi is None:
+        raise CommandError(f"{app} has no OpenAPI document: {booted.openapi_error}")
+    return Served(dict(booted.openapi), _deprecations(booted) if booted.versions["fastness"] else None)
+
+
+def _deprecations(app: BootedApp) -> dict[str, JSON]:
+    """What routes announce through `fastness.versioning.Deprecated`: of several, the last to run, whose headers are sent."""
+    found = {}
+    for route in app.operations:
+        marks = [step.deprecation for step in route.tree() if step.deprecation is not None]
+        if marks and route.include_in_schema and route.app == 0:
+            for method in route.methods:
+                path = _CONVERTOR.sub(r"{\1}", route.path)
+                found[f"{method} {path}"] = marks[-1]
+    return found

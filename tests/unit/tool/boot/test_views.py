@@ -69,8 +69,16 @@ DOCUMENT: dict[str, Any] = {
                     "scheme": False,
                     "scopes": [],
                     "generator": False,
+                    "deprecation": None,
                     "dependencies": [
-                        {"call": _LIBRARY, "scheme": True, "scopes": ["read"], "generator": False, "dependencies": []}
+                        {
+                            "call": _LIBRARY,
+                            "scheme": True,
+                            "scopes": ["read"],
+                            "generator": False,
+                            "deprecation": None,
+                            "dependencies": [],
+                        }
                     ],
                 }
             ],

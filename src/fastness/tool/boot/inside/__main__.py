@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+import traceback
 from typing import Any
 
 from . import describe, fence, load, probe
@@ -29,10 +30,12 @@ def main(wanted: dict[str, Any]) -> int:
         loaded = load.load(wanted["target"], factory=wanted["factory"])
         document.update(describe.describe(loaded))
     except load.CannotLoadError as error:
+        traceback.print_exc()  # for whoever sets FASTNESS_DEBUG
         document["error"] = str(error)
         write()
         return 1
     except BaseException as error:
+        traceback.print_exc()
         document["error"] = "it was imported but cannot be described: %s: %s" % (type(error).__name__, error)
         write()
         return 1
@@ -42,6 +45,7 @@ def main(wanted: dict[str, Any]) -> int:
             left = (wanted["seconds"] - (time.monotonic() - _BEGAN)) * _SHARE
             document["probe"] = probe.probe(loaded, document, lifespan=wanted["lifespan"], seconds=max(left, 1))
         except BaseException as error:
+            traceback.print_exc()
             document["probe_error"] = "%s: %s" % (type(error).__name__, error)
         write()
     return 0
@@ -58,7 +62,7 @@ def _make_room(target: str) -> None:
 def _write(path: str, document: dict[str, Any]) -> None:
     # Whole or not at all: the process may be killed at any moment.
     with open(path + ".part", "w", encoding="utf-8") as file:
-        json.dump(document, file, skipkeys=True, default=lambda value: type(value).__name__)
+        json.dump(document, file, skipkeys=True, default=str)
     os.replace(path + ".part", path)
 
 

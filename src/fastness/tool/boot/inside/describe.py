@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from functools import partial
+from importlib import metadata
 from typing import Any
 
 from . import reach
@@ -21,7 +22,7 @@ def describe(loaded: Loaded) -> dict[str, Any]:
     found.add(loaded.app, "", ())
     document: dict[str, Any] = {
         "python": "%d.%d.%d" % sys.version_info[:3],
-        "versions": {name: _version(name) for name in ("fastapi", "starlette", "pydantic")},
+        "versions": {name: _version(name) for name in ("fastapi", "starlette", "pydantic", "fastness")},
         "apps": found.apps,
         "main": found.main(),
         "routes": found.routes,
@@ -225,8 +226,21 @@ def _dependency(dependant: Any, depth: int) -> dict[str, Any]:
         "scheme": _is_scheme(call),
         "scopes": [str(scope) for scope in scopes],
         "generator": _generates(call),
-        "scope": getattr(dependant, "scope", None),
+        "deprecation": _deprecation(call),
         "dependencies": [_dependency(inner, depth + 1) for inner in nested],
+    }
+
+
+def _deprecation(call: Any) -> dict[str, Any] | None:
+    """What `fastness.versioning.Deprecated` sends, as it documents itself; known by its name, as it may not be here."""
+    if _name(type(call)) != "fastness.versioning.Deprecated":
+        return None
+    operation: dict[str, Any] = {"responses": {"200": {}}}
+    call.document_operation(operation)
+    headers = operation["responses"]["200"]["headers"]
+    return {
+        "sunset": operation.get("x-sunset"),
+        "headers": {name: str(header["example"]) for name, header in headers.items()},
     }
 
 
@@ -361,7 +375,8 @@ def _entities(annotation: Any) -> set[str]:
 
 
 def _version(name: str) -> str:
+    """Of a package, empty where it is not installed."""
     try:
-        return str(getattr(__import__(name), "__version__", None) or __import__(name).VERSION)
-    except Exception:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
         return ""

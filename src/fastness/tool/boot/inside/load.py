@@ -52,7 +52,7 @@ def load(target: str, *, factory: bool) -> Loaded:
             "FastAPI is not installed for %s: name the project's interpreter with --python" % sys.executable
         ) from None
     except BaseException as error:
-        raise CannotLoadError("FastAPI cannot be imported by %s: %s" % (sys.executable, _said(error))) from None
+        raise CannotLoadError("FastAPI cannot be imported by %s: %s" % (sys.executable, _said(error))) from error
     made: dict[int, tuple[str, int]] = {}
     options: dict[int, list[str]] = {}
     module, _, attribute = target.partition(":")
@@ -77,9 +77,9 @@ def _imported(name: str) -> Any:
         if error.name is not None and (name + ".").startswith(error.name + "."):
             raise CannotLoadError("there is no module %s here: name the app with --app module:attribute" % error.name) from None
         hint = ": is it installed for %s? --python names another" % sys.executable
-        raise CannotLoadError("importing %s failed: %s%s%s" % (name, _said(error), _where(error), hint)) from None
+        raise CannotLoadError("importing %s failed: %s%s%s" % (name, _said(error), _where(error), hint)) from error
     except BaseException as error:
-        raise CannotLoadError("importing %s failed: %s%s" % (name, _said(error), _where(error))) from None
+        raise CannotLoadError("importing %s failed: %s%s" % (name, _said(error), _where(error))) from error
 
 
 def _holds(directory: str, top: str) -> bool:
@@ -96,7 +96,7 @@ def _attribute(found: Any, module: str, attribute: str, app: type) -> Any:
             hint = "; it has %s:%s" % (module, others[0]) if others else ""
             raise CannotLoadError("%s has no %s%s" % (module, attribute, hint)) from None
         except BaseException as error:
-            raise CannotLoadError("reading %s of %s failed: %s" % (attribute, module, _said(error))) from None
+            raise CannotLoadError("reading %s of %s failed: %s" % (attribute, module, _said(error))) from error
     return holder
 
 
@@ -127,7 +127,7 @@ def _called(found: Any, target: str) -> Any:
     try:
         return found()
     except BaseException as error:
-        raise CannotLoadError("calling %s failed: %s%s" % (target, _said(error), _where(error))) from None
+        raise CannotLoadError("calling %s failed: %s%s" % (target, _said(error), _where(error))) from error
 
 
 def _unwrapped(found: Any, app: type) -> Any:

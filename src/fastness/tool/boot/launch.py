@@ -43,6 +43,7 @@ def run(command: Sequence[str], directory: Path, *, seconds: float, environment:
     Raises:
         CommandError: it cannot be started.
     """
+    reading, writing = os.pipe()
     try:
         process = subprocess.Popen(
             command,
@@ -50,13 +51,16 @@ def run(command: Sequence[str], directory: Path, *, seconds: float, environment:
             env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
+            stderr=writing,
             start_new_session=True,
         )
     except OSError as error:
+        os.close(reading)
         raise CommandError(f"{command[0]}: {error.strerror}") from None
+    finally:
+        os.close(writing)
     tail = bytearray()
-    reader = threading.Thread(target=_drain, args=(process, tail), daemon=True)
+    reader = threading.Thread(target=_drain, args=(reading, tail), daemon=True)
     reader.start()
     code: int | None = None
     try:
@@ -73,10 +77,9 @@ def run(command: Sequence[str], directory: Path, *, seconds: float, environment:
     return Ended(code, text)
 
 
-def _drain(process: subprocess.Popen[bytes], tail: bytearray) -> None:
-    assert process.stderr is not None  # noqa: S101 - it was started with a pipe
-    with process.stderr as stream, suppress(ValueError, OSError):
-        while chunk := os.read(stream.fileno(), _KEPT):
+def _drain(reading: int, tail: bytearray) -> None:
+    with open(reading, "rb", buffering=0) as stream:
+        while chunk := stream.read(_KEPT):
             tail += chunk
             del tail[:-_KEPT]
 

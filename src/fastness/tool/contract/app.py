@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastness.tool.boot.app import JSON
 from fastness.tool.boot import BootedApp, Wanted, examine
+from fastness.tool.boot.app import JSON
 from fastness.tool.errors import CommandError
 
 _CONVERTOR = re.compile(r"\{(\w+):\w+\}")

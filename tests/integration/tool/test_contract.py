@@ -136,6 +136,22 @@ def test_revisions_and_files(project: Path, fastness: Fastness) -> None:
     assert "### `POST /items`" in done.stdout
 
 
+def test_looking_writes_nothing(project: Path, fastness: Fastness) -> None:
+    """Only `snapshot` writes, and only the snapshot."""
+    before = {path for path in project.rglob("*")}
+    fastness("snapshot")
+    snapshot = project / "contract/openapi.json"
+    assert {path for path in project.rglob("*")} - before == {snapshot.parent, snapshot}
+    state = {path: path.stat().st_mtime_ns for path in project.rglob("*")}
+    (project / "app/main.py").write_text(STRICTER)
+    done = fastness("check")
+    assert done.stdout.endswith("as [[accepted]] in contract/accepted.toml\n")
+    fastness("diff", "contract/openapi.json", "contract/openapi.json")
+    fastness("changelog", "contract/openapi.json")
+    del state[project / "app/main.py"]
+    assert {path: path.stat().st_mtime_ns for path in project.rglob("*") if path.name != "main.py"} == state
+
+
 @pytest.fixture
 def url(project: Path, fastness: Fastness) -> Iterator[str]:
     """Where the snapshot is served over HTTP."""

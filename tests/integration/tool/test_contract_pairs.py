@@ -407,9 +407,9 @@ async def status(app: Any, request: dict[str, Any]) -> int:
     """What an app answers to a request as the report gives it."""
     headers = {name: written(value) for name, value in request.get("headers", {}).items()}
     for scheme, scopes in request.get("credentials", {}).items():
-        if scheme == "http header bearer":
+        if scheme == "HTTP bearer":
             headers["Authorization"] = f"Bearer {' '.join(scopes) or 'x'}"
-        elif scheme.startswith("apiKey header"):
+        elif scheme.startswith("API key header"):
             headers[scheme.split()[-1]] = "x"
     if request.get("cookies"):
         headers["Cookie"] = "; ".join(f"{name}={written(value)}" for name, value in request["cookies"].items())

@@ -47,7 +47,7 @@ def check(project: Path, *, target: str | None = None, python: str | None = None
     served = app.document(target or settings.app, project, timeout=settings.timeout, python=python)
     new = sources.checked(served.document, label=target or settings.app, old=False)
     result = _accepted(compare(old, new, settings, served=served.deprecations), settings, form)
-    return _report(result, form)
+    return _report(result, settings, form)
 
 
 def diff(project: Path, old: str, new: str, *, form: str = "text", allow_remote: bool = False) -> int:
@@ -57,7 +57,7 @@ def diff(project: Path, old: str, new: str, *, form: str = "text", allow_remote:
         CommandError: one of them cannot be compared.
     """
     settings = _settings.read(project)
-    return _report(_accepted(_compare(settings, old, new, allow_remote=allow_remote), settings, form), form)
+    return _report(_accepted(_compare(settings, old, new, allow_remote=allow_remote), settings, form), settings, form)
 
 
 def changelog(project: Path, old: str, new: str | None, *, target: str | None = None, python: str | None = None) -> int:
@@ -91,6 +91,10 @@ def _accepted(result: Result, settings: Settings, form: str) -> Result:
     return replace(result, changes=tuple(changes))
 
 
-def _report(result: Result, form: str) -> int:
+def _report(result: Result, settings: Settings, form: str) -> int:
     print(FORMATS[form](result), end="")
-    return FAILED if result.verdict is Verdict.BREAKING else OK
+    if result.verdict is not Verdict.BREAKING:
+        return OK
+    if form == "text":
+        print(f"To let one pass, give its id, operation and a reason as [[accepted]] in {settings.accepted}")
+    return FAILED

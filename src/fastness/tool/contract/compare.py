@@ -47,13 +47,13 @@ class Result:
         return "minor" if self.changes else "none"
 
     @property
-    def bumped(self) -> bool:
-        """Whether the version went up as far as `bump` asks; also when it is no semantic version."""
+    def bumped(self) -> bool | None:
+        """Whether the version went up as far as `bump` asks; None when the versions are not semantic ones."""
         old, new = (_version(text) for text in self.versions)
-        if old is None or new is None:
-            return True
         if self.bump == "none":
             return True
+        if old is None or new is None:
+            return None
         # Below 1.0 a minor version may break (semver.org, 4), and a patch may add.
         place = ("major", "minor").index(self.bump) + (old[0] == 0 == new[0])
         return new > old and new[: place + 1] > old[: place + 1]

@@ -97,7 +97,9 @@ class Scheme:
     name: str = ""
 
     def __str__(self) -> str:
-        return " ".join(part for part in (self.kind, self.place, self.name) if part)
+        if self.kind == "http":
+            return f"HTTP {self.name}"
+        return " ".join(part for part in ("API key" if self.kind == "apiKey" else self.kind, self.place, self.name) if part)
 
 
 Requirement = Mapping[Scheme, frozenset[str]]

@@ -43,6 +43,28 @@ def test_what_a_document_says_stays_text(form: str) -> None:
         assert json.loads(text)["changes"][0]["message"] == HOSTILE
 
 
+def test_the_level_is_said_in_words() -> None:
+    """A page says how much a change matters without its colours, and where the change is in both documents."""
+    page = FORMATS["html"](result(change(places=("/old", "/new")), change(level=Level.INFO)))
+    assert "<h2>Breaking (1)</h2>" in page
+    assert "<h2>Also changed (1)</h2>" in page
+    assert "<code>/old</code> and <code>/new</code>" in page
+
+
+@pytest.mark.parametrize(
+    ("versions", "says"),
+    [
+        (("1.0.0", "1.0.0"), "; version 1.0.0 -> 1.0.0 needs a major step"),
+        (("1", ""), "; version 1 -> none needs a major step"),
+        (("1.0.0", "2.0.0"), "breaking: 1 breaking\n"),
+    ],
+)
+def test_the_version_step_is_told(versions: tuple[str, str], says: str) -> None:
+    """The step that the changes need is told unless it has been made."""
+    text = FORMATS["text"](Result((change(),), ("old.json", "new.json"), versions))
+    assert text.rstrip().endswith(says.rstrip())
+
+
 @pytest.mark.parametrize("form", FORMATS)
 def test_no_change_is_said(form: str) -> None:
     """An empty result is a whole report as well."""

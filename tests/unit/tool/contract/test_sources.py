@@ -65,6 +65,7 @@ def test_bad_documents(tmp_path: Path, text: str | bytes, says: str) -> None:
         ({"A": {"$ref": "https://example.com/x.json"}}, "--allow-remote"),
         ({"A": {"$ref": "other.yaml#/x"}}, "--allow-remote"),
         ({"A": {"$ref": "#anchor"}}, "names an anchor"),
+        ({"A": {"items": {"$ref": "#/info/title"}}}, "leads to str, not to an object"),
         (
             {"A": {"type": "object", "properties": {"x": {"items": {"$ref": "#/nowhere"}}}}},
             "/components/schemas/A/properties/x/items",
@@ -101,6 +102,21 @@ def test_other_files_are_followed_when_allowed(tmp_path: Path) -> None:
     schema = contract.operations["post /items"].body.content["application/json"].schema  # type: ignore[union-attr]
     found = contract.requests.target(contract.requests.node(schema)["$ref"])  # type: ignore[index]
     assert contract.requests.target(found["properties"]["n"]["$ref"]) == {"type": "integer"}  # type: ignore[index]
+
+
+def test_the_network_names_no_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A document that was fetched, or one that a file refers to on the network, may not have files of this machine read."""
+    secret = tmp_path / "secret.yaml"
+    secret.write_text("type: integer\n")
+    fetched = {
+        "http://a.example/api": document(body({"$ref": secret.as_uri()})),
+        "http://a.example/part": {"type": "object", "properties": {"x": {"$ref": secret.as_uri()}}},
+    }
+    monkeypatch.setattr(sources, "_fetch", lambda url: json.dumps(fetched[url]).encode())
+    with pytest.raises(CommandError, match="is not followed"):
+        sources.load("http://a.example/api", old=True, snapshot=tmp_path, allow_remote=True)
+    with pytest.raises(CommandError, match="is not followed"):
+        load(tmp_path, json.dumps(document(body({"$ref": "http://a.example/part"}))), allow_remote=True)
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

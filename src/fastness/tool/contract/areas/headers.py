@@ -7,6 +7,8 @@ from fastness.tool.contract.changes import Level
 from fastness.tool.contract.context import Context, Pair
 from fastness.tool.contract.model import Parameter, Response
 
+_OF_LIFECYCLE = {"deprecation", "sunset"}  # they come with the marks of the operation, which are told once
+
 
 def compare(context: Context, pair: Pair, old: Response, new: Response) -> None:
     """Compare the headers of a response."""
@@ -17,7 +19,7 @@ def compare(context: Context, pair: Pair, old: Response, new: Response) -> None:
         if found is not None:
             _both(context, pair, new.status, header, found)
     for name, header in new.headers.items():
-        if name not in old.headers:
+        if name not in old.headers and not (name in _OF_LIFECYCLE and pair.old.marks != pair.new.marks):
             context.add(
                 "response.header.added",
                 Level.INFO,

@@ -22,7 +22,7 @@ def removed(context: Context, operation: Operation, places: tuple[str, str]) -> 
     context.add(
         "request.operation.removed",
         Level.INFO if ended else Level.BREAKING,
-        f"{operation.title} is gone, {circumstances(context, operation.marks)}",
+        f"is gone, {circumstances(context, operation.marks)}",
         operation=operation,
         places=places,
         counterexample=None if ended else {"request": context.request(operation)},
@@ -52,11 +52,11 @@ def compare(context: Context, pair: Pair) -> None:
     """Compare the marks of an operation."""
     _stability(context, pair)
     places = (pair.old.pointer, pair.new.pointer)
-    compare_marks(context, pair, pair.old.marks, pair.new.marks, what=pair.new.title, places=places)
+    compare_marks(context, pair, pair.old.marks, pair.new.marks, places=places)
 
 
-def compare_marks(context: Context, pair: Pair, old: Marks, new: Marks, *, what: str, places: tuple[str, str]) -> None:
-    """Compare the marks of an operation, or of a parameter or property of it; `what` names it for people."""
+def compare_marks(context: Context, pair: Pair, old: Marks, new: Marks, *, places: tuple[str, str], part: str = "") -> None:
+    """Compare the marks of an operation, or of a part of it that `part` names for people."""
     if old == new:
         return
 
@@ -65,7 +65,7 @@ def compare_marks(context: Context, pair: Pair, old: Marks, new: Marks, *, what:
         context.add(
             f"document.{name}",
             level,
-            f"{what}: {message}",
+            f"{part}: {message}" if part else message,
             operation=pair.old,
             places=places,
             counterexample={"request": context.request(pair), "works_until": promise} if level is Level.BREAKING else None,
@@ -149,7 +149,7 @@ def _stability(context: Context, pair: Pair) -> None:
     context.add(
         f"document.stability.{kind}",
         Level.BREAKING if breaks else Level.INFO,
-        f"{pair.new.title}: {message}",
+        message,
         operation=pair.old,
         places=(pair.old.pointer, pair.new.pointer),
         counterexample={"request": context.request(pair), "promise": {"old": before, "new": after}} if breaks else None,

@@ -64,7 +64,7 @@ def _removed(context: Context, pair: Pair, parameter: Parameter) -> None:
 
 def _both(context: Context, pair: Pair, old: Parameter, new: Parameter) -> None:
     subject, places = f"{new.where} parameter {new.name}", (old.pointer, new.pointer)
-    lifecycle.compare_marks(context, pair, old.marks, new.marks, what=subject, places=places)
+    lifecycle.compare_marks(context, pair, old.marks, new.marks, places=places, part=subject)
     if old.required and not new.required:
         context.add(
             "request.parameter.optional",

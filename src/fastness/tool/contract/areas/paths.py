@@ -23,7 +23,7 @@ def compare(context: Context) -> Iterator[Pair]:
             context.add(
                 "request.operation.added",
                 Level.INFO,
-                f"{operation.title} is new",
+                "is new",
                 operation=operation,
                 places=(_paths(context.old), operation.pointer),
             )

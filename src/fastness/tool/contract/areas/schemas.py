@@ -99,8 +99,8 @@ def compare(
         if (difference.path, difference.area) not in told or difference.area == "enum":
             say.freedom(difference)
     for path, before, after in common(context.old_places, say.places[0], context.new_places, say.places[1]):
-        what, both = f"{subject} at {'/'.join(path)}", (before.pointer, after.pointer)
-        lifecycle.compare_marks(context, pair, marks(before.raw), marks(after.raw), what=what, places=both)
+        part, both = f"{subject} at {'/'.join(path)}", (before.pointer, after.pointer)
+        lifecycle.compare_marks(context, pair, marks(before.raw), marks(after.raw), places=both, part=part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,4 +251,6 @@ def _joined(value: Any) -> str:
 
 
 def _said(value: Any) -> str:
+    if isinstance(value, float) and value.is_integer() and abs(value) < 10**15:
+        value = int(value)  # as people write it
     return "unlimited" if value is None else repr(value)

@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from fastness.tool.contract.changes import Change, Level
+from fastness.tool.contract.changes import Change
 from fastness.tool.contract.compare import Result
-from fastness.tool.contract.reports.text import summary
-
-_HEADINGS = {Level.BREAKING: "Breaking", Level.WARNING: "Take note", Level.INFO: "Also changed"}
+from fastness.tool.contract.reports.text import HEADINGS, summary
 
 
 def render(result: Result) -> str:
     """Every change with its counterexample."""
     lines = [f"# API changes: {escaped(summary(result))}", ""]
-    for level, heading in _HEADINGS.items():
+    for level, heading in HEADINGS.items():
         found = [change for change in result.changes if change.level is level]
         if found:
             lines += [f"## {heading}", "", *_details(found)]
@@ -28,7 +26,7 @@ def changelog(result: Result) -> str:
     lines = [f"# {escaped(version)}", ""]
     if not result.changes:
         lines += ["Nothing that clients notice.", ""]
-    for level, heading in _HEADINGS.items():
+    for level, heading in HEADINGS.items():
         operations: dict[str, list[str]] = {}
         for change in result.changes:
             if change.level is level:

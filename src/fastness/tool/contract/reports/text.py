@@ -8,6 +8,7 @@ from typing import Any
 from fastness.tool.contract.changes import Change, Level
 from fastness.tool.contract.compare import Result
 
+HEADINGS = {Level.BREAKING: "Breaking", Level.WARNING: "Take note", Level.INFO: "Also changed"}
 _WIDEST = 400
 
 
@@ -27,7 +28,7 @@ def summary(result: Result) -> str:
     parts += [f"{accepted} accepted"] if accepted else []
     line = f"{result.verdict.value}: {', '.join(parts) or 'no change'}"
     if not result.bumped:
-        line += f"; version {result.versions[0]} -> {result.versions[1]} needs a {result.bump} step"
+        line += f"; version {result.versions[0] or 'none'} -> {result.versions[1] or 'none'} needs a {result.bump} step"
     return line
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from fastness.tool.contract.changes import Change, Level
 from fastness.tool.contract.dialect import Direction, Schema
@@ -152,12 +152,6 @@ def wire(value: Any) -> str:
     if isinstance(value, Mapping):
         return ",".join(f"{name},{wire(inner)}" for name, inner in value.items())
     return "" if value is None else str(value)
-
-
-def url(request: Mapping[str, Any]) -> str:
-    """Path and query of a request made up by `Context.request`, on one line."""
-    query = request.get("query")
-    return f"{request['path']}?{urlencode(query, doseq=True)}" if query else str(request["path"])
 
 
 def shortened(value: Any) -> Any:

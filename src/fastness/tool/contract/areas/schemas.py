@@ -237,8 +237,9 @@ class _Speaker:
     def _locate(self, found: Difference | Note) -> tuple[str, str]:
         pointers = []
         for places, place in zip((self.context.old_places, self.context.new_places), self.places, strict=True):
-            at, _ = places.locate(place, found.path)
-            pointers.append((at if found.area == "property" else places.followed(at)).pointer)
+            at, whole = places.locate(place, found.path)
+            # A property stands where it is named; a keyword, or what is missing, in the schema that a reference leads to.
+            pointers.append((at if whole and found.area == "property" else places.followed(at)).pointer)
         return pointers[0], pointers[1]
 
 

@@ -61,7 +61,7 @@ def login(credentials: Credentials): ...
 
 @public.get("/slow", include_in_schema=False)
 async def slow():
-    time.sleep(0.35)
+    time.sleep(0.6)
 
 
 async def failed(request, error): ...

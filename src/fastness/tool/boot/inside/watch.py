@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import threading
 import time
@@ -58,10 +59,12 @@ class Watch:
             late = time.monotonic() - self._last
             if late < self.seconds:
                 continue
+            stack = _frames(sys._current_frames().get(self._thread))
+            if stack and os.path.basename(stack[-1][0]) == "selectors.py":
+                continue  # it waits for something to do: the stall is just over, or the process got no processor
             self._samples += 1
             if late > self._longest:
-                self._longest = late
-                self._stack = _frames(sys._current_frames().get(self._thread))
+                self._longest, self._stack = late, stack
 
 
 def _frames(frame: Any) -> list[tuple[str, int, str]]:

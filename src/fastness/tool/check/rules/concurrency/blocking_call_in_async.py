@@ -161,20 +161,20 @@ EXAMPLES = [
     """),
     Bad(
         """
-        from time import perf_counter
+        from time import process_time
         from fastapi import FastAPI
 
         app = FastAPI()
 
         def work(seconds: float) -> int:
-            end, steps = perf_counter() + seconds, 0
-            while perf_counter() < end:
+            end, steps = process_time() + seconds, 0
+            while process_time() < end:
                 steps += 1
             return steps
 
         @app.get("/long")
         async def long() -> int:  # found
-            return work(0.3)
+            return work(0.4)
 
         @app.get("/short")
         async def short() -> int:
@@ -182,7 +182,7 @@ EXAMPLES = [
 
         @app.get("/thread")
         def thread() -> int:
-            return work(0.3)
+            return work(0.4)
     """,
         booted=True,
     ),

@@ -71,7 +71,8 @@ def pooled_url(postgres_url: str, tmp_path: Path) -> Iterator[str]:
     """The way through PgBouncer, which gives each transaction whichever connection is free."""
     program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
     if program is None:
-        pytest.skip("PgBouncer is not installed (Debian: apt install pgbouncer)")
+        text = "service missing: PgBouncer is not installed (Debian: apt install pgbouncer)"
+        pytest.fail(text) if os.environ.get("CI") else pytest.skip(text)
     server, port, user = urlsplit(postgres_url), free_port(), unprivileged()
     password = f" password={server.password}" if server.password else ""
     configuration = tmp_path / "pgbouncer.ini"

@@ -95,7 +95,7 @@ def _jobs(arguments: argparse.Namespace) -> tuple[Any, list[str]]:
 def _contract(arguments: argparse.Namespace) -> tuple[Any, list[str]]:
     from bench import contract
 
-    figures = contract.measure(rounds=arguments.rounds or 3)
+    figures = contract.measure(rounds=arguments.rounds or 5)
     return figures, contract.failures(figures)
 
 

@@ -75,7 +75,7 @@ def common(old: Places, one: Place, new: Places, other: Place) -> Iterator[tuple
     while pending:
         path, before, after = pending.pop()
         mine, theirs = old.below(before), new.below(after)
-        for step in mine.keys() & theirs.keys():
+        for step in (name for name in mine if name in theirs):  # in the order of the document, in every run
             pair = (id(mine[step].raw), id(theirs[step].raw))
             if pair not in seen:
                 seen.add(pair)

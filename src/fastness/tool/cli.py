@@ -189,6 +189,7 @@ def _contract_parser(commands: argparse._SubParsersAction[_Parser]) -> None:
     check = _command(actions, "check", _contract_check, "compare the app with its snapshot; exit 1 when clients break")
     diff = _command(actions, "diff", _contract_diff, "compare two documents; exit 1 when clients break")
     changelog = _command(actions, "changelog", _contract_changelog, "print what changed, for the people who use the API")
+    snapshot.add_argument("--check", action="store_true", help="write nothing; exit 1 when the snapshot is not up to date")
     diff.add_argument("old", metavar="OLD", help=documents)
     diff.add_argument("new", metavar="NEW", help=documents)
     diff.add_argument("--allow-remote", action="store_true", help="follow references to other files and URLs")
@@ -335,7 +336,7 @@ def _explain(arguments: argparse.Namespace) -> int:
 def _contract_snapshot(arguments: argparse.Namespace) -> int:
     from fastness.tool import contract
 
-    return contract.take_snapshot(arguments.project, target=arguments.app, python=arguments.python)
+    return contract.take_snapshot(arguments.project, target=arguments.app, python=arguments.python, only_look=arguments.check)
 
 
 def _contract_check(arguments: argparse.Namespace) -> int:

@@ -143,7 +143,10 @@ def test_looking_writes_nothing(project: Path, fastness: Fastness) -> None:
     snapshot = project / "contract/openapi.json"
     assert set(project.rglob("*")) - before == {snapshot.parent, snapshot}
     state = {path: path.stat().st_mtime_ns for path in project.rglob("*")}
+    assert fastness("snapshot", "--check").returncode == 0
     (project / "app/main.py").write_text(STRICTER)
+    done = fastness("snapshot", "--check")
+    assert (done.returncode, done.stdout.split(" is not ")[0]) == (1, "contract/openapi.json")
     done = fastness("check")
     assert done.stdout.endswith("as [[accepted]] in contract/accepted.toml\n")
     fastness("diff", "contract/openapi.json", "contract/openapi.json")

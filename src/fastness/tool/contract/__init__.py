@@ -20,8 +20,11 @@ from fastness.tool.errors import FAILED, OK, CommandError
 __all__ = ["FORMATS", "changelog", "check", "diff", "take_snapshot"]
 
 
-def take_snapshot(project: Path, *, target: str | None = None, python: str | None = None) -> int:
+def take_snapshot(project: Path, *, target: str | None = None, python: str | None = None, only_look: bool = False) -> int:
     """Write the document of the project's app to its snapshot; the exit code.
+
+    Args:
+        only_look: write nothing, and give 1 where something would be written.
 
     Raises:
         CommandError: there is no app, or it has no usable document.
@@ -29,6 +32,11 @@ def take_snapshot(project: Path, *, target: str | None = None, python: str | Non
     settings = _settings.read(project)
     served = app.document(target or settings.app, project, timeout=settings.timeout, python=python)
     sources.checked(served.document, label=target or settings.app, old=False)
+    if only_look:
+        if snapshot.stands(settings.snapshot, served.document):
+            return OK
+        print(f"{settings.snapshot} is not what the app says: write it with fastness contract snapshot, and commit it")
+        return FAILED
     changed = snapshot.write(settings.snapshot, served.document)
     print(f"{'wrote' if changed else 'unchanged:'} {settings.snapshot}")
     return OK

@@ -17,20 +17,31 @@ def render(document: Mapping[str, Any]) -> str:
     return json.dumps(_ordered(_used(document)), indent=2, ensure_ascii=False, sort_keys=True) + "\n"
 
 
+def stands(path: Path, document: Mapping[str, Any]) -> bool:
+    """Whether the snapshot is there and says the same.
+
+    Raises:
+        CommandError: it cannot be read.
+    """
+    try:
+        return path.is_file() and path.read_text(encoding="utf-8") == render(document)
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"{path} cannot be read: {error}") from None
+
+
 def write(path: Path, document: Mapping[str, Any]) -> bool:
     """Write the snapshot, in one step; False when it stood there already.
 
     Raises:
         CommandError: it cannot be written.
     """
-    text = render(document)
+    if stands(path, document):
+        return False
     try:
-        if path.is_file() and path.read_text(encoding="utf-8") == text:
-            return False
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         try:
-            partial.write_text(text, encoding="utf-8")
+            partial.write_text(render(document), encoding="utf-8")
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)

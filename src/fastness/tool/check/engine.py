@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from fastness.tool.boot import Boot, BootedApp, Probed
 from fastness.tool.check import suppressions
@@ -130,12 +129,3 @@ def _finding(rule: Rule, found: Found) -> Finding:
 def _source(rule: Rule) -> Source:
     needed = {_SOURCES[need] for need in rule.needs if need in _SOURCES and need not in rule.optional}
     return "probe" if "probe" in needed else "boot" if needed else "static"
-
-
-def collapse(found: Iterable[Found], cause: Callable[[Found], object]) -> Iterator[Found]:
-    """One `Found` per cause: the first, with the count of all."""
-    groups: dict[object, list[Found]] = {}
-    for one in found:
-        groups.setdefault(cause(one), []).append(one)
-    for group in groups.values():
-        yield replace(group[0], count=sum(one.count for one in group)) if len(group) > 1 else group[0]

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from types import ModuleType, NoneType
 from typing import TypeVar, get_args, get_type_hints
 
@@ -72,6 +72,15 @@ def module_of(scope: Scope) -> Module:
 def position(node: ast.AST) -> tuple[int, int]:
     """Line and column of a node, both counted from 1; of a function or class, of its `def` and not its decorators."""
     return getattr(node, "lineno", 1), getattr(node, "col_offset", 0) + 1
+
+
+def collapse(found: Iterable[Found], cause: Callable[[Found], object]) -> Iterator[Found]:
+    """One `Found` per cause: the first, with the count of all."""
+    groups: dict[object, list[Found]] = {}
+    for one in found:
+        groups.setdefault(cause(one), []).append(one)
+    for group in groups.values():
+        yield replace(group[0], count=sum(one.count for one in group)) if len(group) > 1 else group[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,9 @@ from io import BytesIO
 from fastness.tool.project import index
 from fastness.tool.project.symbols import Binding, CallSite, Class, Function, Scope
 
-_TEST_PATH = re.compile(r"(?:^|/)(?:tests?|testing|conftest\.py|test_[^/]*\.py|[^/]*_tests?\.py)(?:/|$)", re.IGNORECASE)
+_TEST_PATH = re.compile(
+    r"(?:^|/)(?:tests?|testing|tests?\.py|conftest\.py|test_[^/]*\.py|[^/]*_tests?\.py)(?:/|$)", re.IGNORECASE
+)
 _MIGRATION_PATH = re.compile(r"(?:^|/)(?:alembic|migrations?|versions)/")
 _SCRIPT_PATH = re.compile(r"(?:^|/)(?:scripts?|examples?|docs?|benchmarks?|bench|tools?|notebooks?)/")
 
@@ -114,6 +116,21 @@ class Module:
             yield from defined.calls
         for function in self.functions:
             yield from function.calls
+
+    def only_as_script(self, node: ast.AST) -> bool:
+        """The node stands below `if __name__ == "__main__"`: no service that imports the file runs it."""
+        line = getattr(node, "lineno", 0)
+        return any(first <= line <= last for first, last in self._script_lines)
+
+    @cached_property
+    def _script_lines(self) -> list[tuple[int, int]]:
+        if "__main__" not in self.text:
+            return []
+        return [
+            (statement.lineno, statement.body[-1].end_lineno or statement.lineno)
+            for statement in self.tree.body
+            if isinstance(statement, ast.If) and "__main__" in ast.dump(statement.test)
+        ]
 
     def mentions(self, *words: str) -> bool:
         """One of the words stands in the text: a cheap reason to look closer, never a reason to report."""

@@ -1,8 +1,9 @@
 """Syntax that the running interpreter is too old for, rewritten into what it can parse, line for line.
 
-LibCST reads the grammar of every version. What is new is replaced by an older form with the same names in the same lines:
-type parameters are blanked, `type X = Y` becomes an assignment, `except A, B:` gets its parentheses, f-strings that reuse
-their quotes get others. The result serves analysis only; it is never run or shown.
+Patterns find the common forms and a scanner those in f-strings; for the rest LibCST reads the grammar of every version. What is
+new is replaced by an older form with the same names in the same lines: type parameters are blanked, `type X = Y` becomes an
+assignment, `except A, B:` gets its parentheses, f-strings that reuse their quotes get others. The result serves analysis only;
+it is never run or shown.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from dataclasses import dataclass, field
 
 import libcst
 from libcst.metadata import CodeRange, MetadataWrapper, PositionProvider
+
+from fastness.tool.project import fstrings
+from fastness.tool.project.fstrings import formatted, parses
 
 # What nearly every such file trips over, at the start of a line. A line of a docstring that looks the same changes in
 # analysis only.
@@ -30,12 +34,14 @@ def rewrite(text: str) -> str:
     Raises:
         SyntaxError: no version of Python reads it, as far as LibCST knows.
     """
-    common = _common(text)
-    try:
-        ast.parse(common)
-    except (SyntaxError, ValueError):
-        return _thorough(text)  # ten times slower
-    return common
+    for form in (_common, lambda text: fstrings.convert(_common(text))):
+        try:
+            simple = form(text)
+            ast.parse(simple)
+        except (SyntaxError, ValueError):
+            continue
+        return simple
+    return _thorough(text)  # ten times slower
 
 
 def _common(text: str) -> str:
@@ -166,25 +172,19 @@ class _Edits(libcst.CSTVisitor):
     def _string(self, node: libcst.CSTNode, expressions: Sequence[libcst.BaseExpression]) -> bool:
         start, end = self._span(node)
         source = self.text.text[start:end]
-        if not _parses(source):
+        if not parses(source):
             # Formats and literal text are lost; what is evaluated inside, and on which line the string ends, is kept.
             inner = ", ".join(_plain(expression) for expression in expressions)
-            self.found.append(_Edit(start, end, _formatted(inner) + "\\\n" * source.count("\n")))
+            self.found.append(_Edit(start, end, formatted(inner) + "\\\n" * source.count("\n")))
         return False
-
-
-def _formatted(inner: str) -> str:
-    """An f-string of these values, or the values as a string-like call when they cannot stand inside one."""
-    candidate = "f'''{(" + inner + ",)}'''" if inner else "''"
-    return candidate if _parses(candidate) else "str((" + inner + ",))"
 
 
 def _plain(expression: libcst.BaseExpression) -> str:
     code = libcst.Module([]).code_for_node(expression)
-    if not _parses(code):
+    if not parses(code):
         flattened = expression.visit(_Flatten())
         code = libcst.Module([]).code_for_node(flattened) if isinstance(flattened, libcst.CSTNode) else "None"
-    return ast.unparse(ast.parse(f"(\n{code}\n)")) if _parses(code) else "None"
+    return ast.unparse(ast.parse(f"(\n{code}\n)")) if parses(code) else "None"
 
 
 class _Flatten(libcst.CSTTransformer):
@@ -195,11 +195,3 @@ class _Flatten(libcst.CSTTransformer):
     ) -> libcst.BaseExpression:
         parts = [part.expression for part in updated_node.parts if isinstance(part, libcst.FormattedStringExpression)]
         return libcst.Tuple([libcst.Element(part) for part in parts])
-
-
-def _parses(source: str) -> bool:
-    try:
-        ast.parse(f"(\n{source}\n)")
-    except (SyntaxError, ValueError):
-        return False
-    return True

@@ -91,7 +91,12 @@ class Project:
         return None
 
     def has_package(self, name: str, importer: Module) -> bool:
-        """A directory of that dotted name holds files of the project, with or without `__init__.py`."""
+        """A directory of that dotted name holds files of the project, with or without `__init__.py`.
+
+        A top-level directory without one, such as Alembic's own `alembic/`, is no package where a library has that name.
+        """
+        if "." not in name:
+            return False
         relative = name.replace(".", "/")
         roots = [*self._roots.of(importer.path), *self._roots.elsewhere(name.partition(".")[0])]
         return any((f"{root}/{relative}" if root else relative) in self._roots.directories for root in roots)
@@ -109,6 +114,21 @@ class Project:
                     relative = found.relative_to(self.root)
                     if found.is_file() and not any(part.startswith(".") or part == "node_modules" for part in relative.parts):
                         yield relative.as_posix(), found.read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def is_repository(self) -> bool:
+        """The checked directory is the root of its repository, so what is not there is nowhere."""
+        return self.root is None or (self.root / ".git").exists()
+
+    def glob(self, *patterns: str) -> Iterator[tuple[str, str]]:
+        """The text of files that match one of these patterns from the root, hidden ones too: what runs and ships the code."""
+        for pattern in patterns:
+            for path, text in self._files.items():
+                if PurePosixPath(path).match(pattern) and path.count("/") == pattern.count("/"):
+                    yield path, text
+            for found in sorted(self.root.glob(pattern)) if self.root is not None else ():
+                if found.is_file() and not found.is_symlink() and not locate.too_large(found):
+                    yield found.relative_to(self.root).as_posix(), found.read_text(encoding="utf-8", errors="replace")  # type: ignore[arg-type]
 
 
 class _Roots:

@@ -10,8 +10,11 @@ from typing import Any
 
 from fastness.tool.project.project import Project
 
-_LINE = re.compile(r"^\s*([A-Za-z0-9][\w.-]*)\s*(?:\[[^\]]*\])?\s*([<>=!~^]=?=?\s*[\w.*]+)?")
+_SPECIFIER = r"[<>=!~^]=?=?\s*[\w.*+!-]+"
+_LINE = re.compile(rf"^\s*([A-Za-z0-9][\w.-]*)\s*(?:\[[^\]]*\])?\s*((?:{_SPECIFIER}\s*,?\s*)*)")
 _VERSION = re.compile(r"(\d+)(?:\.(\d+))?")
+_BOUND = re.compile(r"(===?|~=|<=?|\^|~|(?=\d))\s*v?(\d+(?:\.\d+)*)(\.\*)?")
+_ANY = 1 << 30  # a part of a version that may grow without end
 
 
 class Requirements:
@@ -34,6 +37,17 @@ class Requirements:
             version = _VERSION.search(specifier)
             if version is not None and not specifier.startswith("<"):
                 return int(version[1])
+        return None
+
+    def newest(self, name: str) -> tuple[int, ...] | None:
+        """The newest version that may be installed, as far as a lock or a specifier bounds it; None when nothing does.
+
+        A part that is free is a large number: `^0.104` gives `(0, 104, 1 << 30)`, which compares as it should.
+        """
+        for specifier in self.stated.get(name, ()):
+            bounds = [bound for part in specifier.split(",") if (bound := _upper(part.strip()))]
+            if bounds:
+                return min(bounds)
         return None
 
     def has(self, *names: str) -> bool:
@@ -67,7 +81,24 @@ class Requirements:
 def _split(line: str) -> Iterator[tuple[str, str]]:
     matched = _LINE.match(line)
     if matched is not None and not line.lstrip().startswith(("#", "-", "[")):
-        yield matched[1], (matched[2] or "").replace(" ", "")
+        yield matched[1], matched[2].replace(" ", "").rstrip(",")
+
+
+def _upper(specifier: str) -> tuple[int, ...] | None:
+    matched = _BOUND.match(specifier)
+    if matched is None:
+        return None
+    operator, parts = matched[1], tuple(int(part) for part in matched[2].split("."))
+    if operator == "<":
+        while parts and parts[-1] == 0:
+            parts = parts[:-1]
+        return (*parts[:-1], parts[-1] - 1, _ANY) if parts else None
+    if operator == "^":  # everything up to the next change of the first part that is not zero
+        fixed = next((n for n, part in enumerate(parts) if part), len(parts) - 1) + 1
+        return (*parts[:fixed], _ANY)
+    if operator in {"~=", "~"}:
+        return (*(parts[:-1] if operator == "~=" or len(parts) > 2 else parts), _ANY)
+    return (*parts, _ANY) if matched[3] else parts
 
 
 def _toml(text: str) -> dict[str, Any]:

@@ -384,13 +384,7 @@ class Resolver(Hierarchy):
 
 def own_nodes(function: Function, kind: type[_N]) -> Iterator[_N]:
     """Nodes of a kind in the function's own body, not in the functions inside it."""
-    pending: list[ast.AST] = list(function.node.body)
-    while pending:
-        node = pending.pop()
-        if isinstance(node, kind):
-            yield node
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
-            pending.extend(ast.iter_child_nodes(node))
+    return (node for node in function.nodes if isinstance(node, kind))
 
 
 def _literal(node: ast.expr | None) -> Values:

@@ -81,10 +81,12 @@ class Service:
             for function in module.functions:
                 for decorator in function.decorators:
                     if isinstance(decorator, ast.Call) and isinstance(decorator.func, ast.Attribute):
-                        self._decorated(function, decorator, decorator.func)
+                        self._decorated(function, decorator, decorator.func, function.parent)
             for name in ("include_router", "mount", "add_middleware", "Middleware", *_ADDS):
                 for site in module.calls_by_name.get(name, ()):
                     self._called(name, site)
+            for site in module.calls_by_name.get("", ()):
+                self._decorated_by_call(site)
 
     _collected = False
 
@@ -102,15 +104,22 @@ class Service:
 
     def router_of(self, node: ast.expr, scope: Scope) -> Router | None:
         """The app or router that an expression stands for."""
+        return next(iter(self._routers_of(node, scope)), None)
+
+    def _routers_of(self, node: ast.expr, scope: Scope) -> list[Router]:
+        """All of them, where a loop's variable stands for several."""
+        found = []
         for value in self.resolver.infer(node, scope):
             made = value.call if isinstance(value, External | Instance) else None
-            if made is None:
-                continue
-            if isinstance(value, External) and value.path in (f"{_APP}()", f"{_ROUTER}()", f"{_APP}().router"):
-                return self._router_made_by(*made)
-            if isinstance(value, Instance) and self.resolver.derives(value.definition, _APP, _ROUTER):
-                return self._router_made_by(*made)
-        return None
+            is_router = (
+                value.path in (f"{_APP}()", f"{_ROUTER}()", f"{_APP}().router")
+                if isinstance(value, External)
+                else isinstance(value, Instance) and self.resolver.derives(value.definition, _APP, _ROUTER)
+            )
+            router = self._router_made_by(*made) if made is not None and is_router else None
+            if router is not None:
+                found.append(router)
+        return found
 
     def is_router(self, node: ast.expr, scope: Scope) -> bool:
         """The expression is an app or router, even one that cannot be traced to its making."""
@@ -139,8 +148,7 @@ class Service:
 
     # -- path operations
 
-    def _decorated(self, function: Function, decorator: ast.Call, called: ast.Attribute) -> None:
-        scope = function.parent
+    def _decorated(self, function: Function, decorator: ast.Call, called: ast.Attribute, scope: Scope) -> None:
         name = called.attr
         if name in METHODS or name in ("api_route", "websocket", "route", "websocket_route"):
             path = argument(decorator, "path", 0)
@@ -149,6 +157,16 @@ class Service:
             self._add_route(function, decorator, called.value, name, path, scope)
         elif name == "middleware" and self.is_router(called.value, scope):
             self._middleware.append(Middleware(self.router_of(called.value, scope), None, function, decorator, scope))
+
+    def _decorated_by_call(self, site: CallSite) -> None:
+        """`app.get("/")(function)`, `app.middleware("http")(function)`."""
+        decorator = site.node.func
+        if not isinstance(decorator, ast.Call) or not isinstance(decorator.func, ast.Attribute) or len(site.node.args) != 1:
+            return
+        if decorator.func.attr == "middleware" or decorator.func.attr in METHODS:
+            for value in self.resolver.infer(site.node.args[0], site.scope):
+                if isinstance(value, FunctionValue):
+                    self._decorated(value.definition, decorator, decorator.func, site.scope)
 
     def _takes_routes(self, receiver: ast.expr, scope: Scope, path: ast.expr | None) -> bool:
         if self.is_router(receiver, scope):
@@ -210,14 +228,13 @@ class Service:
         if child is None:
             return
         parent = self.router_of(receiver, site.scope)
-        included = self.router_of(child, site.scope)
-        if included is None or included is parent:
-            return
         text = "" if prefix is None else literals.text(self.resolver, prefix, site.scope)
-        include = Include(parent, included, text, site.node, site.scope)
-        included.included_in.append(include)
-        if parent is not None:
-            parent.includes.append(include)
+        for included in self._routers_of(child, site.scope):
+            if included is not parent:
+                include = Include(parent, included, text, site.node, site.scope)
+                included.included_in.append(include)
+                if parent is not None:
+                    parent.includes.append(include)
 
     def _add_middleware(self, site: CallSite, app: Router | None) -> None:
         for value in self.resolver.infer(site.argument("middleware_class", 0) or site.argument("cls"), site.scope):
@@ -225,6 +242,13 @@ class Service:
                 self._middleware.append(Middleware(app, value.definition, None, site.node, site.scope, site))
             elif isinstance(value, External):
                 self._middleware.append(Middleware(app, value, None, site.node, site.scope, site))
+            elif isinstance(value, FunctionValue):  # a function that makes it: `add_middleware(make_limiter)`
+                for made in self.resolver.returns(value.definition):
+                    if isinstance(made, Instance):
+                        self._middleware.append(Middleware(app, made.definition, None, site.node, site.scope, site))
+                    elif isinstance(made, External):
+                        cls = External(made.path.removesuffix("()"))
+                        self._middleware.append(Middleware(app, cls, None, site.node, site.scope, site))
 
     def prefixes(self, route: Route) -> list[str]:
         """Every path under which a route is served; `{?}` stands for a prefix that cannot be told. Empty: never included."""

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TYPE_CHECKING, TypeAlias
 
+from fastness.tool.project.walk import own
+
 if TYPE_CHECKING:
     from fastness.tool.project.module import Module
 
@@ -91,6 +93,7 @@ class Function:
     globals: set[str] = field(default_factory=set)
     has_await: bool = False
     is_generator: bool = False
+    _nodes: list[ast.AST] | None = field(default=None, repr=False)
 
     @property
     def is_async(self) -> bool:
@@ -122,6 +125,13 @@ class Function:
         padding: list[ast.expr | None] = [None] * (len(positional) - len(arguments.defaults))
         yield from zip(positional, [*padding, *arguments.defaults], strict=True)
         yield from zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+
+    @property
+    def nodes(self) -> list[ast.AST]:
+        """Every node of the body that runs with it: nested functions and classes, but not what is inside of them."""
+        if self._nodes is None:
+            self._nodes = list(own(self.node.body))
+        return self._nodes
 
     @property
     def body(self) -> list[ast.stmt]:

@@ -8,7 +8,9 @@ from fastness.tool.boot import Boot
 from fastness.tool.check import examples
 from fastness.tool.check.rule import Bad, Example, Good, Rule
 from fastness.tool.check.rules import catalogue
+from fastness.tool.check.rules.deployment import preflight_incomplete
 from fastness.tool.findings.sections import SECTIONS
+from fastness.tool.preflight import facts
 
 RULES = list(catalogue().values())
 CASES = [pytest.param(r, e, id=f"{r.name}-{n}") for r in RULES for n, e in enumerate(r.examples)]
@@ -36,3 +38,8 @@ def test_form(rule: Rule) -> None:
     assert not rule.help.endswith(".")
     assert any(isinstance(example, Bad) for example in rule.examples)
     assert any(isinstance(example, Good) for example in rule.examples)
+
+
+def test_the_facts_are_those_of_preflight() -> None:
+    """What preflight writes is what the rule looks for."""
+    assert [fact.key for fact in facts.FACTS] == list(preflight_incomplete.FACTS)

@@ -1,7 +1,11 @@
 """Versions that a project asks for."""
 
+import pytest
+
 from fastness.tool.check.examples import project
 from fastness.tool.project.requirements import Requirements
+
+_FREE = 1 << 30
 
 
 def test_every_kind_of_file_is_read() -> None:
@@ -26,3 +30,34 @@ def test_every_kind_of_file_is_read() -> None:
 def test_a_broken_file_says_nothing() -> None:
     """A file that is not TOML is no reason to stop."""
     assert Requirements(project({"pyproject.toml": "[project"})).stated == {}
+
+
+@pytest.mark.parametrize(
+    ("specifier", "newest"),
+    [
+        ("==0.115.2", (0, 115, 2)),
+        ("==0.115.*", (0, 115, _FREE)),
+        (">=0.100,<0.110", (0, 109, _FREE)),
+        (">=0.100, <1.0", (0, _FREE)),
+        ("<=0.99.1", (0, 99, 1)),
+        ("^0.104.1", (0, 104, _FREE)),
+        ("^1.2", (1, _FREE)),
+        ("~=0.104.1", (0, 104, _FREE)),
+        ("~=1.4", (1, _FREE)),
+        (">=0.100", None),
+        ("", None),
+        ("!=0.99", None),
+    ],
+)
+def test_the_newest_version_is_the_upper_bound(specifier: str, newest: tuple[int, ...] | None) -> None:
+    """Exact versions, carets, tildes and upper bounds say which version can be installed at most; a lower bound does not."""
+    assert Requirements(project({"requirements.txt": f"fastapi{specifier}\n"})).newest("fastapi") == newest
+
+
+def test_a_lock_comes_before_a_range() -> None:
+    """What the lock installs is what runs."""
+    stated = {
+        "pyproject.toml": '[project]\ndependencies = ["fastapi<1"]\n',
+        "uv.lock": '[[package]]\nname = "fastapi"\nversion = "0.99.0"\n',
+    }
+    assert Requirements(project(stated)).newest("fastapi") == (0, 99, 0)

@@ -6,26 +6,14 @@ import ast
 from collections.abc import Iterator
 
 from fastness.tool.project.symbols import Function, last_name
+from fastness.tool.project.walk import own
 
 _BROAD = {"Exception", "BaseException"}
-_NESTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
-
-
-def own(body: list[ast.stmt]) -> Iterator[ast.AST]:
-    """Every node below these statements that runs with them: not what stands inside nested functions."""
-    pending: list[ast.AST] = list(body)
-    while pending:
-        node = pending.pop()
-        yield node
-        if not isinstance(node, _NESTED):
-            pending.extend(ast.iter_child_nodes(node))
 
 
 def tries(function: Function) -> Iterator[ast.Try]:
     """The function's own `try` statements."""
-    for node in own(function.node.body):
-        if isinstance(node, ast.Try):
-            yield node
+    return (node for node in function.nodes if isinstance(node, ast.Try))
 
 
 def caught(handler: ast.ExceptHandler) -> set[str]:

@@ -15,9 +15,14 @@ _NOT = re.compile(
     r"|_count|_size|_scheme|_schemes|_env|_dir|_label|_title|_message|_error|_column|_format|_hint|_template|_endpoint|_provider"
     r"|_arn|_scope|_scopes|_audience|_key_id|_placeholder|_description|_help|_text|_manager|_version|_strategy|_class|_table|_method"
     r"|_cost|_valid|_exists|_rotation|_store|_backend|_engine|_mode|_detail|_details|_not_found|_invalid|_wrong|_mismatch|_query"
-    r"|_rounds|_cookie|_generator|_encoding|_placeholder|_tag|_status|_namespace|_mount|_validation|_rule|_rules|_strength)$",
+    r"|_rounds|_cookie|_generator|_encoding|_placeholder|_tag|_status|_namespace|_mount|_validation|_rule|_rules"
+    r"|_strength|_directory)$",
     re.IGNORECASE,
 )
+_OWN = frozenset({
+    "jwt", "session", "sessions", "middleware", "cookie", "cookies", "csrf", "signing", "sign", "auth", "app", "token",
+    "tokens", "hmac", "security", "access", "refresh", "encryption", "state", "user", "reset", "verification", "password",
+})  # fmt: skip
 _PLACEHOLDER = re.compile(
     r"^(?:<.*>|\{\{?.*\}?\}|\$\{.*\}|%\(.*\)s|\.{2,}|x{3,}|\*{3,}|none|null|string|str|bearer|token|password)$", re.IGNORECASE
 )
@@ -29,6 +34,20 @@ def names_secret(name: str) -> bool:
     """A variable, field or key of this name holds a secret."""
     snake = _CAMEL.sub("_", name)
     return bool(_SECRET.search(snake)) and not _NOT.search(snake)
+
+
+def signs(name: str) -> bool:
+    """The secret is the service's own, with which it signs or checks: empty, everybody knows it.
+
+    One that another service issued is not: without it that service refuses, or the feature is off.
+    """
+    words = set(_CAMEL.sub("_", name).lower().split("_")) - {"", "key"}
+    return "secret" in words and ("webhook" in words or words - {"secret"} <= _OWN)
+
+
+def is_dummy(text: str) -> bool:
+    """The literal says of itself that it is none."""
+    return text.lower().startswith(("dummy", "fake", "placeholder"))
 
 
 def is_literal_secret(text: str) -> bool:

@@ -15,7 +15,9 @@ from fastness.tool.check.knowledge.reach import from_requests
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
+from fastness.tool.project.module import Module
 from fastness.tool.project.symbols import Binding, Function, Kind
+from fastness.tool.project.walk import walk
 
 _GROWS = frozenset({"append", "extend", "add", "update", "insert", "setdefault", "appendleft"})
 _SHRINKS = frozenset({"pop", "popitem", "popleft", "clear", "remove", "discard"})
@@ -43,13 +45,16 @@ _HARMLESS = (
 def check(service: Service) -> Iterator[Found]:
     reached = from_requests(service) | _beside_routes(service)
     for module in service.project.service:
-        for name, bindings in module.bindings.items():
-            if len(bindings) != 1 or any(word in name.lower() for word in _HARMLESS) or not _is_collection(bindings[0]):
-                continue
-            changes = [(f, node) for f in module.functions for node in _changes(f, name)]
-            if any(_shrinks(f, name) for f in module.functions):
+        names = {
+            name: bindings
+            for name, bindings in module.bindings.items()
+            if len(bindings) == 1 and _is_collection(bindings[0]) and not any(word in name.lower() for word in _HARMLESS)
+        }
+        changed, shrunk = _changes(module) if names else ({}, set())
+        for name, bindings in names.items():
+            if name in shrunk:
                 continue  # bounded by whoever takes things out
-            hits = [(f, node) for f, node in changes if f in reached]
+            hits = [(f, node) for f, node in changed.get(name, ()) if f in reached and name not in f.bindings]
             if hits:
                 function, node = hits[0]
                 message = (
@@ -78,35 +83,32 @@ def _is_collection(binding: Binding) -> bool:
     return isinstance(value, ast.List | ast.Dict | ast.Set | ast.ListComp | ast.DictComp | ast.SetComp)
 
 
-def _changes(function: Function, name: str) -> Iterator[ast.AST]:
-    if name in function.bindings:
-        return  # a local of the same name
-    for site in function.calls:
-        called = site.node.func
-        if isinstance(called, ast.Attribute) and called.attr in _GROWS and _is(called.value, name):
-            yield site.node
-    for node in ast.walk(function.node):
-        if isinstance(node, ast.Assign | ast.AugAssign):
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            if any(isinstance(t, ast.Subscript) and _is(t.value, name) for t in targets):
-                yield node
+def _changes(module: Module) -> tuple[dict[str, list[tuple[Function, ast.AST]]], set[str]]:
+    """What the functions of a file put into collections, by the collection's name, and the names that they take out of."""
+    changed: dict[str, list[tuple[Function, ast.AST]]] = {}
+    shrunk: set[str] = set()
+    for function in module.functions:
+        for site in function.calls:
+            called = site.node.func
+            if isinstance(called, ast.Attribute) and called.attr in _GROWS:
+                changed.setdefault(_name(called.value), []).append((function, site.node))
+            elif isinstance(called, ast.Attribute) and called.attr in _SHRINKS:
+                shrunk.add(_name(called.value))
+        for node in walk(function.node):
+            if isinstance(node, ast.Assign | ast.AugAssign):
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                for name in {_name(target.value) for target in targets if isinstance(target, ast.Subscript)}:
+                    changed.setdefault(name, []).append((function, node))
+            elif isinstance(node, ast.Delete):
+                shrunk.update(_name(target.value) for target in node.targets if isinstance(target, ast.Subscript))
+    return changed, shrunk
 
 
-def _shrinks(function: Function, name: str) -> bool:
-    if any(isinstance(n, ast.Delete) and any(isinstance(t, ast.Subscript) and _is(t.value, name) for t in n.targets)
-           for n in ast.walk(function.node)):  # fmt: skip
-        return True
-    return any(
-        isinstance(site.node.func, ast.Attribute) and site.node.func.attr in _SHRINKS and _is(site.node.func.value, name)
-        for site in function.calls
-    )
-
-
-def _is(node: ast.expr, name: str) -> bool:
-    """The name itself, or an item of it."""
+def _name(node: ast.expr) -> str:
+    """The name itself, or of what this is an item; empty for anything else."""
     while isinstance(node, ast.Subscript):
         node = node.value
-    return isinstance(node, ast.Name) and node.id == name
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 EXAMPLES = [

@@ -16,6 +16,7 @@ from fastness.tool.findings import Fix, Severity
 from fastness.tool.project.module import Module
 from fastness.tool.project.resolve import Resolver
 from fastness.tool.project.symbols import CallSite, Function, Kind
+from fastness.tool.project.walk import walk
 
 _STARTS = ("asyncio.create_task", "asyncio.ensure_future", "asyncio.loop.create_task")
 
@@ -41,7 +42,7 @@ def _never_used(site: CallSite) -> bool:
         return False
     names = [n for n, bindings in scope.bindings.items() for b in bindings if b.value is site.node and b.kind is Kind.ASSIGN]
     return len(names) == 1 and not any(
-        isinstance(node, ast.Name) and node.id == names[0] and isinstance(node.ctx, ast.Load) for node in ast.walk(scope.node)
+        isinstance(node, ast.Name) and node.id == names[0] and isinstance(node.ctx, ast.Load) for node in walk(scope.node)
     )
 
 

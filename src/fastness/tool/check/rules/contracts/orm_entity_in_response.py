@@ -12,16 +12,14 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from fastness.tool.check.knowledge import entities
 from fastness.tool.check.knowledge.responses import returned, sends_json
 from fastness.tool.check.knowledge.served import Served
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Evidence, Severity
 from fastness.tool.project import Service
 from fastness.tool.project.routes import Route
-from fastness.tool.project.symbols import Class, Function, argument, last_name
-from fastness.tool.project.values import ClassValue, Elements, External, Instance, Value, Values
-
-_QUERY_ENDS = ("all", "first", "one", "one_or_none", "scalar_one", "scalar_one_or_none", "get", "scalars", "scalar")
+from fastness.tool.project.symbols import Function, argument
 
 
 @rule(severity=Severity.ERROR, practice="3.4", help="declare a response model with the fields that clients need")
@@ -61,7 +59,7 @@ def _declared(service: Service, route: Route) -> Found | None:
     declared = model if model is not None else handler.node.returns
     if declared is None or (isinstance(declared, ast.Constant) and declared.value is None):
         return None
-    entity = next(iter(_entities(service, service.resolver.annotation(declared, scope))), None)
+    entity = next(iter(entities.held(service, service.resolver.annotation(declared, scope))), None)
     if entity is None:
         return None
     how = "response_model" if model is not None else "the return type"
@@ -78,7 +76,7 @@ def _undeclared(service: Service, route: Route) -> Found | None:
     if handler.node.returns is not None or route.option("response_model") is not None or not sends_json(route):
         return None
     for value in returned(handler):
-        entity = next(iter(_entities(service, service.resolver.infer(value, handler))), None) or _queried(
+        entity = next(iter(entities.held(service, service.resolver.infer(value, handler))), None) or entities.queried(
             service, value, handler
         )
         if entity is not None:
@@ -94,57 +92,11 @@ def _denylisted(service: Service, handler: Function) -> Found | None:
         exclude = argument(site.node, "exclude")
         if site.name == "jsonable_encoder" and exclude is not None and site.node.args:
             values = service.resolver.infer(site.node.args[0], handler)
-            entity = next(iter(_entities(service, values)), None)
+            entity = next(iter(entities.held(service, values)), None)
             if entity is not None:
                 message = f"{handler.qualified} sends {entity.name} except for a list of fields: what is added later is sent"
                 return found(handler, handler.node, message, proof(handler, site.node, "the list of exceptions"))
     return None
-
-
-def _entities(service: Service, values: Values) -> Iterator[Class]:
-    for value in values:
-        yield from _entity(service, value)
-
-
-def _entity(service: Service, value: Value) -> Iterator[Class]:
-    if isinstance(value, Elements):
-        yield from _entities(service, value.of)
-    elif isinstance(value, Instance) and service.is_entity(value.definition):
-        yield value.definition
-
-
-def _queried(service: Service, node: ast.expr, handler: Function) -> Class | None:
-    """`db.query(User).all()`, `db.execute(select(User)).scalars().all()`: what was asked for is what comes."""
-    for expression, scope in _sources(service, node, handler):
-        called = expression.value if isinstance(expression, ast.Await) else expression
-        if not isinstance(called, ast.Call) or last_name(called) not in _QUERY_ENDS:
-            continue
-        if not any(isinstance(v, External) and v.path.startswith("sqlalchemy") for v in service.resolver.infer(called, scope)):
-            continue
-        for inner in ast.walk(called):
-            if isinstance(inner, ast.Call) and last_name(inner) in {"query", "select", "get"} and len(inner.args) in {1, 2}:
-                for value in service.resolver.infer(inner.args[0], scope):
-                    if isinstance(value, ClassValue) and service.is_entity(value.definition):
-                        return value.definition
-    return None
-
-
-def _sources(service: Service, node: ast.expr, scope: Function, depth: int = 0) -> Iterator[tuple[ast.expr, Function]]:
-    """The expression itself, what its name was given, and what the called functions of the project return."""
-    yield node, scope
-    if depth > 3:
-        return
-    if isinstance(node, ast.Name):
-        for binding in scope.bindings.get(node.id, ()):
-            if binding.value is not None:
-                yield from _sources(service, binding.value, scope, depth + 1)
-    called = node.value if isinstance(node, ast.Await) else node
-    if isinstance(called, ast.Call):
-        for value in service.resolver.infer(called.func, scope):
-            function = getattr(value, "definition", None)
-            if isinstance(function, Function) and function.node.returns is None:
-                for inner in returned(function):
-                    yield from _sources(service, inner, function, depth + 1)
 
 
 EXAMPLES = [

@@ -17,13 +17,13 @@ from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
 from fastness.tool.project.routes import Route
-from fastness.tool.project.symbols import Class
+from fastness.tool.project.symbols import Class, Function
 
 _ALWAYS = frozenset(
     {"created_at", "updated_at", "deleted_at", "hashed_password", "password_hash", "date_created", "date_updated"}
 )
 _PRIVILEGE = frozenset({"is_superuser", "is_admin", "is_staff", "is_verified", "balance", "tenant_id", "owner_id"})
-_ADMIN = re.compile(r"admin|super|staff|internal|permission|role|scope|system|import|sync|migrate", re.IGNORECASE)
+_ADMIN = re.compile(r"admin|super|staff|internal|private|permission|role|scope|system|import|sync|migrate", re.IGNORECASE)
 
 
 @rule(severity=Severity.WARNING, practice="3.1", help="leave it out of the input model, and let the service set it")
@@ -46,8 +46,13 @@ def check(service: Service) -> Iterator[Found]:
 
 def _owned(service: Service, route: Route, model: Class) -> list[str]:
     names = fields(service, model).keys()
-    privileges = names & _PRIVILEGE
+    privileges = {name for name in names & _PRIVILEGE if not _is_set_here(route.handler, name)}
     return sorted((names & _ALWAYS) | (privileges if privileges and not _for_admins(service, route) else set()))
+
+
+def _is_set_here(handler: Function, name: str) -> bool:
+    """The endpoint takes the value from somewhere else, the caller's own for one."""
+    return name in handler.bindings or any(keyword.arg == name for site in handler.calls for keyword in site.node.keywords)
 
 
 def _for_admins(service: Service, route: Route) -> bool:
@@ -108,4 +113,26 @@ EXAMPLES = [
         def update(id: int, user: UserUpdate):
             return id
     """),
+    Good(
+        """
+        from fastapi import Depends, FastAPI
+        from pydantic import BaseModel
+
+        class Settings(BaseModel):
+            tenant_id: str
+            name: str
+
+        def caller(): ...
+
+        def store(tenant_id, settings): ...
+
+        app = FastAPI()
+
+        @app.put("/settings")
+        def update(settings: Settings, caller=Depends(caller)):
+            tenant_id = caller.tenant_id
+            store(tenant_id, settings)
+    """,
+        "the caller's own tenant is used, whatever the body says",
+    ),
 ]

@@ -17,6 +17,7 @@ from fastness.tool.findings import Fix, Severity
 from fastness.tool.project import Service, literals
 from fastness.tool.project.symbols import Function, Scope
 from fastness.tool.project.values import External
+from fastness.tool.project.walk import walk
 
 _LIMIT = re.compile(r"^(?:limit|page_size|per_page|items_per_page|pageSize|perPage|size|page_limit|count|top_k|take|first)$")
 _BOUNDS = {"le", "lt"}
@@ -81,7 +82,7 @@ def _is_dependency_or_bound(service: Service, node: ast.Call, scope: Scope) -> b
 
 def _checked_inside(function: Function, name: str) -> bool:
     """`min(limit, 100)`, or a comparison that bounds it."""
-    return any(_bounds(node, name) for node in ast.walk(function.node))
+    return any(_bounds(node, name) for node in walk(function.node))
 
 
 def _bounds(node: ast.AST, name: str) -> bool:

@@ -16,12 +16,13 @@ from dataclasses import replace
 
 from fastness.tool.boot import Probed
 from fastness.tool.boot.app import BootedRoute
+from fastness.tool.check.knowledge import apps
 from fastness.tool.check.knowledge.served import Served
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
 from fastness.tool.project.module import Module
-from fastness.tool.project.routes import Route, Router
+from fastness.tool.project.routes import Route
 from fastness.tool.project.symbols import Function
 
 _PROBE = re.compile(r"health|ready|readiness|heartbeat|/status$|/ping$|livez|liveness|/live$|alive|/up$", re.IGNORECASE)
@@ -64,7 +65,7 @@ def check(service: Service, served: Served | None, probed: Probed | None) -> Ite
         return
     probes = [route for route in service.routes if route.path is not None and _PROBE.search(_full(service, route))]
     if not probes:
-        app = _main(service)
+        app = apps.main(service)
         if app is not None:
             yield found(app.scope, app.call, f"none of the {len(service.routes)} routes tells whether the service is ready")
     elif not any(_checks(service, probe) for probe in probes):
@@ -125,12 +126,6 @@ def _provided(service: Service) -> bool:
         return any(f"{name}.{member}".startswith(_PROVIDERS) for name, member, *_ in module.imports)
 
     return any(provides(module) for module in service.project.service)
-
-
-def _main(service: Service) -> Router | None:
-    """The app that serves most routes."""
-    candidates = [app for app in service.apps if not app.included_in]
-    return max(candidates, key=lambda app: len(app.includes) + len(app.routes), default=None)
 
 
 EXAMPLES = [

@@ -19,6 +19,7 @@ from fastness.tool.project import Service
 from fastness.tool.project.calls import Edge
 from fastness.tool.project.symbols import CallSite, Function
 from fastness.tool.project.values import External
+from fastness.tool.project.walk import walk
 
 _SCHEDULER = re.compile(
     r"apscheduler\.schedulers\.\w+(?:\.\w+)?\(\)\.start|(?:apscheduler\.\w+\(\)|rocketry\.Rocketry\(\))\.(?:start|serve|run)"
@@ -70,8 +71,8 @@ def _guarded(entry: Function, way: tuple[Edge, ...], function: Function, site: C
         *((e.target, site.node) for e in way[:-1]),
     ]
     for scope, node in places:
-        for outer in ast.walk(scope.node):
-            if isinstance(outer, ast.If | ast.With | ast.AsyncWith) and any(inner is node for inner in ast.walk(outer)):
+        for outer in walk(scope.node):
+            if isinstance(outer, ast.If | ast.With | ast.AsyncWith) and any(inner is node for inner in walk(outer)):
                 test = outer.test if isinstance(outer, ast.If) else outer.items[0].context_expr
                 if isinstance(outer, ast.If) or _LEADER.search(ast.unparse(test)):
                     return True

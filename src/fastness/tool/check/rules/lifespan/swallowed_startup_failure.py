@@ -12,12 +12,13 @@ import ast
 import re
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge.handlers import is_broad, own, raises
+from fastness.tool.check.knowledge.handlers import is_broad, raises
 from fastness.tool.check.knowledge.startup import starts
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
 from fastness.tool.project.symbols import Function, last_name
+from fastness.tool.project.walk import own
 
 _OPTIONAL = re.compile(
     r"seed|warm|prefetch|demo|sentry|tracing|telemetry|instrument|banner|version|cancel|close|shutdown|metrics", re.IGNORECASE
@@ -30,7 +31,7 @@ def check(service: Service) -> Iterator[Found]:
         if entry.decorated("repeat_every"):
             continue  # it will be tried again
         before = _first_yield(entry)
-        for node in own(entry.node.body):
+        for node in entry.nodes:
             if not isinstance(node, ast.Try) or node.lineno > before or _yields(node) or not _works(node):
                 continue
             for handler in node.handlers:
@@ -40,7 +41,7 @@ def check(service: Service) -> Iterator[Found]:
 
 
 def _first_yield(entry: Function) -> int:
-    lines = [node.lineno for node in own(entry.node.body) if isinstance(node, ast.Yield)]
+    lines = [node.lineno for node in entry.nodes if isinstance(node, ast.Yield)]
     return min(lines, default=1 << 30)
 
 

@@ -1,1 +1,1 @@
-"""What a service tells about itself while it runs."""
+"""Whether those who run the service can see what it does."""

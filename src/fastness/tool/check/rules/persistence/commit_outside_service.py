@@ -9,19 +9,16 @@ Let the service that knows what belongs together end the transaction, once.
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterator
 
 from fastness.tool.check.knowledge.loop import middleware_functions
+from fastness.tool.check.knowledge.sessions import commits
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
 from fastness.tool.project.symbols import CallSite, Function
-from fastness.tool.project.values import External
 
-_SESSIONS = ("sqlalchemy.orm.Session()", "sqlalchemy.ext.asyncio.AsyncSession()", "sqlalchemy.orm.scoped_session()")
-_ENDS = {f"{session}.commit" for session in _SESSIONS}
 _UNIT_OF_WORK = re.compile(r"unit_?of_?work|uow|transaction", re.IGNORECASE)
 
 
@@ -31,7 +28,7 @@ def check(service: Service) -> Iterator[Found]:
     for role, function in _boundary(service):
         if _UNIT_OF_WORK.search(function.qualified):
             continue
-        ends = [site for site in function.calls if site.name == "commit" and _commits(service, site) and site not in reported]
+        ends = [site for site in function.calls if commits(service, site) and site not in reported]
         if ends:
             reported.update(ends)
             evidence = [proof(site.scope, site.node, "and here") for site in ends[1:]]
@@ -64,16 +61,6 @@ def _boundary(service: Service) -> Iterator[tuple[str, Function]]:
 
 def _provides_session(function: Function) -> bool:
     return any(word in function.name for word in ("db", "session", "database"))
-
-
-def _commits(service: Service, site: CallSite) -> bool:
-    if any(isinstance(value, External) and value.path in _ENDS for value in service.resolver.targets(site)):
-        return True
-    # `request.state.db.commit()`: what a middleware puts there has no type.
-    called = site.node.func
-    return isinstance(called, ast.Attribute) and bool(
-        re.fullmatch(r"request\.state\.(?:db|session)\w*", ast.unparse(called.value))
-    )
 
 
 EXAMPLES = [

@@ -12,13 +12,13 @@ import ast
 import re
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge.handlers import own
 from fastness.tool.check.knowledge.reach import from_requests
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
 from fastness.tool.project.symbols import CallSite, Function, Kind, last_name
 from fastness.tool.project.values import ClassValue, External
+from fastness.tool.project.walk import own, walk
 
 _QUERY = re.compile(
     r"(?:sqlalchemy\.orm\.(?:Session|scoped_session)|sqlalchemy\.ext\.asyncio\.AsyncSession)\(\)\.(?:query|execute|exec|scalars?|get|get_one)"
@@ -51,7 +51,7 @@ def _of(service: Service, function: Function) -> Iterator[Found]:
     queries = {id(site.node): site for site in function.calls if site.looped and not site.deferred and _asks(service, site)}
     if not queries:
         return
-    for loop in own(function.node.body):
+    for loop in function.nodes:
         if not isinstance(loop, ast.For | ast.AsyncFor) or _is_fixed(service, loop, function):
             continue
         inside = [queries.pop(id(node)) for node in own(loop.body) if id(node) in queries]
@@ -68,22 +68,22 @@ def _asks(service: Service, site: CallSite) -> bool:
 
 def _depends_on(loop: ast.For | ast.AsyncFor, query: ast.Call) -> bool:
     """The query asks for what the loop is at."""
-    names = {node.id for node in ast.walk(loop.target) if isinstance(node, ast.Name)}
-    statement = next((s for s in loop.body if any(node is query for node in ast.walk(s))), None)
-    return statement is not None and any(isinstance(node, ast.Name) and node.id in names for node in ast.walk(statement))
+    names = {node.id for node in walk(loop.target) if isinstance(node, ast.Name)}
+    statement = next((s for s in loop.body if any(node is query for node in walk(s))), None)
+    return statement is not None and any(isinstance(node, ast.Name) and node.id in names for node in walk(statement))
 
 
 def _feeds(loop: ast.For | ast.AsyncFor, site: CallSite) -> bool:
     """What the query asks for is made in the loop, from what it is at."""
-    names = {node.id for node in ast.walk(loop.target) if isinstance(node, ast.Name)}
+    names = {node.id for node in walk(loop.target) if isinstance(node, ast.Name)}
     made = {
         target.id
         for node in own(loop.body)
-        if isinstance(node, ast.Assign) and any(isinstance(n, ast.Name) and n.id in names for n in ast.walk(node.value))
+        if isinstance(node, ast.Assign) and any(isinstance(n, ast.Name) and n.id in names for n in walk(node.value))
         for target in node.targets
         if isinstance(target, ast.Name)
     }
-    return any(isinstance(node, ast.Name) and node.id in made for argument in site.node.args for node in ast.walk(argument))
+    return any(isinstance(node, ast.Name) and node.id in made for argument in site.node.args for node in walk(argument))
 
 
 def _is_fixed(service: Service, loop: ast.For | ast.AsyncFor, function: Function) -> bool:

@@ -17,6 +17,7 @@ from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
 from fastness.tool.project.calls import Outward
+from fastness.tool.project.values import FunctionValue
 
 _CHANGES = ("alembic.command.upgrade", "alembic.command.downgrade", "alembic.command.stamp")
 
@@ -26,7 +27,7 @@ _CHANGES = ("alembic.command.upgrade", "alembic.command.downgrade", "alembic.com
 )
 def check(service: Service) -> Iterator[Found]:
     entries = starts(service)
-    chains = service.graph.nearest(entries, _kind)
+    chains = service.graph.nearest(entries, lambda call: _kind(service, call))
     reported = set()
     for entry in entries:
         chain = chains.get(entry, {}).get("schema")
@@ -47,7 +48,7 @@ def check(service: Service) -> Iterator[Found]:
                     yield found(module, site.node, f"importing the app changes the schema: {name}")
 
 
-def _kind(call: Outward) -> str | None:
+def _kind(service: Service, call: Outward) -> str | None:
     path = call.target.path
     if path in _CHANGES:
         return "schema"
@@ -56,7 +57,11 @@ def _kind(call: Outward) -> str | None:
     handed_over = path.endswith(".run_sync") and call.site.node.args
     if handed_over:
         argument = call.site.node.args[0]
-        return "schema" if getattr(argument, "attr", "") in {"create_all", "drop_all"} else None
+        if getattr(argument, "attr", "") in {"create_all", "drop_all"}:
+            return "schema"
+        values = service.resolver.infer(argument, call.site.scope)
+        functions = [value.definition for value in values if isinstance(value, FunctionValue)]
+        return "schema" if service.graph.nearest(functions, lambda inner: _kind(service, inner)) else None
     return None
 
 
@@ -91,6 +96,24 @@ EXAMPLES = [
         @app.on_event("startup")
         def migrate():
             command.upgrade(None, "head")  # found
+        # file: alembic/env.py
+        target_metadata = None
+    """),
+    Bad("""
+        from alembic import command
+        from fastapi import FastAPI
+        from sqlalchemy.ext.asyncio import create_async_engine
+
+        app = FastAPI()
+        engine = create_async_engine("sqlite+aiosqlite://")
+
+        def upgrade(connection):
+            command.upgrade(connection, "head")
+
+        @app.on_event("startup")
+        async def migrate():
+            async with engine.begin() as connection:
+                await connection.run_sync(upgrade)  # found
     """),
     Good("""
         # file: app/migrate.py

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from fastness.tool.boot import Probed
-from fastness.tool.check.knowledge.handlers import caught, is_broad, own
+from fastness.tool.check.knowledge.handlers import caught, is_broad
 from fastness.tool.check.knowledge.served import Served
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Evidence, Severity
@@ -22,6 +22,7 @@ from fastness.tool.project import Service
 from fastness.tool.project.resolve import Resolver
 from fastness.tool.project.symbols import Function, argument, last_name
 from fastness.tool.project.values import External
+from fastness.tool.project.walk import own, walk
 
 # Exceptions of libraries whose text speaks of the inside.
 _INTERNAL = (
@@ -75,7 +76,7 @@ def _at_probe(served: Served, probed: Probed) -> Iterator[Found]:
 
 
 def _in_handlers(function: Function, resolver: Resolver) -> Iterator[Found]:
-    for node in own(function.node.body):
+    for node in function.nodes:
         if not isinstance(node, ast.ExceptHandler) or node.name is None or not _speaks_of_the_inside(node):
             continue
         evidence = proof(function, node, f"catches {ast.unparse(node.type) if node.type else 'everything'}")
@@ -91,7 +92,7 @@ def _sent(
         if isinstance(inner, ast.Call) and (content := _body(inner, function, resolver)) is not None:
             place = _telling(content, set(named))
             if place is not None:
-                made = next((named[n.id] for n in ast.walk(place) if isinstance(n, ast.Name) and named.get(n.id)), None)
+                made = next((named[n.id] for n in walk(place) if isinstance(n, ast.Name) and named.get(n.id)), None)
                 steps = [*evidence, *([proof(function, made, "becomes text here")] if made is not None else [])]
                 yield found(function, place, f"the text of {' or '.join(sorted(names))} goes to the client", *steps)
 

@@ -32,6 +32,8 @@ def check(module: Module, resolver: Resolver) -> Iterator[Found]:
         return
     for name in (*_VERBS, "ClientSession", "urlopen", "SMTP", "SMTP_SSL", "Client", "AsyncClient"):
         for site in module.calls_by_name.get(name, ()):
+            if module.only_as_script(site.node):
+                continue
             why = next((w for v in resolver.targets(site) if isinstance(v, External) and (w := _why(v.path, site))), None)
             if why:
                 yield found(site.scope, site.node, f"{ast.unparse(site.node.func)} has no timeout: {why}")

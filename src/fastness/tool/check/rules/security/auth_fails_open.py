@@ -12,13 +12,13 @@ import ast
 import re
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge.handlers import own
 from fastness.tool.check.knowledge.loop import middleware_functions
 from fastness.tool.check.knowledge.secrets import names_secret
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
 from fastness.tool.project.symbols import Function, last_name
+from fastness.tool.project.walk import own
 
 _GUARD = re.compile(
     r"auth|verify|require|check|current_user|validate_(?:token|key|signature)|guard|protect|permission", re.IGNORECASE
@@ -36,8 +36,8 @@ def check(service: Service) -> Iterator[Found]:
             if isinstance(dependency.target, Function) and _GUARD.search(dependency.target.qualified):
                 guards[dependency.target] = None
     for guard in guards:
-        for node in own(guard.node.body):
-            if isinstance(node, ast.If) and (name := _missing_secret(node.test, guard)) and _lets_in(node.body):
+        for node in guard.nodes:
+            if isinstance(node, ast.If) and (name := _missing_secret(node.test, guard)) and _lets_in(node.body, guard):
                 yield found(guard, node, f"without {name}, {guard.qualified} lets every request through")
 
 
@@ -72,14 +72,28 @@ def _from_configuration(name: ast.Name, guard: Function) -> bool:
     return any(re.search(r"environ|getenv|settings|config", text, re.IGNORECASE) and "request" not in text for text in texts)
 
 
-def _lets_in(body: list[ast.stmt]) -> bool:
+def _lets_in(body: list[ast.stmt], guard: Function) -> bool:
     if any(isinstance(node, ast.Raise) for node in own(body)):
         return False
+    going_on = {"call_next", "app", *_goes_on(guard)}
     for node in own(body):
         if isinstance(node, ast.Return):
             text = ast.unparse(node.value) if node.value is not None else "None"
-            return bool(re.search(r"call_next|self\.app\(", text)) or text in {"None", "True"} or text.startswith(("{", "User"))
-    return any(isinstance(n, ast.Call) and last_name(n) in {"call_next", "app"} for n in own(body))
+            called = node.value.value if isinstance(node.value, ast.Await) else node.value
+            if isinstance(called, ast.Call) and last_name(called) in going_on:
+                return True
+            return text in {"None", "True"} or text.startswith(("{", "User"))
+    return any(isinstance(n, ast.Call) and last_name(n) in going_on for n in own(body))
+
+
+def _goes_on(guard: Function) -> set[str]:
+    """Functions inside of a middleware that call the next one."""
+    return {
+        name
+        for name, bindings in guard.bindings.items()
+        for binding in bindings
+        if isinstance(binding.definition, Function) and any(site.name == "call_next" for site in binding.definition.calls)
+    }
 
 
 EXAMPLES = [
@@ -99,6 +113,16 @@ EXAMPLES = [
         def verify_key(key: str = ""):
             if not os.environ.get("API_KEY"):  # found
                 return True
+
+        async def tokens(request, call_next):
+            async def go_on():
+                return await call_next(request)
+
+            auth_token = os.getenv("AUTH_TOKEN")
+            if not auth_token:  # found
+                return await go_on()
+
+        app.middleware("http")(tokens)
 
         @app.get("/")
         def root(_=Depends(verify_key)): ...

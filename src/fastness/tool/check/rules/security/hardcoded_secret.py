@@ -14,12 +14,13 @@ import re
 from collections.abc import Iterator
 from functools import cached_property
 
-from fastness.tool.check.knowledge.secrets import dsn_password, is_literal_secret, names_secret
-from fastness.tool.check.rule import Bad, Found, Good, found, rule
+from fastness.tool.check.knowledge.secrets import dsn_password, is_dummy, is_literal_secret, names_secret, signs
+from fastness.tool.check.rule import Bad, Found, Good, found, module_of, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service, literals
 from fastness.tool.project.module import Module
 from fastness.tool.project.symbols import Binding, Class, Function, Kind, Scope, constant
+from fastness.tool.project.walk import walk
 
 # Where nothing but a developer's machine or a compose network answers.
 _LOCAL = re.compile(r"@(?:localhost|127\.0\.0\.1|db|database|postgres|redis|mongo|rabbitmq)(?:[:/]|$)")
@@ -68,7 +69,7 @@ def _is_enum(service: Service, defined: Class) -> bool:
 
 
 def _binding(service: Service, scope: Scope, name: str, binding: Binding, guards: _Guards) -> Iterator[Found]:
-    if binding.kind is not Kind.ASSIGN or binding.value is None:
+    if binding.kind is not Kind.ASSIGN or binding.value is None or module_of(scope).only_as_script(binding.node):
         return
     value = literals.default(service.resolver, binding.value, scope)
     value = _inside(value)
@@ -76,7 +77,7 @@ def _binding(service: Service, scope: Scope, name: str, binding: Binding, guards
         return
     text = value.value if isinstance(value.value, str) else value.value.decode("latin-1")
     settings = isinstance(scope, Class) and service.is_settings(scope)
-    literal = is_literal_secret(text) or (settings and bool(text.strip()))
+    literal = not is_dummy(text) and (is_literal_secret(text) or (settings and bool(text.strip())))
     if names_secret(name) and literal and text.lower() != name.lower():
         if text in guards:
             return  # the same literal is compared with and refused at start
@@ -86,7 +87,7 @@ def _binding(service: Service, scope: Scope, name: str, binding: Binding, guards
         if password in guards:
             return
         yield found(scope, binding.node, f"{name} holds a connection string with its password")
-    elif not text and settings and names_secret(name) and "secret" in name.lower():
+    elif not text and settings and signs(name):
         yield found(scope, binding.node, f"{name} is empty by default: a forgotten variable means no secret at all")
 
 
@@ -114,11 +115,11 @@ class _Guards:
             return set()
         return {
             side.value
-            for node in ast.walk(self._module.tree)
-            if isinstance(node, ast.If) and any(isinstance(inner, ast.Raise) for inner in ast.walk(node))
-            for compare in ast.walk(node.test)
+            for node in walk(self._module.tree)
+            if isinstance(node, ast.If) and any(isinstance(inner, ast.Raise) for inner in walk(node))
+            for compare in walk(node.test)
             if isinstance(compare, ast.Compare)
-            for side in ast.walk(compare)
+            for side in walk(compare)
             if isinstance(side, ast.Constant) and isinstance(side.value, str)
         }
 
@@ -169,4 +170,19 @@ EXAMPLES = [
         # file: tests/test_login.py
         PASSWORD = "hunter2"
     """),
+    Good(
+        """
+        from pydantic_settings import BaseSettings
+
+        class Settings(BaseSettings):
+            github_client_secret: str = ""
+            stripe_secret_key: str = ""
+            secrets_directory: str = "secrets"
+            gateway_api_key: str = "dummy"
+
+        if __name__ == "__main__":
+            password = "hunter2"
+    """,
+        "another service's secret may be missing: that service refuses; and what only a script uses is not served",
+    ),
 ]

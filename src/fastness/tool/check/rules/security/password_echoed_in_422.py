@@ -1,31 +1,78 @@
-"""A password is sent back when something beside it is wrong.
+"""A refused request is answered with the password that it carried.
 
-FastAPI's answer to a request that is not valid repeats the input: of a body that lacks one field, the whole body. A login with
-a misspelt field name then has the password in its response, where proxies, browsers' tools and error trackers keep it.
-`SecretStr` does not help: it is the input that is repeated, not the value.
+With Pydantic 2 FastAPI's answer to an invalid request repeats the `input`: the field's value, and where a field is missing,
+the whole body, password included. It ends in the logs of clients, proxies and error trackers, where `SecretStr` does not help,
+since the input has not become one.
 
-Answer `RequestValidationError` with a handler of your own that leaves `input` and `ctx` out. Booted, FastAPI's own handler is
-recognised; probed, a body with a password tells.
+Handle `RequestValidationError` yourself, and answer with `loc`, `msg` and `type` only.
 """
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from dataclasses import replace
 
 from fastness.tool.boot import Probed
 from fastness.tool.boot.app import BootedRoute
+from fastness.tool.check.knowledge import apps, errors, versions
+from fastness.tool.check.knowledge.bodies import bodies, fields
 from fastness.tool.check.knowledge.served import Served
-from fastness.tool.check.rule import Bad, Found, Good, found, rule
+from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
+from fastness.tool.project import Service
+from fastness.tool.project.symbols import Class
+
+_PASSWORD = re.compile(
+    r"(?:^|_)(?:password|passwd|passphrase)(?:_?\d|_(?:confirm\w*|repeat|again|new|old|current))?$", re.IGNORECASE
+)
+_INVALID = {"RequestValidationError", "422", "HTTP_422_UNPROCESSABLE_ENTITY", "HTTP_422_UNPROCESSABLE_CONTENT"}
+_PICKS = re.compile(r"""["'](?:msg|loc|type)["']|include_input\s*=\s*False|["']input["']|exclude|\.title\b""")
+
 
 _SECRET = re.compile(r"pass(?:word|wd|phrase)|(?:^|_)(?:secret|pin|cvv|cvc|ssn|otp)(?:$|_)|card_?number", re.IGNORECASE)
 _DEFAULT = "fastapi.exception_handlers.request_validation_exception_handler"
 
 
-@rule(severity=Severity.WARNING, practice="5.1", help="answer `RequestValidationError` without `input` and `ctx`")
-def check(served: Served, probed: Probed | None) -> Iterator[Found]:
+@rule(severity=Severity.WARNING, practice="6.6", help="handle RequestValidationError, and leave `input` out of the answer")
+def check(service: Service, served: Served | None, probed: Probed | None) -> Iterator[Found]:
+    yield from _static(service) if served is None else _at_boot(served, probed)
+
+
+def _static(service: Service) -> Iterator[Found]:
+    if not versions.pydantic_is_2(service) or apps.uses_fastness(service) or _handled(service):
+        return
+    places = list(dict.fromkeys(_fields(service)))
+    if places:
+        owner, node, name = places[0]
+        evidence = [proof(o, n, f"{o.name}.{field}") for o, n, field in places[1:10]]
+        message = f"{owner.name}.{name} is sent back in the answer to an invalid request"
+        yield found(owner, node, message, *evidence, count=len(places))
+
+
+def _fields(service: Service) -> Iterator[tuple[Class, ast.AST, str]]:
+    for route in service.routes:
+        if not route.handler.module.is_test:
+            for _, model in bodies(service, route):
+                for name, (owner, node) in fields(service, model).items():
+                    if _PASSWORD.search(name):
+                        yield owner, node, name
+
+
+def _handled(service: Service) -> bool:
+    """A handler of the project answers invalid requests, and picks what it repeats."""
+    for registered in errors.handlers(service):
+        if not registered.names:
+            return True  # a table of handlers that cannot be read may hold it
+        for function in registered.functions if registered.names & _INVALID else ():
+            text = ast.unparse(function.node)
+            if "errors()" not in text or _PICKS.search(text):
+                return True
+    return False
+
+
+def _at_boot(served: Served, probed: Probed | None) -> Iterator[Found]:
     takers = [(route, name) for route in served.app.operations if _of_main(served, route) and (name := _secret(route))]
     answer = probed.answer("invalid", 400, 422) if probed is not None else None
     echoes = probed.canary in answer.body if probed is not None and answer is not None else _has_default_handler(served)
@@ -59,6 +106,112 @@ def _has_default_handler(served: Served) -> bool:
 EXAMPLES = [
     Bad("""
         from fastapi import FastAPI
+        from pydantic import BaseModel, ConfigDict, SecretStr
+
+        app = FastAPI()
+
+        class Login(BaseModel):
+            model_config = ConfigDict(extra="forbid")
+            name: str
+            password: SecretStr  # found
+
+        class Change(BaseModel):
+            new_password: str
+
+        @app.post("/login")
+        def login(login: Login): ...
+
+        @app.post("/change")
+        def change(change: Change): ...
+    """),
+    Bad("""
+        # file: requirements.txt
+        pydantic>=2
+        # file: app/main.py
+        from fastapi import FastAPI
+        from fastapi.encoders import jsonable_encoder
+        from fastapi.exceptions import RequestValidationError
+        from fastapi.responses import JSONResponse
+        from pydantic import BaseModel
+
+        app = FastAPI()
+
+        @app.exception_handler(RequestValidationError)
+        async def invalid(request, exc):
+            return JSONResponse(jsonable_encoder({"detail": exc.errors()}), 422)
+
+        class Login(BaseModel):
+            password: str  # found
+
+        @app.post("/login")
+        def login(login: Login): ...
+    """),
+    Good(
+        """
+        # file: requirements.txt
+        pydantic>=2
+        # file: app/main.py
+        from fastapi import FastAPI
+        from fastapi.exceptions import RequestValidationError
+        from fastapi.responses import JSONResponse
+        from pydantic import BaseModel
+
+        async def invalid(request, exc):
+            return JSONResponse([{"loc": e["loc"], "msg": e["msg"]} for e in exc.errors()], 422)
+
+        app = FastAPI(exception_handlers={RequestValidationError: invalid})
+
+        class Login(BaseModel):
+            password: str
+
+        @app.post("/login")
+        def login(login: Login): ...
+    """,
+        "the handler picks what it repeats",
+    ),
+    Good(
+        """
+        # file: requirements.txt
+        pydantic==1.10.2
+        # file: app/main.py
+        from fastapi import FastAPI
+        from pydantic import BaseModel
+
+        app = FastAPI()
+
+        class Login(BaseModel):
+            password: str
+
+        @app.post("/login")
+        def login(login: Login): ...
+    """,
+        "Pydantic 1 does not repeat the input",
+    ),
+    Good(
+        """
+        # file: requirements.txt
+        pydantic>=2
+        # file: app/main.py
+        from fastapi import Depends, FastAPI
+        from fastapi.security import OAuth2PasswordRequestForm
+        from pydantic import BaseModel
+
+        app = FastAPI()
+
+        class Stored(BaseModel):
+            password: str
+
+        class Policy(BaseModel):
+            password_length: int
+
+        @app.post("/login")
+        def login(policy: Policy, form: OAuth2PasswordRequestForm = Depends()) -> Stored: ...
+    """,
+        "a model that is only answered with, a form of which each field is judged alone, and a policy about passwords",
+    ),
+    Bad(
+        """
+        from fastapi import FastAPI
         from pydantic import BaseModel, SecretStr
 
         class Credentials(BaseModel):
@@ -79,8 +232,11 @@ EXAMPLES = [
 
         @app.post("/register")
         def register(registration: Registration) -> None: ...
-    """),
-    Bad("""
+    """,
+        booted=True,
+    ),
+    Bad(
+        """
         from fastapi import FastAPI, Request
         from fastapi.exceptions import RequestValidationError
         from fastapi.responses import JSONResponse
@@ -98,8 +254,11 @@ EXAMPLES = [
 
         @app.post("/login")
         def login(credentials: Credentials) -> None: ...  # found
-    """),
-    Good("""
+    """,
+        booted=True,
+    ),
+    Good(
+        """
         from fastapi import FastAPI
         from fastness import problems
         from pydantic import BaseModel
@@ -112,7 +271,9 @@ EXAMPLES = [
 
         @app.post("/login")
         def login(credentials: Credentials) -> None: ...
-    """),
+    """,
+        booted=True,
+    ),
     Good(
         """
         from fastapi import FastAPI
@@ -129,6 +290,7 @@ EXAMPLES = [
         def create(item: Item) -> None: ...
     """,
         "nothing in it is secret",
+        booted=True,
     ),
     Good(
         """
@@ -152,5 +314,6 @@ EXAMPLES = [
         def login(credentials: Credentials) -> None: ...
     """,
         "a handler that tells fields and messages",
+        booted=True,
     ),
 ]

@@ -12,7 +12,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from fastness.tool.check.rule import Bad, Found, Good, found, rule
+from fastness.tool.check.rule import Bad, Found, Good, found, module_of, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project.module import Module
 from fastness.tool.project.resolve import Resolver
@@ -27,10 +27,12 @@ _SECRET = re.compile(
     re.IGNORECASE,
 )
 _HARMLESS = re.compile(
-    r"(?:^|_)(?:has|is|bos|eos|pad|sep|cls|unk|mask|special|short|num|n|count|max|min|total|hashed|masked|redacted|next|page|continuation|csrf_cookie)_|tokens?_",
+    r"(?:^|_)(?:has|is|bos|eos|pad|sep|cls|unk|mask|special|short|num|n|count|max|min|total|hashed|masked|redacted|next|page|url|continuation|csrf_cookie)_|tokens?_",
     re.IGNORECASE,
 )
 _LOGGING = {"logging", "loguru", "structlog", "rich", "logfire", "uvicorn"}
+_PUSH = re.compile(r"push|device|fcm|apns", re.IGNORECASE)
+_COMMAND_LINES = {"typer", "click", "argparse", "fire", "cyclopts"}
 _MASKS = {"len", "bool", "type", "mask", "redact", "hash", "id", "isinstance", "hide", "obfuscate", "truncate"}
 
 
@@ -38,9 +40,9 @@ _MASKS = {"len", "bool", "type", "mask", "redact", "hash", "id", "isinstance", "
 def check(module: Module, resolver: Resolver) -> Iterator[Found]:
     for level in _LEVELS:
         for site in module.calls_by_name.get(level, ()):
-            if _logs(site, resolver):
+            if _logs(site, resolver) and not module.only_as_script(site.node):
                 for name, node in _values(site):
-                    if _names_secret(name) and not _hides_itself(node, site, resolver):
+                    if _names_secret(name) and not _is_address(name, site) and not _hides_itself(node, site, resolver):
                         yield found(site.scope, site.node, f"{name} is written to the log")
                         break
 
@@ -48,13 +50,23 @@ def check(module: Module, resolver: Resolver) -> Iterator[Found]:
 def _logs(site: CallSite, resolver: Resolver) -> bool:
     called = site.node.func
     if isinstance(called, ast.Name):
-        return called.id == "print"
+        return called.id == "print" and not _is_command(module_of(site.scope))
     for value in resolver.targets(site):
         if isinstance(value, External) and value.path.partition(".")[0] in _LOGGING:
             return True
     receiver = called.value if isinstance(called, ast.Attribute) else None
     name = receiver.attr if isinstance(receiver, ast.Attribute) else receiver.id if isinstance(receiver, ast.Name) else ""
     return name in {"logger", "log", "logging", "_logger", "LOGGER", "LOG"}
+
+
+def _is_address(name: str, site: CallSite) -> bool:
+    """A device's push token says where to send to; nobody proves anything with it."""
+    return name == "token" and bool(_PUSH.search(f"{module_of(site.scope).path} {ast.unparse(site.node)}"))
+
+
+def _is_command(module: Module) -> bool:
+    """A command line, whose output is for the person who asked."""
+    return any(name.partition(".")[0] in _COMMAND_LINES for name, *_ in module.imports)
 
 
 def _values(site: CallSite) -> Iterator[tuple[str, ast.expr]]:
@@ -135,4 +147,33 @@ EXAMPLES = [
             logger.info("limit %s", max_token)
             logger.info("password changed")
     """),
+    Good(
+        """
+        # file: app/cli.py
+        import typer
+
+        def register(client_secret: str):
+            print("your secret:", client_secret)
+        # file: app/client.py
+        def call(api_key):
+            return api_key
+
+        if __name__ == "__main__":
+            api_key = "1"
+            print(api_key)
+    """,
+        "who asks on a command line is told",
+    ),
+    Good(
+        """
+        import logging
+
+        logger = logging.getLogger(__name__)
+
+        def forget(token):
+            logger.warning("push.device_gone", extra={}, stacklevel=1)
+            logger.info("device %s is gone", token)
+    """,
+        "a push token is an address",
+    ),
 ]

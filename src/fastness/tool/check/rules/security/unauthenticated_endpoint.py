@@ -24,17 +24,28 @@ from fastness.tool.project.resolve import own_nodes
 from fastness.tool.project.routes import Dependency, Route
 from fastness.tool.project.symbols import Class, Function
 from fastness.tool.project.values import External
+from fastness.tool.project.walk import walk
 
 _GUARD = re.compile(
     r"auth(?!or(?:s|$|_))|current_?(?:active_)?(?:user|super|admin|account|tenant|org)|login|require|permission|api_?key|token|jwt|bearer"
     r"|principal|credential|verify|superuser|is_admin|protected|oauth|signature|security|role|user_?(?:from|by)|get_user|identity|access",
     re.IGNORECASE,
 )
+_ASKS = re.compile(r"jwt_required|require_|permission|authenticate|authori[sz]e|verify_|is_allowed|check_access", re.IGNORECASE)
+_REFUSES = re.compile(
+    r"\b40[13]\b|UNAUTHORIZED|FORBIDDEN|Unauthori[sz]ed|Forbidden|NotAuthenticated|PermissionDenied|AccessDenied"
+)
 _SCHEMES = ("fastapi.security.",)
 _PUBLIC = re.compile(
     r"login|logout|sign|register|token|refresh|password|verify|confirm|activate|callback|webhook|health|status|public|otp|oauth|auth"
     r"|magic|invite|invitation|docs|openapi|metrics|csrf|session|unsubscribe|contact|newsletter|subscribe|ping|version|^/?$|reset"
-    r"|recover|sso|google|facebook|github|twitter|config|slack|discord|test|static|\.well-known|ready|email",
+    r"|recover|sso|google|facebook|github|twitter|config|slack|discord|test|static|\.well-known|ready|email|schema|logo|icon|favicon",
+    re.IGNORECASE,
+)
+# What speaks of persons and money is no public content, even where other reads are.
+_PERSONAL = re.compile(
+    r"(?<![a-z])(?:user(?!name)|member|account|customer|client|patient|employee|staff|admin|payment|invoice|order|transaction"
+    r"|notification|message|logs?\b|audit|export|report|contract|document)",
     re.IGNORECASE,
 )
 _SHARE = 0.5  # of the siblings that are guarded
@@ -59,6 +70,8 @@ def check(service: Service, served: Served | None) -> Iterator[Found]:
         for route in open_:
             if _PUBLIC.search(f"{route.path} {route.handler.name}") or _gives_nothing(route.handler):
                 continue
+            if _is_public_content(route, guarded):
+                continue
             message = (
                 f"{'/'.join(sorted(route.methods))} {route.path} ({route.handler.qualified}) asks for no credentials; "
                 f"{len(guarded)} of its {len(routes) - 1} siblings do"
@@ -73,11 +86,17 @@ def check(service: Service, served: Served | None) -> Iterator[Found]:
             )
 
 
+def _is_public_content(route: Route, guarded: list[Route]) -> bool:
+    """It only reads, and so does none of its guarded siblings: everybody may read what some may write."""
+    reads = route.methods <= {"GET", "HEAD"}
+    return reads and not _PERSONAL.search(f"{route.path} {route.handler.name}") and not any("GET" in g.methods for g in guarded)
+
+
 def _gives_nothing(handler: Function) -> bool:
     """It takes nothing and returns a literal: there is nothing to guard."""
     returns = list(own_nodes(handler, ast.Return))
     literal = all(
-        node.value is None or not any(isinstance(n, ast.Name | ast.Call) for n in ast.walk(node.value)) for node in returns
+        node.value is None or not any(isinstance(n, ast.Name | ast.Call) for n in walk(node.value)) for node in returns
     )
     return literal and not any(True for _ in handler.parameters)
 
@@ -108,7 +127,10 @@ def _guarded_inside(handler: Function) -> bool:
     """A decorator guards, or the body's calls do: `Authorize.jwt_required()`."""
     if any(_GUARD.search(ast.unparse(decorator).partition("(")[0].rpartition(".")[2]) for decorator in handler.decorators):
         return True
-    return any(re.search(r"jwt_required|require_|check_permission|authenticate|verify_", site.name) for site in handler.calls)
+    return any(_ASKS.search(site.name) for site in handler.calls) or any(
+        isinstance(node, ast.Raise) and node.exc is not None and _REFUSES.search(ast.unparse(node.exc))
+        for node in handler.nodes
+    )
 
 
 def _names_guard(cls: Class | External) -> bool:
@@ -226,4 +248,50 @@ EXAMPLES = [
         app = FastAPI()
         app.include_router(router)
     """),
+    Good(
+        """
+        from fastapi import APIRouter, Depends
+
+        router = APIRouter()
+
+        def current_user(): ...
+
+        def load(): ...
+
+        @router.get("/{username}/posts")
+        def posts():
+            return load()
+
+        @router.post("/posts")
+        def create(user=Depends(current_user)): ...
+
+        @router.delete("/posts/{id}")
+        def delete(id: int, user=Depends(current_user)): ...
+    """,
+        "what only some may write, everybody may read",
+    ),
+    Good(
+        """
+        from fastapi import APIRouter, Depends, HTTPException
+
+        router = APIRouter()
+
+        def current_user(): ...
+
+        def is_known(request): ...
+
+        @router.get("/users")
+        def users(user=Depends(current_user)): ...
+
+        @router.post("/users")
+        def create(user=Depends(current_user)): ...
+
+        @router.get("/users/export")
+        def export(request):
+            if not is_known(request):
+                raise HTTPException(status_code=401)
+            return users()
+    """,
+        "the endpoint refuses strangers itself",
+    ),
 ]

@@ -9,25 +9,23 @@ Refuse by `file.size` before reading, read in chunks and count, or limit bodies 
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 
+from fastness.tool.check.knowledge import limits
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
 from fastness.tool.project.resolve import Resolver
-from fastness.tool.project.symbols import CallSite, Class, Function, argument
+from fastness.tool.project.symbols import CallSite, Function
 from fastness.tool.project.values import External
+from fastness.tool.project.walk import walk
 
 _READS = {"fastapi.UploadFile().read", "fastapi.UploadFile().file.read"}
-_LIMIT = re.compile(
-    r"(?:body|content|upload|request).*(?:size|limit|length)|(?:size|limit).*(?:body|content|upload|request)", re.IGNORECASE
-)
 
 
 @rule(severity=Severity.WARNING, practice="6.2", help="refuse by `file.size` before reading, or read in chunks and count")
 def check(service: Service) -> Iterator[Found]:
-    if _limited(service):
+    if limits.bodies_are_limited(service):
         return
     for module in service.project.service:
         if not module.mentions("UploadFile"):
@@ -55,29 +53,13 @@ def _looks_at_size_first(function: Function) -> bool:
     return any(
         node.lineno < first
         and ((isinstance(node, ast.Attribute) and node.attr == "size") or (isinstance(node, ast.Constant) and _is_length(node)))
-        for node in ast.walk(function.node)
+        for node in walk(function.node)
         if isinstance(node, ast.Attribute | ast.Constant)
     )
 
 
 def _is_length(node: ast.Constant) -> bool:
     return isinstance(node.value, str) and node.value.lower() == "content-length"
-
-
-def _limited(service: Service) -> bool:
-    """Something in front of every endpoint limits bodies."""
-    if any(argument(app.call, "max_body_size") is not None for app in service.apps):
-        return True
-    for middleware in service.middleware:
-        cls = middleware.cls
-        name = cls.name if isinstance(cls, Class) else cls.last if isinstance(cls, External) else ""
-        if _LIMIT.search(name) or any(_LIMIT.search(k.arg or "") for k in middleware.call.keywords):
-            return True
-        if middleware.function is not None and any(
-            isinstance(n, ast.Constant) and _is_length(n) for n in ast.walk(middleware.function.node)
-        ):
-            return True
-    return False
 
 
 EXAMPLES = [

@@ -200,4 +200,20 @@ EXAMPLES = [
     """,
         "the middleware limits everything",
     ),
+    Good(
+        """
+        from fastapi import FastAPI
+        from ratelimit import RateLimitMiddleware
+
+        def limiter(app, redis):
+            return RateLimitMiddleware(app, redis)
+
+        app = FastAPI()
+        app.add_middleware(limiter, redis=None)
+
+        @app.post("/login")
+        def login(username: str, password: str): ...
+    """,
+        "a function makes the middleware that limits",
+    ),
 ]

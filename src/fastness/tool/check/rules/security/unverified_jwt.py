@@ -17,6 +17,7 @@ from fastness.tool.project import literals
 from fastness.tool.project.module import Module
 from fastness.tool.project.resolve import Resolver
 from fastness.tool.project.symbols import CallSite, Function
+from fastness.tool.project.walk import walk
 
 _DECODES = ("jwt.decode", "jose.jwt.decode", "jwt.PyJWT().decode")
 _ENCODES = ("jwt.encode", "jose.jwt.encode")
@@ -99,7 +100,7 @@ def _endless(site: CallSite, resolver: Resolver) -> bool:
 
 
 def _mentions_exp(function: Function) -> bool:
-    return any(isinstance(node, ast.Constant) and node.value == "exp" for node in ast.walk(function.node))
+    return any(isinstance(node, ast.Constant) and node.value == "exp" for node in walk(function.node))
 
 
 EXAMPLES = [

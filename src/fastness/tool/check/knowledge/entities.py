@@ -1,0 +1,71 @@
+"""ORM entities: which values hold them, and which class a query asks for."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from fastness.tool.check.knowledge.responses import returned
+from fastness.tool.project import Service
+from fastness.tool.project.symbols import Class, Function, Kind, last_name
+from fastness.tool.project.values import ClassValue, Elements, External, Instance, Value, Values
+from fastness.tool.project.walk import walk
+
+_QUERY_ENDS = ("all", "first", "one", "one_or_none", "scalar_one", "scalar_one_or_none", "get", "scalars", "scalar")
+
+
+def held(service: Service, values: Values) -> Iterator[Class]:
+    """The ORM classes of which values are objects, or collections of objects."""
+    for value in values:
+        yield from _entity(service, value)
+
+
+def _entity(service: Service, value: Value) -> Iterator[Class]:
+    if isinstance(value, Elements):
+        yield from held(service, value.of)
+    elif isinstance(value, Instance) and service.is_entity(value.definition):
+        yield value.definition
+
+
+def queried(service: Service, node: ast.expr, handler: Function) -> Class | None:
+    """`db.query(User).all()`, `db.execute(select(User)).scalars().all()`: what was asked for is what comes."""
+    for expression, scope in _sources(service, node, handler):
+        called = expression.value if isinstance(expression, ast.Await) else expression
+        if not isinstance(called, ast.Call) or last_name(called) not in _QUERY_ENDS:
+            continue
+        if not any(isinstance(v, External) and v.path.startswith("sqlalchemy") for v in service.resolver.infer(called, scope)):
+            continue
+        for inner in _expanded(called, scope):
+            if isinstance(inner, ast.Call) and last_name(inner) in {"query", "select", "get"} and len(inner.args) in {1, 2}:
+                for value in service.resolver.infer(inner.args[0], scope):
+                    if isinstance(value, ClassValue) and service.is_entity(value.definition):
+                        return value.definition
+    return None
+
+
+def _expanded(node: ast.expr, scope: Function, depth: int = 0) -> Iterator[ast.AST]:
+    """Every node of an expression, and of what its names were given: `result = session.execute(statement)`."""
+    for inner in walk(node):
+        yield inner
+        if isinstance(inner, ast.Name) and depth < 3:
+            for binding in scope.bindings.get(inner.id, ()):
+                if binding.kind is Kind.ASSIGN and binding.value is not None:
+                    yield from _expanded(binding.value, scope, depth + 1)
+
+
+def _sources(service: Service, node: ast.expr, scope: Function, depth: int = 0) -> Iterator[tuple[ast.expr, Function]]:
+    """The expression itself, what its name was given, and what the called functions of the project return."""
+    yield node, scope
+    if depth > 3:
+        return
+    if isinstance(node, ast.Name):
+        for binding in scope.bindings.get(node.id, ()):
+            if binding.value is not None:
+                yield from _sources(service, binding.value, scope, depth + 1)
+    called = node.value if isinstance(node, ast.Await) else node
+    if isinstance(called, ast.Call):
+        for value in service.resolver.infer(called.func, scope):
+            function = getattr(value, "definition", None)
+            if isinstance(function, Function) and function.node.returns is None:
+                for inner in returned(function):
+                    yield from _sources(service, inner, function, depth + 1)

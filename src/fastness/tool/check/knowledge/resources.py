@@ -1,0 +1,89 @@
+"""Things that hold connections: which calls make one, and which names something closes."""
+
+from __future__ import annotations
+
+import ast
+import re
+from weakref import WeakKeyDictionary
+
+from fastness.tool.check.knowledge import imports
+from fastness.tool.project import Service
+from fastness.tool.project.module import Module
+from fastness.tool.project.symbols import Scope
+from fastness.tool.project.values import External, FunctionValue
+
+_RESOURCE = re.compile(
+    r"sqlalchemy\.(?:Engine|ext\.asyncio\.AsyncEngine)\(\)|redis\.(?:asyncio\.)?(?:Redis|ConnectionPool)\(\)|httpx2?\.(?:Async)?Client\(\)"
+    r"|aiohttp\.ClientSession\(\)|pymongo\.MongoClient\(\)|motor\.motor_asyncio\.AsyncIOMotorClient\(\)|asyncpg\.create_pool\(\)"
+    r"|redis\.asyncio\.(?:from_url|BlockingConnectionPool)\(\)|aiokafka\.\w+\(\)|pymongo\.AsyncMongoClient\(\)"
+)
+_CLOSES = (
+    "close", "aclose", "dispose", "disconnect", "shutdown", "close_all", "wait_closed", "__aexit__", "__exit__", "stop", "quit",
+    "close_connection_pool",
+)  # fmt: skip
+_CLOSED = re.compile(rf"\.(?:{'|'.join(_CLOSES)})\b")
+_BEFORE = re.compile(r"(?:[\w.]|\[[^\]\n]*\]|\([^()\n]*\))+$")
+_CLOSED_BY = re.compile(r"(?:clos\w+|dispos\w+|disconnect\w*|shutdown\w*|stop\w*)\(([^\n()]{1,80})\)")
+_NAMES: WeakKeyDictionary[Service, dict[Module, set[str]]] = WeakKeyDictionary()
+
+
+def resource(service: Service, call: ast.expr | None, scope: Scope) -> str | None:
+    """What a call makes that must be closed, None when it makes nothing of the kind."""
+    made = call.value if isinstance(call, ast.Await) else call
+    if not isinstance(made, ast.Call):
+        return None
+    for value in service.resolver.infer(made, scope):
+        if not isinstance(value, External) or not _RESOURCE.fullmatch(value.path) or value.call is None:
+            continue
+        if value.call[0] is made or _is_fresh(service, made, value.call[0], scope):
+            return value.path.strip("()").rpartition(".")[2]
+    return None
+
+
+def _is_fresh(service: Service, call: ast.Call, made: ast.Call, scope: Scope) -> bool:
+    """The called function of the project makes what it returns: `make_client()`."""
+    return any(
+        isinstance(value, FunctionValue) and any(site.node is made for site in value.definition.calls)
+        for value in service.resolver.infer(call.func, scope)
+    )
+
+
+def is_closed(service: Service, name: str, module: Module | None = None) -> bool:
+    """Something calls `close` on a thing of this name, hands that on, or gives it to a function that closes.
+
+    Args:
+        module: where the name is defined; then only this file and those that import it count. Objects are reached in more ways.
+    """
+    known = _NAMES.get(service)
+    if known is None:
+        known = _NAMES[service] = {one: _closed_in(one) for one in service.project.service}
+    for user, names in known.items():
+        own = name in names and (module is None or user is module or name in user.bindings)  # or it is a local of that name
+        if (own or f".{name}" in names) and (module is None or _knows(service, user, module, name)):
+            return True
+    return False
+
+
+def _closed_in(module: Module) -> set[str]:
+    """The words of what is closed; those that follow a dot with it."""
+    if not module.mentions(*_CLOSES):
+        return set()
+    closed = []
+    for matched in _CLOSED.finditer(module.text):
+        line = module.text[module.text.rfind("\n", 0, matched.start()) + 1 : matched.start()]
+        closed += _BEFORE.findall(line)
+    closed += [matched[1] for matched in _CLOSED_BY.finditer(module.text)]
+    return {word for text in closed for word in re.findall(r"\.?\w+", text)}
+
+
+def _knows(service: Service, user: Module, module: Module, name: str) -> bool:
+    """The file defines the name, imports it, or imports what defines it or passes it on."""
+    if user is module:
+        return True
+    edges = imports.graph(service.project)
+    for edge in edges.get(user, ()):
+        if edge.imported is module:
+            return True
+        if edge.member in {name, None} and any(further.imported is module for further in edges.get(edge.imported, ())):
+            return True
+    return False

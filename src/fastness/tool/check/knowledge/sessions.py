@@ -1,0 +1,87 @@
+"""Database sessions: which values are one, which calls end a transaction, and which parameters carry the request's own."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator
+
+from fastness.tool.project import Service
+from fastness.tool.project.symbols import CallSite, Class, Function, Kind
+from fastness.tool.project.values import External, FunctionValue, Instance, Value
+from fastness.tool.project.walk import walk
+
+SESSIONS = frozenset({
+    "sqlalchemy.orm.Session()", "sqlalchemy.ext.asyncio.AsyncSession()", "sqlalchemy.Connection()",
+    "sqlalchemy.ext.asyncio.AsyncConnection()",
+})  # fmt: skip
+_COMMITS = {f"{session}.commit" for session in (*SESSIONS, "sqlalchemy.orm.scoped_session()")}
+_BEGINS = {
+    "sqlalchemy.orm.Session().begin()", "sqlalchemy.ext.asyncio.AsyncSession().begin()", "sqlalchemy.Engine().begin()",
+    "sqlalchemy.ext.asyncio.AsyncEngine().begin()", "sqlalchemy.ext.asyncio.async_sessionmaker().begin()",
+}  # fmt: skip
+_STATE = re.compile(r"request\.state\.(?:db|session)\w*")
+
+
+def is_session(values: Iterable[Value]) -> bool:
+    """One of the values is a session or connection of SQLAlchemy."""
+    return any(isinstance(value, External) and value.path in SESSIONS for value in values)
+
+
+def commits(service: Service, site: CallSite) -> bool:
+    """The call commits a transaction."""
+    if site.name != "commit":
+        return False
+    if any(isinstance(value, External) and value.path in _COMMITS for value in service.resolver.targets(site)):
+        return True
+    # `request.state.db.commit()`: what a middleware puts there has no type.
+    called = site.node.func
+    return isinstance(called, ast.Attribute) and bool(_STATE.fullmatch(ast.unparse(called.value)))
+
+
+def begins(service: Service, node: ast.expr, function: Function) -> bool:
+    """Leaving a `with` over this expression commits: `session.begin()`."""
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or node.func.attr != "begin":
+        return False
+    # The value of `sessionmaker.begin()` is the session, so what is begun is asked, not what that gives.
+    of = service.resolver.infer(node.func.value, function)
+    return any(isinstance(v, External) and (f"{v.path}.begin()" in _BEGINS or v.path.endswith("sessionmaker()")) for v in of)
+
+
+def is_requests_own(service: Service, node: ast.expr, function: Function) -> bool:
+    """The expression is a parameter that holds a session: where a request runs the function, the request's session."""
+    if not isinstance(node, ast.Name):
+        return False
+    found = service.resolver.binding(node.id, function)
+    if found is None or not all(binding.kind is Kind.PARAMETER for binding in found[0]):
+        return False
+    return is_session(service.resolver.infer(node, function))
+
+
+def held_by(service: Service, function: Function, receiver: Class) -> Iterator[ast.Attribute]:
+    """The places where a method uses a session that its object holds: `self.session`."""
+    first = next(function.parameters, None)
+    if first is None:
+        return
+    for node in walk(function.node):
+        if (
+            isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Name)
+            and node.value.id == first[0].arg
+            and is_session(service.resolver.attribute(Instance(receiver), node.attr))
+        ):
+            yield node
+
+
+def provided_by(service: Service, function: Function) -> bool:
+    """The generator gives out a session."""
+    return function.is_generator and is_session(service.resolver.provided(ast.Name(function.name), function.parent))
+
+
+def handed_over(service: Service, site: CallSite) -> Iterator[FunctionValue]:
+    """The functions of the project that a call is given, with `partial` and coroutine calls looked through."""
+    for argument in site.node.args[:1]:
+        node = argument.func if isinstance(argument, ast.Call) else argument
+        for value in service.resolver.infer(node, site.scope):
+            if isinstance(value, FunctionValue):
+                yield value

@@ -1,0 +1,1 @@
+"""Whether what is merged and shipped was looked at, and can be traced."""

@@ -1,0 +1,238 @@
+"""One database session is shared by all requests.
+
+A session is one transaction and one connection, and no two threads or tasks may use it at a time: one request commits what
+another has half done, reads its uncommitted rows, or gets its error; after one failure every request fails until a restart;
+and rows once read are never read anew.
+
+Make a session per request with a dependency. An engine, a `sessionmaker` and a `scoped_session` may be shared.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from fastness.tool.check.knowledge import reach, sessions, startup
+from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
+from fastness.tool.findings import Severity
+from fastness.tool.project import Service
+from fastness.tool.project.module import Module
+from fastness.tool.project.symbols import Binding, Class, Function, Kind, Scope
+from fastness.tool.project.values import ClassValue, FunctionValue
+from fastness.tool.project.walk import walk
+
+
+@rule(severity=Severity.ERROR, practice="7.2", help="make one session per request, in a dependency")
+def check(service: Service) -> Iterator[Found]:
+    running = reach.from_requests(service)
+    for module in service.project.service:
+        if module.mentions("ession", "connect"):
+            yield from _in_module(service, module, running)
+            for function in module.functions:
+                if function in running or function.name == "__init__":
+                    yield from _by_default(service, function)
+    for entry in startup.starts(service):
+        for node in walk(entry.node):
+            if isinstance(node, ast.Assign) and _on_state(node.targets[0]) and _made(service, node.value, entry):
+                yield found(entry, node, f"{ast.unparse(node.targets[0])} is one session for all requests")
+
+
+def _in_module(service: Service, module: Module, running: set[Function]) -> Iterator[Found]:
+    scopes: list[Module | Class] = [module, *module.classes]
+    for scope in scopes:
+        for name, bindings in scope.bindings.items():
+            for binding in bindings:
+                if binding.kind is Kind.ASSIGN and binding.value is not None and _holds_session(service, binding, scope):
+                    user = _user(service, module, scope, name, running)
+                    if user is not None:
+                        yield found(
+                            module,
+                            binding.node,
+                            f"{name} is one session for all requests",
+                            proof(user, user.node, f"{user.qualified} uses it in a request"),
+                        )
+
+
+def _holds_session(service: Service, binding: Binding, scope: Scope) -> bool:
+    """The value is a session, or an object of the project that is made with one."""
+    value = binding.value
+    if _made(service, value, scope):
+        return True
+    if not isinstance(value, ast.Call):
+        return False
+    is_object = any(isinstance(v, ClassValue) for v in service.resolver.infer(value.func, scope))
+    return is_object and any(_made(service, given, scope) for given in (*value.args, *(k.value for k in value.keywords)))
+
+
+def _made(service: Service, node: ast.expr | None, scope: Scope) -> bool:
+    """The expression makes a session: `SessionLocal()`, `Session(engine)`, `next(get_db())`."""
+    if not isinstance(node, ast.Call):
+        return False
+    if isinstance(node.func, ast.Name) and node.func.id == "next" and node.args and isinstance(node.args[0], ast.Call):
+        provider = node.args[0].func
+        return any(
+            isinstance(v, FunctionValue) and v.definition.is_generator for v in service.resolver.infer(provider, scope)
+        ) and sessions.is_session(service.resolver.provided(provider, scope))
+    return sessions.is_session(service.resolver.infer(node, scope))
+
+
+def _user(service: Service, module: Module, scope: Scope, name: str, running: set[Function]) -> Function | None:
+    """A function that requests run and that uses the name, from this module or one that imports it."""
+    for function in sorted(running, key=lambda f: (f.module.path, f.node.lineno)):
+        if name not in function.module.text or (isinstance(scope, Class) and function.owner is not scope):
+            continue
+        for node in walk(function.node):
+            if isinstance(scope, Class):
+                if (
+                    isinstance(node, ast.Attribute)
+                    and node.attr == name
+                    and ast.unparse(node.value) in {"self", "cls", scope.name}
+                ):
+                    return function
+            elif isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load):
+                where = service.resolver.binding(name, function)
+                if where is not None and _leads_to(service, where, module, name):
+                    return function
+    return None
+
+
+def _leads_to(service: Service, where: tuple[list[Binding], Scope], module: Module, name: str) -> bool:
+    bindings, holder = where
+    if holder is module:
+        return True
+    first = bindings[-1]
+    if first.kind is not Kind.IMPORT or first.member != name:
+        return False
+    importer = holder if isinstance(holder, Module) else holder.module
+    return service.project.find(first.module, importer) is module
+
+
+def _by_default(service: Service, function: Function) -> Iterator[Found]:
+    """`def __init__(self, db=SessionLocal())`: a default is made once."""
+    for parameter, default in function.parameters:
+        if isinstance(default, ast.Call) and _made(service, default, function.parent):
+            yield found(
+                function, default, f"the default of {parameter.arg} is one session for all calls of {function.qualified}"
+            )
+
+
+def _on_state(target: ast.expr) -> bool:
+    return isinstance(target, ast.Attribute) and ast.unparse(target.value).endswith("app.state")
+
+
+EXAMPLES = [
+    Bad("""
+        # file: app/db.py
+        from sqlalchemy.orm import sessionmaker
+
+        SessionLocal = sessionmaker()
+        db = SessionLocal()  # found
+
+        def get_db():
+            with SessionLocal() as session:
+                yield session
+        # file: app/main.py
+        from fastapi import FastAPI
+        from app.db import SessionLocal, db, get_db
+
+        app = FastAPI()
+
+        class Users:
+            def __init__(self, session):
+                self.session = session
+
+        class Orders:
+            session = SessionLocal()  # found
+
+            def all(self):
+                return self.session.execute("select 1")
+
+        users = Users(next(get_db()))  # found
+
+        @app.get("/users")
+        def all_users(orders=None):
+            Orders().all()
+            return db.query(int).all(), users
+
+        @app.get("/orders")
+        def all_orders():
+            return find()
+
+        def find(session=SessionLocal()):  # found
+            return session
+    """),
+    Bad("""
+        from contextlib import asynccontextmanager
+        from fastapi import FastAPI
+        from sqlalchemy.ext.asyncio import async_sessionmaker
+
+        Local = async_sessionmaker()
+
+        @asynccontextmanager
+        async def lifespan(app):
+            app.state.db = Local()  # found
+            yield
+
+        app = FastAPI(lifespan=lifespan)
+    """),
+    Good(
+        """
+        from fastapi import FastAPI
+        from sqlalchemy import create_engine
+        from sqlalchemy.orm import Session, scoped_session, sessionmaker
+
+        engine = create_engine("sqlite://")
+        Local = sessionmaker(engine)
+        registry = scoped_session(Local)
+        app = FastAPI()
+
+        @app.get("/users")
+        def users():
+            with Local() as db, Session(engine) as other:
+                return db, other, registry, engine
+    """,
+        "engines, factories and scoped sessions may be shared",
+    ),
+    Good(
+        """
+        # file: app/seed.py
+        from app.db import Local
+
+        db = Local()
+
+        def main():
+            db.add(1)
+            db.commit()
+        # file: app/db.py
+        from sqlalchemy.orm import sessionmaker
+
+        Local = sessionmaker()
+    """,
+        "a script that no request runs has a session of its own",
+    ),
+    Good(
+        """
+        from fastapi import Depends, FastAPI
+        from sqlalchemy.orm import Session, sessionmaker
+
+        Local = sessionmaker()
+        app = FastAPI()
+
+        def get_db():
+            db = Local()
+            yield db
+            db.close()
+
+        class Users:
+            db: Session
+
+            def __init__(self, db: Session = Depends(get_db)):
+                self.db = db
+
+        @app.get("/users")
+        def users(users: Users = Depends(), db: Session = Depends(get_db)):
+            return users, db
+    """,
+        "sessions that dependencies make, in functions and objects",
+    ),
+]

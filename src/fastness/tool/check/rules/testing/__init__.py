@@ -1,0 +1,1 @@
+"""Whether tests would notice that the service is broken."""

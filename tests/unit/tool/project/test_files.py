@@ -1,0 +1,49 @@
+"""Files that are no Python: manifests, images and pipelines."""
+
+from pathlib import Path
+
+import pytest
+
+from fastness.tool.check.examples import project
+from fastness.tool.check.knowledge import delivery
+from fastness.tool.project import Project
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A directory with files that start with a dot, and a link out of it."""
+    for path in ("Dockerfile", ".github/workflows/ci.yml", "web/Dockerfile", "web/a/b/Dockerfile"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(path)
+    (tmp_path / "Dockerfile.link").symlink_to("/etc/hostname")
+    return tmp_path
+
+
+def test_patterns_are_of_the_root(tree: Path) -> None:
+    """A pattern means one depth, hidden directories count, and links are not followed."""
+    found = [path for path, _ in Project({}, root=tree).glob("Dockerfile*", "*/Dockerfile", ".github/workflows/*.yml")]
+    assert found == ["Dockerfile", "web/Dockerfile", ".github/workflows/ci.yml"]
+
+
+def test_patterns_mean_the_same_in_memory(tree: Path) -> None:
+    """Files that were given as text are found as those on disk are."""
+    texts = {"Dockerfile": "", "web/Dockerfile": "", "web/a/b/Dockerfile": "", ".github/workflows/ci.yml": ""}
+    patterns = ("Dockerfile*", "*/Dockerfile", ".github/workflows/*.yml")
+    in_memory = [path for path, _ in project(texts).glob(*patterns)]
+    assert in_memory == [path for path, _ in Project({}, root=tree).glob(*patterns)]
+
+
+def test_the_repository_is_known_by_its_git_directory(tree: Path) -> None:
+    """A directory inside of a repository does not hold what stands at its root."""
+    assert not Project({}, root=tree).is_repository
+    (tree / ".git").mkdir()
+    assert Project({}, root=tree).is_repository
+
+
+def test_the_last_stage_is_what_starts() -> None:
+    """Continuation lines are one instruction; the commands of earlier stages are not production's."""
+    image = (
+        'FROM python:3.13 AS dev\nCMD ["fastapi", "dev"]\nFROM python:3.13\n# CMD old\nCMD ["uvicorn", \\\n     "app:app"]\n'
+    )
+    lines = list(delivery.commands(project({"Dockerfile": image, "Dockerfile.dev": 'FROM python:3\nCMD ["fastapi", "dev"]\n'})))
+    assert [(line.path, line.number, line.text) for line in lines] == [("Dockerfile", 5, "CMD uvicorn app:app")]

@@ -12,7 +12,16 @@ SLOS = (
     ),
     SLO(
         "management",
-        routes=("/v1/endpoints", "/v1/endpoints/{endpoint_id}", "/v1/deliveries", "/v1/deliveries/{delivery_id}"),
+        routes=(
+            "/v1/endpoints",
+            "/v1/endpoints/{endpoint_id}",
+            "/v1/endpoints/{endpoint_id}/rotate-secret",
+            "/v1/deliveries",
+            "/v1/deliveries/{delivery_id}",
+            "/v1/deliveries/{delivery_id}/retry",
+            "GET /v1/events",
+            "GET /v1/events/{event_id}",
+        ),
         latency=Latency(threshold=0.5, objective=0.95),
         availability=Availability(0.999),
     ),

@@ -83,7 +83,15 @@ def check(project: Project, config: Config, *, rules: Iterable[Rule] | None = No
         suppressed=covered,
         seconds=time.perf_counter() - begin,
         rules=[rule.name for rule in chosen],
+        sources=_sources(boot),
     )
+
+
+def _sources(boot: Boot | None) -> list[Source]:
+    found: list[Source] = ["static"]
+    if boot is not None:
+        found += ["boot", "probe"] if boot.probed is not None else ["boot"]
+    return found
 
 
 def _run(

@@ -8,6 +8,7 @@ A rule's file is `rules/<family>/<name>.py`, and the file's place is the rule's 
   `Service`, `Module` (then it is called once per module of the service), `Requirements`, `Resolver`, `CallGraph`, `Project`.
   One that takes `BootedApp`, `Served` or `Probed` runs only when the app is booted or probed; one that takes `Served | None`
   runs always, and lets facts overrule its guesses when it gets them;
+- where it can correct what it finds, a function `fix`: see `repair`;
 - `EXAMPLES`: `Bad` and `Good` sources, which run as tests. In a bad one `# found` ends each line that must be reported.
 """
 
@@ -20,6 +21,7 @@ from dataclasses import dataclass, replace
 from types import ModuleType, NoneType
 from typing import TypeVar, get_args, get_type_hints
 
+from fastness.tool.check.repair import Fixer
 from fastness.tool.findings import Evidence, Fix, Severity, Source
 from fastness.tool.project.module import Module
 from fastness.tool.project.symbols import Class, Function, Scope
@@ -91,10 +93,12 @@ class Bad:
 
     Attributes:
         booted: the app is booted and probed, as it always is for a rule that needs it: `app` in `app/main.py`.
+        by_hand: how many of the findings the rule's `fix` leaves to a person.
     """
 
     source: str
     booted: bool = False
+    by_hand: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +148,7 @@ class Rule:
     Attributes:
         needs: the types of what `check` takes, in order.
         optional: those that it can do without.
+        fixer: corrects what it finds.
     """
 
     name: str
@@ -157,6 +162,7 @@ class Rule:
     needs: tuple[type, ...]
     optional: frozenset[type]
     examples: Sequence[Example]
+    fixer: Fixer | None = None
 
     @property
     def family(self) -> str:
@@ -196,6 +202,7 @@ def read(module: ModuleType) -> Rule:
         needs=tuple(need for need, _ in taken),
         optional=frozenset(need for need, optional in taken if optional),
         examples=tuple(getattr(module, "EXAMPLES", ())),
+        fixer=getattr(module, "fix", None),
     )
 
 

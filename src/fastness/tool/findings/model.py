@@ -94,6 +94,9 @@ class Report:
 
     Attributes:
         failures: rules that failed inside: faults of ours, not of the project. They make the run end with exit code 2.
+        sources: how this run could find something.
+        known: how many findings a baseline silenced.
+        resolved: the places that a baseline names although nothing is found there any more.
     """
 
     findings: Sequence[Finding]
@@ -105,6 +108,9 @@ class Report:
     suppressed: int = 0
     seconds: float = 0.0
     rules: Sequence[str] = field(default=())
+    sources: Sequence[Source] = ("static",)
+    known: int = 0
+    resolved: Sequence[str] = ()
 
     def at_or_above(self, severity: Severity) -> list[Finding]:
         """The findings that are at least this severe."""

@@ -28,6 +28,8 @@ def _json(report: Report, _project: Project, out: TextIO) -> None:
             "routes": report.routes,
             "rules": len(report.rules),
             "suppressed": report.suppressed,
+            "known": report.known,
+            "resolved": list(report.resolved),
             "seconds": round(report.seconds, 3),
         },
     }

@@ -27,6 +27,10 @@ def write(report: Report, project: Project, out: TextIO) -> None:
         for rule, findings in groupby(of_section, key=lambda f: f.rule):
             _rule(console, rule, list(findings), project)
         console.print()
+    for resolved in report.resolved:
+        console.print(Text.assemble(("resolved ", "green"), resolved))
+    if report.resolved:
+        console.print("The baseline names what is no longer found: shrink it with --write-baseline", style="dim")
     for one in report.not_checked:
         console.print(Text.assemble(("not checked ", "magenta"), one.path, f": {one.reason}"))
     console.print(Text(_summary(report), style="bold"))
@@ -46,20 +50,16 @@ def _finding(console: Console, finding: Finding, project: Project) -> None:
     times = f" ({finding.count} times)" if finding.count > 1 else ""
     place = f"{finding.path}:{finding.line}:{finding.column}"
     console.print(Text.assemble("    ", (place, "blue"), f" {finding.message}{times}", (_SEEN.get(finding.source, ""), "dim")))
-    source = _line(project, finding.path, finding.line)
+    source = project.line(finding.path, finding.line).strip()[:140]
     if source:
         console.print(Text.assemble(("      │ ", "dim"), source))
     for evidence in finding.evidence:
         console.print(Text.assemble(("      → ", "dim"), f"{evidence.path}:{evidence.line} ", (evidence.text, "dim")))
 
 
-def _line(project: Project, path: str, line: int) -> str:
-    module = project.modules.get(path)
-    return module.lines[line - 1].strip()[:140] if module is not None and 0 < line <= len(module.lines) else ""
-
-
 def _summary(report: Report) -> str:
     counts = ", ".join(f"{number} {severity}" for severity, number in report.by_severity().items())
     allowed = f", {report.suppressed} allowed by comments" if report.suppressed else ""
     unread = f", {len(report.not_checked)} not checked" if report.not_checked else ""
-    return f"{counts}{allowed} in {report.files} files{unread}, {report.routes} path operations; {report.seconds:.1f} s"
+    known = f", {report.known} known from the baseline" if report.known else ""
+    return f"{counts}{allowed}{known} in {report.files} files{unread}, {report.routes} path operations; {report.seconds:.1f} s"

@@ -145,6 +145,12 @@ def _decoded(source: bytes) -> str:
         raise UnparsableError(f"not text in its encoding: {error}") from error
 
 
+def encoded(text: str) -> bytes:
+    """A text in the encoding that its first lines declare."""
+    encoding, _ = tokenize.detect_encoding(BytesIO(text.encode("utf-8", "replace")).readline)
+    return text.encode(encoding)
+
+
 def _parsed(text: str) -> ast.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the project's invalid escapes are not ours to print

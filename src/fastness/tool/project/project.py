@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from fastness.tool.project import locate
-from fastness.tool.project.module import Module, UnparsableError
+from fastness.tool.project.module import Module, UnparsableError, encoded
 
 _IMPORTED = re.compile(rb"^[ \t]*(?:from|import)[ \t]+([A-Za-z_]\w*)", re.MULTILINE)
 
@@ -23,7 +23,12 @@ class Project:
     """
 
     def __init__(
-        self, sources: Mapping[str, bytes], *, root: Path | None = None, files: Mapping[str, str] | None = None
+        self,
+        sources: Mapping[str, bytes],
+        *,
+        root: Path | None = None,
+        files: Mapping[str, str] | None = None,
+        kept: Mapping[str, Module] | None = None,
     ) -> None:
         self.root = root
         self.modules: dict[str, Module] = {}
@@ -31,8 +36,9 @@ class Project:
         self._files = dict(files or {})
         self._roots = _Roots(sources)
         for path, source in sources.items():
+            name, same = self._roots.name_of(path), (kept or {}).get(path)
             try:
-                self.modules[path] = Module(path, self._roots.name_of(path), source)
+                self.modules[path] = same if same is not None and same.name == name else Module(path, name, source)
             except UnparsableError as error:
                 self.unreadable[path] = str(error)
         self._found: dict[tuple[str, str], Module | None] = {}
@@ -54,6 +60,14 @@ class Project:
         project.unreadable.update(unreadable)
         return project
 
+    def changed(self, texts: Mapping[str, str]) -> Project:
+        """The same project with other texts of some of its files. Nothing is read again, and what is the same is shared."""
+        now = {path: encoded(texts.get(path, module.text)) for path, module in self.modules.items()}
+        kept = {path: module for path, module in self.modules.items() if path not in texts}
+        other = Project(now, root=self.root, files=self._files, kept=kept)
+        other.unreadable.update({path: why for path, why in self.unreadable.items() if path not in texts})
+        return other
+
     @cached_property
     def readable(self) -> list[Module]:
         """The modules that parse, indexed; the others are in `unreadable` from now on."""
@@ -69,6 +83,20 @@ class Project:
     def service(self) -> Iterator[Module]:
         """The modules that run in production, as far as their place tells."""
         return (module for module in self.readable if module.is_service)
+
+    def line(self, path: str, number: int) -> str:
+        """One line of a file, counted from 1; empty when the project has no such line. Any file below the root will do."""
+        module = self.modules.get(path)
+        if module is not None:
+            lines = module.lines
+        elif path in self._files:
+            lines = self._files[path].split("\n")
+        elif self.root is not None and path and not path.startswith("/") and ".." not in path.split("/"):
+            file = self.root / path
+            lines = file.read_text(encoding="utf-8", errors="replace").split("\n") if file.is_file() else []
+        else:
+            lines = []
+        return lines[number - 1] if 0 < number <= len(lines) else ""
 
     def find(self, name: str, importer: Module) -> Module | None:
         """The project's module of that dotted name, as a file sees it: the nearest import root wins. None: not ours."""

@@ -11,17 +11,22 @@ When the app is probed, a watch tells which lines really stopped its loop.
 
 from __future__ import annotations
 
+import ast
+import re
 from collections.abc import Iterator
 
 from fastness.tool.boot import Probed
 from fastness.tool.boot.probed import Called
 from fastness.tool.check.knowledge import blocking, loop
+from fastness.tool.check.knowledge.callers import is_called_by_fastapi_alone
 from fastness.tool.check.knowledge.chains import told
 from fastness.tool.check.knowledge.served import Served
+from fastness.tool.check.repair import Edit, Repair, function_at, span
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
-from fastness.tool.findings import Evidence, Fix, Severity
+from fastness.tool.findings import Evidence, Finding, Fix, Severity
 from fastness.tool.project import Service
 from fastness.tool.project.calls import Chain, Outward
+from fastness.tool.project.resolve import own_nodes
 from fastness.tool.project.symbols import Function
 
 
@@ -80,6 +85,32 @@ def _fault(entry: loop.Entry, reached: dict[str, Chain]) -> Found:
     )
     severity = Severity.INFO if kinds == [blocking.FILE] else None
     return found(entry.function, entry.function.node, message, *dict.fromkeys(evidence), count=entry.routes, severity=severity)
+
+
+def fix(service: Service, finding: Finding) -> Repair | None:
+    """`async def` to `def`, where FastAPI alone calls the function and nothing in it needs the loop."""
+    function = function_at(service, finding)
+    if function is None or _needs_loop(service, function) or not is_called_by_fastapi_alone(service, function):
+        return None
+    start, _ = span(function.module, function.node)
+    written = _ASYNC.match(function.module.text, start)
+    return Repair((Edit(function.module.path, start, written.end(), ""),)) if written else None
+
+
+_ASYNC = re.compile(r"async[ \t]+(?=def\b)")
+
+
+def _needs_loop(service: Service, function: Function) -> bool:
+    """It awaits, makes a coroutine for somebody else, or calls what works with the running loop."""
+    if any(isinstance(n, _AWAITING) or getattr(n, "is_async", 0) for n in own_nodes(function, ast.AST)):
+        return True
+    if any(edge.target.is_async for edge in service.graph.edges(function)):
+        return True
+    return bool(service.graph.nearest([function], lambda call: "loop" if call.target.path.startswith(_LOOP) else None))
+
+
+_AWAITING = (ast.Await, ast.AsyncFor, ast.AsyncWith)
+_LOOP = ("asyncio.", "anyio.", "starlette.concurrency.", "fastapi.concurrency.")
 
 
 EXAMPLES = [

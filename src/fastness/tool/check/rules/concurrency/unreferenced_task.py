@@ -11,8 +11,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from fastness.tool.check.repair import Edit, Repair, at_top, calls_at, lines_added, span
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
-from fastness.tool.findings import Fix, Severity
+from fastness.tool.findings import Finding, Fix, Severity
+from fastness.tool.project import Service
 from fastness.tool.project.module import Module
 from fastness.tool.project.resolve import Resolver
 from fastness.tool.project.symbols import CallSite, Function, Kind
@@ -44,6 +46,38 @@ def _never_used(site: CallSite) -> bool:
     return len(names) == 1 and not any(
         isinstance(node, ast.Name) and node.id == names[0] and isinstance(node.ctx, ast.Load) for node in walk(scope.node)
     )
+
+
+def fix(service: Service, finding: Finding) -> Repair | None:
+    """Keep it in a set of the module until it is done."""
+    module = service.project.modules[finding.path]
+    site = next((site for site in calls_at(service, finding) if service.resolver.calls(site, *_STARTS)), None)
+    if site is None or not isinstance(site.scope, Function):
+        return None
+    statement = next((one for one in ast.walk(site.scope.node) if getattr(one, "value", None) is site.node), None)
+    target = statement.targets[0] if isinstance(statement, ast.Assign) else getattr(statement, "target", None)
+    keeper, edits = _keeper(module)
+    if isinstance(statement, ast.Expr):
+        used = {node.id for node in ast.walk(site.scope.node) if isinstance(node, ast.Name)} | site.scope.bindings.keys()
+        task = next((name for name in ("task", "background_task") if name not in used), None)
+        start = span(module, statement)[0]
+        edits = (*edits, Edit(module.path, start, start, f"{task} = "))
+    else:
+        task = target.id if isinstance(target, ast.Name) else None
+    if task is None or not isinstance(statement, ast.stmt):
+        return None
+    kept = lines_added(module, statement, f"{keeper}.add({task})", f"{task}.add_done_callback({keeper}.discard)")
+    return Repair((*edits, kept)) if kept is not None else None
+
+
+def _keeper(module: Module) -> tuple[str, tuple[Edit, ...]]:
+    """The name of the module's set of tasks, and the line that makes it where it was missing."""
+    name = "_background_tasks"
+    for binding in module.bindings.get(name, ()):
+        if isinstance(binding.value, ast.Call) and isinstance(binding.value.func, ast.Name) and binding.value.func.id == "set":
+            return name, ()
+        name = "_kept_tasks"
+    return name, (at_top(module, f"{name}: set[object] = set()", blank=1),)
 
 
 EXAMPLES = [

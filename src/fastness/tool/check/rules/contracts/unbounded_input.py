@@ -12,8 +12,9 @@ import ast
 import re
 from collections.abc import Iterator
 
-from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
-from fastness.tool.findings import Fix, Severity
+from fastness.tool.check.repair import Edit, Repair, argument_added, function_at, imported, is_written, replaced, text_of
+from fastness.tool.check.rule import Bad, Found, Good, found, module_of, proof, rule
+from fastness.tool.findings import Finding, Fix, Severity
 from fastness.tool.project import Service, literals
 from fastness.tool.project.symbols import Function, Scope
 from fastness.tool.project.values import External
@@ -37,7 +38,7 @@ def check(service: Service) -> Iterator[Found]:
             continue
         readers = [route.handler, *(d.target for d in service.tree(route) if isinstance(d.target, Function))]
         for function in readers:
-            unbounded = _unbounded(service, function, route.path or "")
+            unbounded = next(_unbounded(service, function, route.path or ""), None)
             if unbounded is not None:
                 _, first, count = reported.get(function, (unbounded, route.handler, 0))
                 reported[function] = (unbounded, first, count + 1)
@@ -48,7 +49,7 @@ def check(service: Service) -> Iterator[Found]:
         yield found(function, function.node, message, *evidence, count=count)
 
 
-def _unbounded(service: Service, function: Function, path: str) -> ast.arg | None:
+def _unbounded(service: Service, function: Function, path: str) -> Iterator[ast.arg]:
     scope = function.parent
     for parameter, default in function.parameters:
         if (
@@ -63,8 +64,7 @@ def _unbounded(service: Service, function: Function, path: str) -> ast.arg | Non
             continue
         if parameter.arg == "count" and not isinstance(default, ast.Call | ast.Constant):
             continue
-        return parameter
-    return None
+        yield parameter
 
 
 def _is_number(service: Service, annotation: ast.expr | None, scope: Scope) -> bool:
@@ -91,6 +91,46 @@ def _bounds(node: ast.AST, name: str) -> bool:
     if isinstance(node, ast.Compare) and isinstance(node.left, ast.Name) and node.left.id == name:
         return any(isinstance(op, ast.Gt | ast.GtE) for op in node.ops)
     return False
+
+
+def fix(service: Service, finding: Finding) -> Repair | None:
+    """Bound every such parameter of the function by 100, or by its default where that is more."""
+    function = function_at(service, finding)
+    if function is None:
+        return None
+    edits: list[Edit] = []
+    for parameter in _unbounded(service, function, ""):
+        bounded = _bounded(service, function, parameter)
+        if bounded is None:
+            return None
+        edits += bounded
+    return Repair(tuple(edits))
+
+
+def _bounded(service: Service, function: Function, parameter: ast.arg) -> tuple[Edit, ...] | None:
+    module, scope = function.module, function.parent
+    default = dict(function.parameters)[parameter]
+    fields = [(n, module_of(s)) for n, s in literals.metadata(service.resolver, parameter.annotation, scope)]
+    fields += [(default, module)] if isinstance(default, ast.Call) else []
+    declared = [(n, m) for n, m in fields if isinstance(n, ast.Call) and service.resolver.paths(n.func, scope) & set(_FIELDS)]
+    usual = literals.default(service.resolver, default, scope) if default is not None else None
+    for node, _ in declared:
+        usual = node.args[0] if node.args and usual in (None, default) else usual
+    value = usual.value if isinstance(usual, ast.Constant) else None
+    if usual is not None and not (value is None or value is ... or isinstance(value, int)):
+        return None
+    if usual is not None and not isinstance(usual, ast.Constant):
+        return None  # what its default is, a bound must not be less than
+    bound = f"le={max(100, value if isinstance(value, int) else 0)}"
+    if declared:
+        node, holder = declared[0]
+        return (argument_added(holder, node, bound),) if is_written(holder, node) else None
+    annotation = parameter.annotation
+    annotated, query = imported(module, "typing", "Annotated"), imported(module, "fastapi", "Query")
+    if annotation is None or not is_written(module, annotation) or annotated is None or query is None:
+        return None
+    text = f"{annotated[0]}[{text_of(module, annotation)}, {query[0]}({bound})]"
+    return (replaced(module, annotation, text), *annotated[1], *query[1])
 
 
 EXAMPLES = [

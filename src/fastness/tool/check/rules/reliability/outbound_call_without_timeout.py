@@ -11,13 +11,16 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from fastness.tool.check.repair import Edit, Repair, argument_added, calls_at, imported, replaced
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
-from fastness.tool.findings import Fix, Severity
+from fastness.tool.findings import Finding, Fix, Severity
+from fastness.tool.project import Service
 from fastness.tool.project.module import Module
 from fastness.tool.project.resolve import Resolver
 from fastness.tool.project.symbols import CallSite, Function
 from fastness.tool.project.values import External
 
+_SECONDS = "10"
 _VERBS = ("get", "post", "put", "patch", "delete", "head", "options", "request")
 _FOR_EVER = {f"requests.{verb}" for verb in _VERBS} | {f"requests.Session().{verb}" for verb in _VERBS}
 _CLIENTS = {"aiohttp.ClientSession": "aiohttp gives up after five minutes", "urllib.request.urlopen": "it waits for ever",
@@ -67,6 +70,28 @@ def _timed_per_call(site: CallSite) -> bool:
         or (inner.name in _VERBS and any(k.arg == "timeout" for k in inner.node.keywords))
         for inner in scope.calls
     )
+
+
+def fix(service: Service, finding: Finding) -> Repair | None:
+    """Ten seconds. Whoever wrote `timeout=None` is asked first."""
+    module = service.project.modules[finding.path]
+    for site in calls_at(service, finding):
+        path = next((v.path for v in service.resolver.targets(site) if isinstance(v, External) and _why(v.path, site)), None)
+        if path is None:
+            continue
+        timeout, imports = _SECONDS, tuple[Edit, ...]()
+        if path == "aiohttp.ClientSession":
+            name = imported(module, "aiohttp", "ClientTimeout")
+            if isinstance(site.node.func, ast.Attribute):
+                name = f"{ast.unparse(site.node.func.value)}.ClientTimeout", ()
+            if name is None:
+                return None
+            timeout, imports = f"{name[0]}(total={_SECONDS})", name[1]
+        given = site.argument("timeout")
+        if given is not None:
+            return Repair((replaced(module, given, timeout), *imports), review=True)
+        return Repair((argument_added(module, site.node, f"timeout={timeout}"), *imports))
+    return None
 
 
 EXAMPLES = [

@@ -11,11 +11,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from fastness.tool.check.repair import Edit, Repair, imported, span, text_of
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
-from fastness.tool.findings import Fix, Severity
+from fastness.tool.findings import Finding, Fix, Severity
 from fastness.tool.project import Service
+from fastness.tool.project.module import Module
 from fastness.tool.project.resolve import own_nodes
-from fastness.tool.project.symbols import Function, Kind
+from fastness.tool.project.symbols import Function, Kind, last_name
 from fastness.tool.project.values import External, Instance
 
 
@@ -49,6 +51,49 @@ def _is_exception(service: Service, value: object) -> bool:
     if isinstance(value, External):
         return value.path == "fastapi.HTTPException()"
     return isinstance(value, Instance) and service.resolver.derives(value.definition, "fastapi.HTTPException", "Exception")
+
+
+def fix(service: Service, finding: Finding) -> Repair | None:
+    """Raise it; answer with the status that stands beside a body."""
+    module = service.project.modules[finding.path]
+    for handler in module.functions:
+        for node in own_nodes(handler, ast.Return):
+            if (node.lineno, node.col_offset + 1) == (finding.line, finding.column) and node.value is not None:
+                start, end = span(module, node)
+                if isinstance(node.value, ast.Tuple):
+                    return _with_status(module, node.value, start, end)
+                if _would_be_caught(handler, node):
+                    return None
+                return Repair((Edit(module.path, start, start + len("return"), "raise"),))
+    return None
+
+
+def _with_status(module: Module, answer: ast.Tuple, start: int, end: int) -> Repair | None:
+    body, status = answer.elts
+    response, encoder = imported(module, "fastapi.responses", "JSONResponse"), None
+    if isinstance(body, ast.Call | ast.Await) or response is None:
+        return None  # it may be a response already
+    text, imports = text_of(module, body), response[1]
+    if any(not isinstance(node, _LITERAL) for node in ast.walk(body)):
+        encoder = imported(module, "fastapi.encoders", "jsonable_encoder")
+        if encoder is None:
+            return None
+        text, imports = f"{encoder[0]}({text})", (*imports, *encoder[1])
+    answered = f"return {response[0]}({text}, status_code={text_of(module, status)})"
+    return Repair((Edit(module.path, start, end, answered), *imports))
+
+
+_LITERAL = (ast.Dict, ast.List, ast.Constant, ast.expr_context)
+
+
+def _would_be_caught(handler: Function, node: ast.Return) -> bool:
+    """A `try` of the same function would catch it, and answer something else."""
+    for attempt in own_nodes(handler, ast.Try):
+        if any(inner is node for statement in attempt.body for inner in ast.walk(statement)):
+            caught = [one for h in attempt.handlers for one in (h.type.elts if isinstance(h.type, ast.Tuple) else [h.type])]
+            if any(one is None or last_name(one) in {"Exception", "BaseException", "HTTPException"} for one in caught):
+                return True
+    return False
 
 
 EXAMPLES = [

@@ -12,8 +12,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from fastness.tool.check.repair import Edit, Repair, argument_added, calls_at, imported, replaced, text_of
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
-from fastness.tool.findings import Fix, Severity
+from fastness.tool.findings import Finding, Fix, Severity
+from fastness.tool.project import Service
 from fastness.tool.project.module import Module
 from fastness.tool.project.resolve import Resolver
 from fastness.tool.project.symbols import CallSite
@@ -42,6 +44,32 @@ def check(module: Module, resolver: Resolver) -> Iterator[Found]:
 
 def _has(site: CallSite, *keywords: str) -> bool:
     return any(k.arg is None or k.arg in keywords for k in site.node.keywords)
+
+
+def fix(service: Service, finding: Finding) -> Repair | None:
+    """Three attempts; a bare `@retry` gets a pause between them as well."""
+    module = service.project.modules[finding.path]
+    for site in calls_at(service, finding):
+        if service.resolver.calls(site, *_BACKOFF):
+            return Repair((argument_added(module, site.node, "max_tries=3"),))
+        if service.resolver.calls(site, *_TENACITY):
+            stop = _of_tenacity(module, site.node.func, "stop_after_attempt")
+            return Repair((argument_added(module, site.node, f"stop={stop[0]}(3)"), *stop[1])) if stop else None
+    for decorator in (one for function in module.functions for one in function.decorators):
+        if (decorator.lineno, decorator.col_offset + 1) == (finding.line, finding.column):
+            stop = _of_tenacity(module, decorator, "stop_after_attempt")
+            wait = _of_tenacity(module, decorator, "wait_exponential")
+            if stop and wait:
+                text = f"{text_of(module, decorator)}(stop={stop[0]}(3), wait={wait[0]}(max=10))"
+                return Repair((replaced(module, decorator, text), *stop[1], *wait[1]))
+    return None
+
+
+def _of_tenacity(module: Module, used: ast.expr, name: str) -> tuple[str, tuple[Edit, ...]] | None:
+    """Another name of the library, as the file would write it, and its import where it needs one."""
+    if isinstance(used, ast.Attribute):
+        return f"{text_of(module, used.value)}.{name}", ()
+    return imported(module, "tenacity", name)
 
 
 EXAMPLES = [

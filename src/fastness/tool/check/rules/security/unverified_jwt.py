@@ -11,9 +11,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from fastness.tool.check.repair import Repair, argument_added, calls_at, replaced, text_of
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
-from fastness.tool.findings import Fix, Severity
-from fastness.tool.project import literals
+from fastness.tool.findings import Finding, Fix, Severity
+from fastness.tool.project import Service, literals
 from fastness.tool.project.module import Module
 from fastness.tool.project.resolve import Resolver
 from fastness.tool.project.symbols import CallSite, Function
@@ -103,8 +104,29 @@ def _mentions_exp(function: Function) -> bool:
     return any(isinstance(node, ast.Constant) and node.value == "exp" for node in walk(function.node))
 
 
+def fix(service: Service, finding: Finding) -> Repair | None:
+    """A list of the algorithm that is given as a text; where none is given, of the one with which all tokens here are made."""
+    module, resolver = service.project.modules[finding.path], service.resolver
+    site = next((site for site in calls_at(service, finding) if resolver.calls(site, *_DECODES)), None)
+    if site is None or _switched_off(site, resolver) is not None:
+        return None
+    given = site.argument("algorithms", 2)
+    if given is not None:
+        return Repair((replaced(module, given, f"[{text_of(module, given)}]"),))
+    made = {_algorithm(made, resolver) for made in module.calls_by_name.get("encode", ()) if resolver.calls(made, *_ENCODES)}
+    if len(made) != 1 or None in made:
+        return None
+    return Repair((argument_added(module, site.node, f'algorithms=["{made.pop()}"]'),))
+
+
+def _algorithm(site: CallSite, resolver: Resolver) -> str | None:
+    given = site.argument("algorithm", 2)
+    return literals.text(resolver, given, site.scope) if given is not None else "HS256"  # the default of PyJWT and jose
+
+
 EXAMPLES = [
-    Bad("""
+    Bad(
+        """
         import jwt
 
         def read(token, key):
@@ -117,7 +139,9 @@ EXAMPLES = [
 
         def make(user):
             return jwt.encode({"sub": user}, "key", algorithm="HS256")  # found
-    """),
+    """,
+        by_hand=3,
+    ),
     Good("""
         # file: app/tokens.py
         import jwt

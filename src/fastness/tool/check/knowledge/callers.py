@@ -1,0 +1,66 @@
+"""Who else than FastAPI calls a function: FastAPI runs `def` and `async def` alike, whoever awaits a function does not."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from fastness.tool.project import Service
+from fastness.tool.project.module import Module
+from fastness.tool.project.symbols import CallSite, Function, last_name
+from fastness.tool.project.values import FunctionValue, ModuleValue
+
+_GIVEN_TO = {"Depends", "Security", "add_api_route"}
+
+
+def is_called_by_fastapi_alone(service: Service, function: Function) -> bool:
+    """The function is an endpoint or a dependency, and nothing in the project, tests included, calls it or hands it on."""
+    routes = [route for route in service.routes if route.handler is function]
+    if any(route.is_websocket for route in routes):
+        return False
+    if not routes and not any(dependency.target is function for route in service.routes for dependency in service.tree(route)):
+        return False
+    registered = {id(route.call) for route in routes}
+    if any(id(decorator) not in registered for decorator in function.decorators):
+        return False  # what a decorator makes of it is not known
+    if function.owner is not None and function.owner.node.bases:
+        return False  # it may implement a method that others await
+    return not any(_calls_or_hands_on(service, function, module) for module in service.project.readable)
+
+
+def _calls_or_hands_on(service: Service, function: Function, module: Module) -> bool:
+    if not module.mentions(function.name):
+        return False
+    if any(_may_call(service, function, site) for site in module.calls_by_name.get(function.name, ())):
+        return True
+    allowed = {id(node) for node in _given_to_fastapi(module)}
+    return any(id(node) not in allowed and _means(service, function, node, module) for node in ast.walk(module.tree))
+
+
+def _may_call(service: Service, function: Function, site: CallSite) -> bool:
+    targets = service.resolver.targets(site)
+    if not targets:
+        return isinstance(site.node.func, ast.Name) or function.owner is not None
+    return any(isinstance(value, FunctionValue) and value.definition is function for value in targets)
+
+
+def _given_to_fastapi(module: Module) -> Iterator[ast.AST]:
+    for site in module.all_calls:
+        if last_name(site.node.func) in _GIVEN_TO:
+            yield from (*site.node.args, *(keyword.value for keyword in site.node.keywords))
+        yield site.node.func  # looked at as a call
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Subscript) and last_name(node.value) == "dependency_overrides":
+            yield node.slice
+
+
+def _means(service: Service, function: Function, node: ast.AST, module: Module) -> bool:
+    if isinstance(node, ast.Name) and node.id == function.name and isinstance(node.ctx, ast.Load):
+        values = service.resolver.name(node.id, module)
+        return any(isinstance(value, FunctionValue) and value.definition is function for value in values)
+    if isinstance(node, ast.Attribute) and node.attr == function.name:
+        if function.owner is not None:
+            return True
+        values = service.resolver.infer(node.value, module)
+        return any(isinstance(value, ModuleValue) and value.module is function.module for value in values)
+    return False

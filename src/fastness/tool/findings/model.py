@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
@@ -89,14 +89,30 @@ class NotChecked:
 
 
 @dataclass(frozen=True, slots=True)
+class Documented:
+    """What a reader must know of a rule.
+
+    Attributes:
+        practice: the line of the list of practices that it proves, as `4.1`.
+        title: what is wrong where it finds something.
+    """
+
+    practice: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """The outcome of one run over one directory.
 
     Attributes:
         failures: rules that failed inside: faults of ours, not of the project. They make the run end with exit code 2.
         sources: how this run could find something.
-        known: how many findings a baseline silenced.
+        known: the findings that a baseline silenced.
         resolved: the places that a baseline names although nothing is found there any more.
+        fail_on: the mildest severity that makes the run fail.
+        part: what the report is limited to, where it is; one phrase.
+        documented: every rule there is by name, those that did not run too.
     """
 
     findings: Sequence[Finding]
@@ -109,8 +125,11 @@ class Report:
     seconds: float = 0.0
     rules: Sequence[str] = field(default=())
     sources: Sequence[Source] = ("static",)
-    known: int = 0
+    known: Sequence[Finding] = ()
     resolved: Sequence[str] = ()
+    fail_on: Severity = Severity.WARNING
+    part: str = ""
+    documented: Mapping[str, Documented] = field(default_factory=dict)
 
     def at_or_above(self, severity: Severity) -> list[Finding]:
         """The findings that are at least this severe."""

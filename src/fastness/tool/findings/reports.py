@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import TextIO
 
-from fastness.tool.findings import sarif, text
+from fastness.tool.findings import html, junit, sarif, text
 from fastness.tool.findings.model import Finding, Report, Severity
 from fastness.tool.project.project import Project
 
@@ -28,7 +28,7 @@ def _json(report: Report, _project: Project, out: TextIO) -> None:
             "routes": report.routes,
             "rules": len(report.rules),
             "suppressed": report.suppressed,
-            "known": report.known,
+            "known": len(report.known),
             "resolved": list(report.resolved),
             "seconds": round(report.seconds, 3),
         },
@@ -76,4 +76,6 @@ FORMS: Mapping[str, Callable[[Report, Project, TextIO], None]] = {
     "json": _json,
     "sarif": sarif.write,
     "github": _github,
+    "junit": junit.write,
+    "html": html.write,
 }

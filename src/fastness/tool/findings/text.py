@@ -8,6 +8,7 @@ from typing import TextIO
 from rich.console import Console
 from rich.text import Text
 
+from fastness.tool.findings import excerpts
 from fastness.tool.findings.model import Finding, Report, Severity
 from fastness.tool.findings.sections import SECTIONS, section
 from fastness.tool.project.project import Project
@@ -50,7 +51,7 @@ def _finding(console: Console, finding: Finding, project: Project) -> None:
     times = f" ({finding.count} times)" if finding.count > 1 else ""
     place = f"{finding.path}:{finding.line}:{finding.column}"
     console.print(Text.assemble("    ", (place, "blue"), f" {finding.message}{times}", (_SEEN.get(finding.source, ""), "dim")))
-    source = project.line(finding.path, finding.line).strip()[:140]
+    source = excerpts.line(project, finding.path, finding.line, secret=finding.rule == excerpts.SECRET).strip()[:140]
     if source:
         console.print(Text.assemble(("      │ ", "dim"), source))
     for evidence in finding.evidence:
@@ -61,5 +62,7 @@ def _summary(report: Report) -> str:
     counts = ", ".join(f"{number} {severity}" for severity, number in report.by_severity().items())
     allowed = f", {report.suppressed} allowed by comments" if report.suppressed else ""
     unread = f", {len(report.not_checked)} not checked" if report.not_checked else ""
-    known = f", {report.known} known from the baseline" if report.known else ""
-    return f"{counts}{allowed}{known} in {report.files} files{unread}, {report.routes} path operations; {report.seconds:.1f} s"
+    part = f"; only {report.part}" if report.part else ""
+    known = f", {len(report.known)} known from the baseline" if report.known else ""
+    where = f"{report.files} files{unread}, {report.routes} path operations"
+    return f"{counts}{allowed}{known} in {where}; {report.seconds:.1f} s{part}"

@@ -59,10 +59,11 @@ def apply(report: Report, project: Project, known: Counter[Entry]) -> Report:
     kept = [entry for entry in left if _exists(project, entry.path)]
     moved, unknown = _without_same(moved, unknown, _without_its_file)
     gone = sorted(entry for entry in (*kept, *moved) if _would_be_seen(entry, report))
+    new = {finding for finding, _ in unknown}
     return replace(
         report,
-        findings=[finding for finding, _ in unknown],
-        known=len(report.findings) - len(unknown),
+        findings=[finding for finding in report.findings if finding in new],
+        known=[finding for finding in report.findings if finding not in new],
         resolved=[f"{entry.path}{f' ({entry.symbol})' if entry.symbol else ''}: {entry.rule}" for entry in gone],
     )
 

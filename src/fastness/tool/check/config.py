@@ -11,7 +11,7 @@ from pathlib import Path
 from fastness.tool.errors import CommandError
 from fastness.tool.findings import Severity
 
-_KEYS = {"select", "ignore", "per-path", "fail-on"}
+_KEYS = {"baseline", "select", "ignore", "per-path", "fail-on"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +23,14 @@ class Config:
         ignore: the rules that do not, each with the reason.
         per_path: the rules that are silent in files matching a pattern, each with the reason.
         fail_on: the mildest severity that makes the command fail.
+        baseline: the file of known findings; None: none are known.
     """
 
     select: Sequence[str] = ()
     ignore: Mapping[str, str] = field(default_factory=dict)
     per_path: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     fail_on: Severity = Severity.WARNING
+    baseline: Path | None = None
 
     def runs(self, rule: str) -> bool:
         """The rule is selected and not ignored."""
@@ -71,6 +73,7 @@ def read(root: Path) -> Config:
         ignore=_reasons(path, "ignore", table.get("ignore", {})),
         per_path={pattern: _reasons(path, f'per-path."{pattern}"', rules) for pattern, rules in per_path.items()},
         fail_on=_severity(path, table.get("fail-on", Severity.WARNING)),
+        baseline=_file(path, table.get("baseline")),
     )
 
 
@@ -91,6 +94,12 @@ def _severity(path: Path, value: object) -> Severity:
         return Severity(str(value))
     except ValueError:
         raise CommandError(f"{path}: fail-on must be info, warning or error, got {value!r}") from None
+
+
+def _file(path: Path, value: object) -> Path | None:
+    if value is not None and not (isinstance(value, str) and value):
+        raise CommandError(f"{path}: baseline must be the path of a file, got {value!r}")
+    return None if value is None else path.parent / value
 
 
 def _path_matches(path: str, pattern: str) -> bool:

@@ -14,7 +14,7 @@ from fastness.tool.check.config import Config
 from fastness.tool.check.knowledge.served import Served
 from fastness.tool.check.rule import Found, Rule
 from fastness.tool.check.rules import catalogue
-from fastness.tool.findings import Finding, NotChecked, Report, Source
+from fastness.tool.findings import Documented, Finding, NotChecked, Report, Source
 from fastness.tool.findings.model import in_order
 from fastness.tool.project.calls import CallGraph
 from fastness.tool.project.module import Module
@@ -84,6 +84,8 @@ def check(project: Project, config: Config, *, rules: Iterable[Rule] | None = No
         seconds=time.perf_counter() - begin,
         rules=[rule.name for rule in chosen],
         sources=_sources(boot),
+        fail_on=config.fail_on,
+        documented={rule.name: Documented(rule.practice, rule.title) for rule in catalogue().values()},
     )
 
 

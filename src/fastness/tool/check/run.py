@@ -4,21 +4,39 @@ from __future__ import annotations
 
 import gc
 import sys
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import dedent, indent
+from typing import TextIO
 
 from fastness.tool.boot import Wanted, examine
+from fastness.tool.check import baseline as known_findings
+from fastness.tool.check import changes, engine, fixing
 from fastness.tool.check import config as configuration
-from fastness.tool.check import engine
 from fastness.tool.check.rule import Good
 from fastness.tool.check.rules import catalogue
 from fastness.tool.errors import CANNOT_RUN, FAILED, OK, CommandError
-from fastness.tool.findings import Severity, reports
+from fastness.tool.findings import Report, Severity, reports
 from fastness.tool.project.project import Project
 
 _DEEPEST = 10_000  # nested expressions; Python's own default stops at what generated code reaches
+
+
+@dataclass(frozen=True, slots=True)
+class Fixes:
+    """How findings are to be corrected.
+
+    Attributes:
+        unsafe: make those fixes too that a person must review.
+        dry: show them only.
+        sure: make them without asking at a terminal.
+    """
+
+    unsafe: bool = False
+    dry: bool = False
+    sure: bool = False
 
 
 def run(
@@ -29,13 +47,24 @@ def run(
     ignore: Sequence[str] = (),
     fail_on: str | None = None,
     wanted: Wanted | None = None,
+    baseline: Path | None = None,
+    write_baseline: bool = False,
+    since: str | None = None,
+    fixes: Fixes | None = None,
 ) -> int:
     """Check the project below a directory and print the report. 0 clean, 1 found, 2 could not run.
 
     Args:
         wanted: boot the app as well, in this way.
+        baseline: the findings in this file are known; None: as configured.
+        write_baseline: make what is found now the baseline.
+        since: report only what lies in lines that were changed since this revision.
+        fixes: correct what can be corrected, in this way.
     """
     config = _configured(directory, select, ignore, fail_on)
+    file = baseline or config.baseline
+    known = _known(file, writing=write_baseline)
+    changed = None if since is None else changes.since(directory, since)
     gc.disable()  # the model is one large, living graph: collecting it costs a third of the time and frees nothing
     sys.setrecursionlimit(max(sys.getrecursionlimit(), _DEEPEST))
     project = Project.at(directory)
@@ -43,13 +72,67 @@ def run(
         raise CommandError(f"{directory} has no Python files that are its own: is this the right directory?")
     boot = None if wanted is None else examine(directory, wanted)
     report = engine.check(project, config, boot=boot)
-    reports.write(report, form=form, project=project, out=sys.stdout)
+    if write_baseline and file is not None and not report.failures:
+        return _write_baseline(file, known, report, project)
+
+    def counted(report: Report, project: Project) -> Report:
+        report = report if file is None else known_findings.apply(report, project, known)
+        return report if changed is None else changes.only(report, project, changed, since or "")
+
+    shown = counted(report, project)
+    if fixes is not None and not report.failures:
+        report, project = _fix(project, report, shown, config, fixes, out=sys.stdout if form == "text" else sys.stderr)
+        shown = counted(report, project)
+    reports.write(shown, form=form, project=project, out=sys.stdout)
     for failure in report.failures:
         where = f" at {failure.path}" if failure.path else ""
         print(f"fastness: rule {failure.rule} failed{where}: {failure.reason} (please report it)", file=sys.stderr)
     if report.failures:
         return CANNOT_RUN
-    return FAILED if report.at_or_above(config.fail_on) else OK
+    return FAILED if shown.at_or_above(config.fail_on) else OK
+
+
+def _known(file: Path | None, *, writing: bool) -> Counter[known_findings.Entry]:
+    if file is None:
+        if writing:
+            raise CommandError("name the file to write: --baseline FILE, or baseline in [tool.fastness.check]")
+        return Counter()
+    return Counter() if writing and not file.exists() else known_findings.read(file)
+
+
+def _write_baseline(file: Path, known: Counter[known_findings.Entry], report: Report, project: Project) -> int:
+    now = known_findings.updated(report, project, known)
+    known_findings.write(file, now)
+    print(f"{file}: {now.total()} known findings ({(now - known).total()} new, {(known - now).total()} gone)")
+    return OK
+
+
+def _fix(
+    project: Project, report: Report, shown: Report, config: configuration.Config, fixes: Fixes, *, out: TextIO
+) -> tuple[Report, Project]:
+    """Correct what is shown, and give what is found then."""
+    fixed = fixing.fix(project, report, config, catalogue(), only=shown.findings, unsafe=fixes.unsafe)
+    out.writelines(fixing.diff(project, fixed.texts))
+    told = (f"not fixed: {one.finding.path}:{one.finding.line} {one.finding.rule}: {one.reason}\n" for one in fixed.left)
+    out.writelines(told)
+    extent = f"{len(fixed.made)} findings in {len(fixed.texts)} files"
+    if not fixed.made:
+        out.write("nothing to fix\n\n")
+        return report, project
+    if fixes.dry or not (fixes.sure or _agrees(f"Fix {extent}? [y/N] ")):
+        out.write(f"nothing is changed; this would fix {extent}\n\n")
+        return report, project
+    fixing.write(project, fixed.texts)
+    out.write(f"fixed {extent}\n\n")
+    return fixed.report, fixed.project
+
+
+def _agrees(question: str) -> bool:
+    """Asked at a terminal. A pipeline has said what it wants by calling the command."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return True
+    print(question, end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
 def explain(name: str) -> int:

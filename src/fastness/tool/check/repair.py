@@ -1,7 +1,8 @@
 """What a rule's `fix` is made of: edits of source ranges, so that everything around them stays as it was written.
 
-A rule that can correct what it finds has a function `fix(service, finding)` beside its `check`, which gives a `Repair`, or None
-where it cannot be sure. Whether a repair does what it should is not for the rule to say: every one is checked again.
+A rule that can correct what it finds has a function `fix(service, finding)` beside its `check`. It gives a `Repair`;
+where it cannot be sure, None or the reason as a phrase. Whether a repair does what it should is not for the rule to say:
+every one is checked again.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class Repair:
     review: bool = False
 
 
-Fixer: TypeAlias = Callable[[Service, Finding], Repair | None]
+Fixer: TypeAlias = Callable[[Service, Finding], Repair | str | None]
 
 
 def calls_at(service: Service, finding: Finding) -> Iterator[CallSite]:

@@ -106,12 +106,10 @@ def _repair(rule: Rule, service: Service, finding: Finding, *, unsafe: bool) -> 
     try:
         repair = rule.fixer(service, finding)
     except Exception as error:  # noqa: BLE001 - a fault in one rule must not end the others' work
-        return None, f"the rule's fix failed: {type(error).__name__}: {error} (please report it)"
-    if repair is None:
-        return None, "it cannot be told here what would be right"
-    if repair.review and not unsafe:
-        return None, _REVIEW
-    return repair, ""
+        repair = f"the rule's fix failed: {type(error).__name__}: {error} (please report it)"
+    if not isinstance(repair, Repair):
+        return None, repair or "it cannot be told here what would be right"
+    return (None, _REVIEW) if repair.review and not unsafe else (repair, "")
 
 
 def _collide(repair: Repair, taken: set[Edit]) -> bool:

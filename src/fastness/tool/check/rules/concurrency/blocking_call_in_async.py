@@ -87,14 +87,31 @@ def _fault(entry: loop.Entry, reached: dict[str, Chain]) -> Found:
     return found(entry.function, entry.function.node, message, *dict.fromkeys(evidence), count=entry.routes, severity=severity)
 
 
-def fix(service: Service, finding: Finding) -> Repair | None:
+def fix(service: Service, finding: Finding) -> Repair | str | None:
     """`async def` to `def`, where FastAPI alone calls the function and nothing in it needs the loop."""
     function = function_at(service, finding)
-    if function is None or _needs_loop(service, function) or not is_called_by_fastapi_alone(service, function):
+    if function is None:
         return None
-    start, _ = span(function.module, function.node)
-    written = _ASYNC.match(function.module.text, start)
-    return Repair((Edit(function.module.path, start, written.end(), ""),)) if written else None
+    if _needs_loop(service, function):
+        return "something in it needs the event loop"
+    if not is_called_by_fastapi_alone(service, function):
+        return "not only FastAPI calls it, as an endpoint or a dependency"
+    module, (start, _) = function.module, span(function.module, function.node)
+    written = _ASYNC.match(module.text, start)
+    if written is None:
+        return None
+    return Repair((Edit(module.path, start, written.end(), ""), *_aligned(function, written.end() - start)))
+
+
+def _aligned(function: Function, by: int) -> Iterator[Edit]:
+    """Parameters that are aligned with the parenthesis before them go with it."""
+    module, node = function.module, function.node
+    column = module.lines[node.lineno - 1].find("(", node.col_offset) + 1
+    position = sum(len(line) + 1 for line in module.lines[: node.lineno])
+    for line in module.lines[node.lineno : node.body[0].lineno - 1]:
+        if column and len(line) - len(line.lstrip(" ")) == column and len(line) > column:
+            yield Edit(module.path, position, position + by, "")
+        position += len(line) + 1
 
 
 _ASYNC = re.compile(r"async[ \t]+(?=def\b)")

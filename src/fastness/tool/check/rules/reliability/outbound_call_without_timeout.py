@@ -73,7 +73,7 @@ def _timed_per_call(site: CallSite) -> bool:
 
 
 def fix(service: Service, finding: Finding) -> Repair | None:
-    """Ten seconds. Whoever wrote `timeout=None` is asked first."""
+    """Ten seconds. Whoever wrote `timeout=None`, or streams, is asked first."""
     module = service.project.modules[finding.path]
     for site in calls_at(service, finding):
         path = next((v.path for v in service.resolver.targets(site) if isinstance(v, External) and _why(v.path, site)), None)
@@ -90,8 +90,17 @@ def fix(service: Service, finding: Finding) -> Repair | None:
         given = site.argument("timeout")
         if given is not None:
             return Repair((replaced(module, given, timeout), *imports), review=True)
-        return Repair((argument_added(module, site.node, f"timeout={timeout}"), *imports))
+        streams = path == "aiohttp.ClientSession" and _streams(site)
+        return Repair((argument_added(module, site.node, f"timeout={timeout}"), *imports), review=streams)
     return None
+
+
+def _streams(site: CallSite) -> bool:
+    """The session is kept, or read from bit by bit: a limit for the whole of an answer may end what is meant to last."""
+    scope = site.scope
+    if not isinstance(scope, Function):
+        return True
+    return any(isinstance(node, ast.Attribute) and node.attr in {"content", "ws_connect"} for node in ast.walk(scope.node))
 
 
 EXAMPLES = [

@@ -10,6 +10,7 @@ at its word.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from fastness.tool.check.repair import Edit, Repair, argument_added, calls_at, imported, replaced, text_of
@@ -47,22 +48,35 @@ def _has(site: CallSite, *keywords: str) -> bool:
 
 
 def fix(service: Service, finding: Finding) -> Repair | None:
-    """Three attempts; a bare `@retry` gets a pause between them as well."""
+    """Three attempts; a bare `@retry` gets a pause between them as well. What keeps something running is asked about."""
     module = service.project.modules[finding.path]
+    review = _keeps_running(module, finding)
     for site in calls_at(service, finding):
         if service.resolver.calls(site, *_BACKOFF):
-            return Repair((argument_added(module, site.node, "max_tries=3"),))
+            return Repair((argument_added(module, site.node, "max_tries=3"),), review)
         if service.resolver.calls(site, *_TENACITY):
             stop = _of_tenacity(module, site.node.func, "stop_after_attempt")
-            return Repair((argument_added(module, site.node, f"stop={stop[0]}(3)"), *stop[1])) if stop else None
+            return Repair((argument_added(module, site.node, f"stop={stop[0]}(3)"), *stop[1]), review) if stop else None
     for decorator in (one for function in module.functions for one in function.decorators):
         if (decorator.lineno, decorator.col_offset + 1) == (finding.line, finding.column):
             stop = _of_tenacity(module, decorator, "stop_after_attempt")
             wait = _of_tenacity(module, decorator, "wait_exponential")
             if stop and wait:
                 text = f"{text_of(module, decorator)}(stop={stop[0]}(3), wait={wait[0]}(max=10))"
-                return Repair((replaced(module, decorator, text), *stop[1], *wait[1]))
+                return Repair((replaced(module, decorator, text), *stop[1], *wait[1]), review)
     return None
+
+
+def _keeps_running(module: Module, finding: Finding) -> bool:
+    """The function is a loop of its own, which the retry is there to start again."""
+    for function in module.functions:
+        if any(decorator.lineno == finding.line for decorator in function.decorators):
+            endless = (node for node in ast.walk(function.node) if isinstance(node, ast.While))
+            return bool(_LOOP.search(function.name)) or any(isinstance(node.test, ast.Constant) for node in endless)
+    return False
+
+
+_LOOP = re.compile(r"(?:^|_)(?:run|serve|start|watch|listen|consume|subscribe|poll|work|loop|forever)(?:_|$)")
 
 
 def _of_tenacity(module: Module, used: ast.expr, name: str) -> tuple[str, tuple[Edit, ...]] | None:

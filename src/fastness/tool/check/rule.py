@@ -131,6 +131,7 @@ def rule(*, severity: Severity, practice: str, help: str, fix: Fix = Fix.NONE) -
 
     Args:
         practice: the line of the list of practices that the rule proves, as `4.1`.
+        fix: whether a fix is safe. Reports promise it only when the rule's file has a function `fix`.
         help: what to do about a finding, one sentence.
     """
 
@@ -188,13 +189,14 @@ def read(module: ModuleType) -> Rule:
     title, _, text = (module.__doc__ or "").partition("\n")
     if not title:
         raise ValueError(f"{module.__name__} has no docstring: its first line is the rule's title")
+    fixer = getattr(module, "fix", None)
     hints = get_type_hints(check)
     taken = [_need(hints[parameter]) for parameter in inspect.signature(check).parameters]
     return Rule(
         name=f"{family}/{name}".replace("_", "-"),
         severity=declared.severity,
         practice=declared.practice,
-        fix=declared.fix,
+        fix=declared.fix if fixer is not None else Fix.NONE,
         help=declared.help,
         title=title.rstrip("."),
         text=inspect.cleandoc(text),
@@ -202,7 +204,7 @@ def read(module: ModuleType) -> Rule:
         needs=tuple(need for need, _ in taken),
         optional=frozenset(need for need, optional in taken if optional),
         examples=tuple(getattr(module, "EXAMPLES", ())),
-        fixer=getattr(module, "fix", None),
+        fixer=fixer,
     )
 
 

@@ -24,7 +24,7 @@ def _inprocess(arguments: argparse.Namespace) -> tuple[Any, list[str]]:
     # Work of others on this machine only ever adds: of several looks at a gate, the best is the nearest to the truth.
     looks = _LOOKS if arguments.gate else 1
     while True:
-        extra, share = overhead.in_process(processes=arguments.rounds or 5)
+        extra, share = overhead.in_process(processes=arguments.rounds or 5, connections=arguments.connections)
         figures = {"in_process_us": extra, "share_of_bare": share}
         failed = overhead.failures(figures)
         if arguments.at_most is not None:
@@ -132,6 +132,7 @@ def main() -> int:
                 type=float,
                 help="for the gate: share of bare FastAPI's cost, instead of 22 us",
             )
+            command.add_argument("--connections", type=int, default=32, help="that send at once (default: %(default)s)")
         if name in {"imports", "startup"}:
             command.add_argument("--at-most", type=float, help="for the gate: times FastAPI's own import, instead of a time")
         if name == "chaos":

@@ -1,10 +1,12 @@
 """Extra CPU time per request, without a socket: uvicorn's own protocol class, a transport that discards, and the app.
 
 The difference that is left between two variants is the app's alone, so the noise is a few percent where a benchmark over
-loopback has tens. A variant has a process to itself, as in production: in a shared one the interpreter would specialise the
-code of FastAPI for several apps at once. A process runs many short blocks and its figure is the least of them: each block
-does the same work, and whatever disturbs one (another process, a cold cache, the clock rate) only ever adds to it. Processes
-of all variants take turns, and a variant's figure is the median of its processes.
+loopback has tens. As in `bench.overhead`, 32 connections send at once; a lone one finds more of the code cold each time,
+and pays alone for what the requests of one turn of the event loop share (`--connections 1`). A variant has a process to
+itself, as in production: in a shared one the interpreter would specialise the code of FastAPI for several apps at once. A
+process runs many short blocks and its figure is the least of them: each block does the same work, and whatever disturbs one
+(another process, a cold cache, the clock rate) only ever adds to it. Processes of all variants take turns, and a variant's
+figure is the median of its processes.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ from uvicorn.server import ServerState
 from bench.server import make
 from bench.service import request
 
-BLOCK = 100  # requests, some ten milliseconds
+CONNECTIONS = 32  # as in `bench.overhead`; with one, what all requests of a turn share is paid by each
+BLOCK = 160  # requests, some ten milliseconds
 BLOCKS = 50
 WARM_UP = 10
 
@@ -72,54 +75,59 @@ class _Protocol(HttpToolsProtocol):
             self.finished.set_result(None)
 
 
-class Connection:
-    """One kept-alive connection to `app`, whose lifespan is open between `open` and `close`."""
+class Clients:
+    """Kept-alive connections to `app`, each with one request under way; its lifespan is open between `open` and `close`."""
 
     def __init__(self, app: Any) -> None:
         self._config = Config(app, access_log=False, log_level="warning", ws="none")
         self._config.load()
+        self._sink = _Sink()
+        self._protocols: list[_Protocol] = []
 
-    async def open(self) -> None:
+    async def open(self, connections: int) -> None:
         self._lifespan = self._config.lifespan_class(self._config)
         await self._lifespan.startup()
         if self._lifespan.should_exit:
             raise RuntimeError("the app did not start")
-        self._sink = _Sink()
-        self._protocol = _Protocol(self._config, ServerState(), self._lifespan.state, asyncio.get_running_loop())
-        self._protocol.connection_made(self._sink)
+        for _ in range(connections):
+            protocol = _Protocol(self._config, ServerState(), self._lifespan.state, asyncio.get_running_loop())
+            protocol.connection_made(self._sink)
+            self._protocols.append(protocol)
 
     async def close(self) -> None:
-        self._protocol.connection_lost(None)
+        for protocol in self._protocols:
+            protocol.connection_lost(None)
         await self._lifespan.shutdown()
 
     async def response(self, raw: bytes) -> bytes:
         """The bytes of one response, head and body."""
         self._sink.last, self._sink.keep = b"", True
-        await self._protocol.run(raw, 1)
+        await self._protocols[0].run(raw, 1)
         self._sink.keep = False
         return self._sink.last
 
-    async def cost(self, raw: bytes, count: int) -> float:
-        """CPU seconds of this process for one request, the mean of `count` in a row."""
+    async def cost(self, raw: bytes) -> float:
+        """CPU seconds of this process for one request, the mean of a block."""
         gc.collect()  # nobody pays for the garbage of another variant
+        each = -(-BLOCK // len(self._protocols))
         started = process_time()
-        await self._protocol.run(raw, count)
-        return (process_time() - started) / count
+        await asyncio.gather(*(protocol.run(raw, each) for protocol in self._protocols))
+        return (process_time() - started) / (each * len(self._protocols))
 
 
-def measure(variants: Mapping[str, str], *, method: str, processes: int) -> dict[str, float]:
+def measure(variants: Mapping[str, str], *, method: str, processes: int, connections: int = CONNECTIONS) -> dict[str, float]:
     """Microseconds of CPU per request of each variant, given as what makes it (see `bench.server.make`)."""
     samples: dict[str, list[float]] = {name: [] for name in variants}
     for _ in range(processes):
         for name, factory in variants.items():
-            samples[name].append(_measured(factory, method))
+            samples[name].append(_measured(factory, method, connections))
     return {name: statistics.median(values) for name, values in samples.items()}
 
 
-def _measured(factory: str, method: str) -> float:
+def _measured(factory: str, method: str, connections: int) -> float:
     reading, writing = os.pipe()
     with os.fdopen(reading) as answer:
-        command = [sys.executable, "-m", "bench.inprocess", factory, method, str(writing)]
+        command = [sys.executable, "-m", "bench.inprocess", factory, method, str(connections), str(writing)]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, pass_fds=[writing])
         os.close(writing)
         text = answer.read()
@@ -128,28 +136,28 @@ def _measured(factory: str, method: str) -> float:
     return float(text)
 
 
-async def least(app: Any, raw: bytes) -> float:
+async def least(app: Any, raw: bytes, *, connections: int = CONNECTIONS) -> float:
     """Microseconds of CPU per request in the least of many blocks."""
-    connection = Connection(app)
-    await connection.open()
-    answer = await connection.response(raw)
+    clients = Clients(app)
+    await clients.open(connections)
+    answer = await clients.response(raw)
     if not answer.startswith((b"HTTP/1.1 200 ", b"HTTP/1.1 201 ")):
         raise RuntimeError(f"the app answered {answer[:200]!r}")
     for _ in range(WARM_UP):
-        await connection.cost(raw, BLOCK)
-    found = min([await connection.cost(raw, BLOCK) for _ in range(BLOCKS)])
-    await connection.close()
+        await clients.cost(raw)
+    found = min([await clients.cost(raw) for _ in range(BLOCKS)])
+    await clients.close()
     return found * 1e6
 
 
-def main(factory: str, method: str, answer: int) -> None:
+def main(factory: str, method: str, connections: int, answer: int) -> None:
     """Measure one variant in this process, and write the figure to the file descriptor `answer`."""
     app = make(factory)
     # The loop that uvicorn would choose, so uvloop where it is installed.
     with asyncio.Runner(loop_factory=Config("").get_loop_factory()) as runner:
-        figure = runner.run(least(app, request(method)))
+        figure = runner.run(least(app, request(method), connections=connections))
     os.write(answer, str(figure).encode())
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))

@@ -55,14 +55,14 @@ def measure(*, rounds: int = 12, count: int = 1500) -> dict[str, Any]:
     }
 
 
-def in_process(*, processes: int = 5) -> tuple[float, float]:
+def in_process(*, processes: int = 5, connections: int = inprocess.CONNECTIONS) -> tuple[float, float]:
     """What a GET costs on top of bare FastAPI, without a socket; see `bench.inprocess`.
 
     Returns:
         Microseconds, and the share of bare FastAPI's own cost, which is alike on slow machines and fast ones.
     """
     variants = {name: VARIANTS[name] for name in ("bare", "ours")}
-    figures = inprocess.measure(variants, method="GET", processes=processes)
+    figures = inprocess.measure(variants, method="GET", processes=processes, connections=connections)
     extra = figures["ours"] - figures["bare"]
     return round(extra, 1), round(extra / figures["bare"], 3)
 

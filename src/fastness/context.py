@@ -120,7 +120,7 @@ class ContextMiddleware(Layer):
         traceparent = headers.get(b"traceparent")
         parsed = _TRACEPARENT.match(traceparent) if traceparent is not None else None
         if parsed is None or (parsed[1] == b"00" and parsed.end() != len(parsed.string)):
-            trace_id, span_id, sampled = f"{random.getrandbits(128) or 1:032x}", None, None
+            trace_id, span_id, sampled = (random.getrandbits(128) or 1).to_bytes(16).hex(), None, None
         else:
             trace_id, span_id, sampled = parsed[2].decode(), parsed[3].decode(), bool(int(parsed[4], 16) & 1)
         given = headers.get(b"x-request-id")

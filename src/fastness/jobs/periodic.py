@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from croniter import croniter
-
 from fastness.jobs.task import Task
 
 CATCH_UP = 600.0
@@ -40,7 +38,7 @@ class Periodic:
             raise ValueError(f"periodic {self.task.name}: give either cron or every")
         if self.every is not None and not 1 <= self.every < math.inf:
             raise ValueError(f"periodic {self.task.name}: every={self.every!r} is not a number of seconds from 1 up")
-        if self.cron is not None and (len(self.cron.split()) != 5 or not croniter.is_valid(self.cron)):
+        if self.cron is not None and (len(self.cron.split()) != 5 or not _croniter().is_valid(self.cron)):
             raise ValueError(f"periodic {self.task.name}: cron={self.cron!r} is not five fields of cron, such as '0 3 * * *'")
         self.task.dump(self.arguments)  # now, and not at three in the morning
 
@@ -63,5 +61,12 @@ class Periodic:
 
     def _cron(self, now: float, *, ahead: bool) -> int:
         # Whole seconds; the time that `now` falls on belongs to the past.
-        times = croniter(self.cron, int(now) + (not ahead))
+        times = _croniter()(self.cron, int(now) + (not ahead))
         return int(times.get_next(float) if ahead else times.get_prev(float))
+
+
+def _croniter() -> Any:
+    # Importing it takes as long as several modules of ours, and most services have no use for it.
+    from croniter import croniter
+
+    return croniter

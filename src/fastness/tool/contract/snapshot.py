@@ -23,10 +23,7 @@ def stands(path: Path, document: Mapping[str, Any]) -> bool:
     Raises:
         CommandError: it cannot be read.
     """
-    try:
-        return path.is_file() and path.read_text(encoding="utf-8") == render(document)
-    except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"{path} cannot be read: {error}") from None
+    return _holds(path, render(document))
 
 
 def write(path: Path, document: Mapping[str, Any]) -> bool:
@@ -35,19 +32,27 @@ def write(path: Path, document: Mapping[str, Any]) -> bool:
     Raises:
         CommandError: it cannot be written.
     """
-    if stands(path, document):
+    text = render(document)
+    if _holds(path, text):
         return False
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         try:
-            partial.write_text(render(document), encoding="utf-8")
+            partial.write_text(text, encoding="utf-8")
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
     except OSError as error:
         raise CommandError(f"{path}: {error.strerror}") from None
     return True
+
+
+def _holds(path: Path, text: str) -> bool:
+    try:
+        return path.is_file() and path.read_text(encoding="utf-8") == text
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"{path} cannot be read: {error}") from None
 
 
 def _ordered(value: Any, key: str = "") -> Any:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
+from fastness.tool import declaration
 from fastness.tool.errors import FAILED, OK, CommandError
 
 _TIME_LIMIT = 60  # seconds
@@ -73,12 +73,7 @@ def database(directory: Path) -> int:
 
 
 def _fleet(directory: Path) -> dict[str, int]:
-    try:
-        facts = tomllib.loads((directory / "pyproject.toml").read_text("utf-8")).get("tool", {}).get("fastness", {})
-    except FileNotFoundError:
-        facts = {}
-    except (OSError, ValueError) as error:
-        raise CommandError(f"pyproject.toml cannot be read: {error}") from None
+    facts = declaration.read(directory).values
     fleet = {name: facts[name] for name in _FACTS if name in facts}
     fleet["replicas"] = max(facts.get("replicas", 1), facts.get("max_replicas", 1))
     return fleet

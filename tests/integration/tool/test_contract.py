@@ -100,7 +100,7 @@ def test_levels_are_the_project_s(project: Path, fastness: Fastness) -> None:
     (project / "pyproject.toml").write_text(settings.format("grave"))
     done = fastness("check")
     assert done.returncode == 2
-    assert "'grave': expected breaking, warning, info" in done.stderr
+    assert "must be one of breaking, warning, info, got 'grave'" in done.stderr
 
 
 @pytest.mark.parametrize("form", ["text", "markdown", "github", "html"])

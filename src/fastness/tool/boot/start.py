@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import tempfile
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fastness.tool import declaration
 from fastness.tool.boot import launch, probed
 from fastness.tool.boot.app import BootedApp, Reader
 from fastness.tool.boot.probed import Probed
@@ -65,7 +65,7 @@ def examine(directory: Path, wanted: Wanted) -> Boot:
     Raises:
         CommandError: there is no app to examine: it is not there, importing it failed, ended or hung.
     """
-    target = wanted.target or configured(directory) or DEFAULT
+    target = wanted.target or declaration.read(directory).text("app") or DEFAULT
     module, colon, attribute = target.partition(":")
     if not all(part.isidentifier() for part in [*module.split("."), *(attribute.split(".") if colon else ())]):
         raise CommandError(f"{target!r} is not module:attribute, such as {DEFAULT}")
@@ -118,26 +118,6 @@ def understood(document: Mapping[str, Any], *, target: str, root: Path, unprobed
     elif unprobed is not None:
         gaps.append(f"it could not be probed: {document.get('probe_error', unprobed)}")
     return Boot(app, answers, tuple(gaps))
-
-
-def configured(directory: Path) -> str | None:
-    """The app that `[tool.fastness]` of the project's `pyproject.toml` names.
-
-    Raises:
-        CommandError: it names something that cannot be one.
-    """
-    path = directory / "pyproject.toml"
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise CommandError(f"{path} cannot be read: {error}") from error
-    table = document.get("tool", {}).get("fastness", {})
-    found = table.get("app") if isinstance(table, dict) else None
-    if found is not None and not isinstance(found, str):
-        raise CommandError(f"{path}: app in [tool.fastness] must be text such as {DEFAULT!r}, got {found!r}")
-    return found
 
 
 def _document(path: Path) -> dict[str, Any] | None:

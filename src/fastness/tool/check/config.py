@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from fastness.tool.errors import CommandError
+from fastness.tool import declaration
+from fastness.tool.declaration import Table
 from fastness.tool.findings import Severity
 
 _KEYS = {"baseline", "select", "ignore", "per-path", "fail-on"}
@@ -52,54 +52,37 @@ def read(root: Path) -> Config:
     Raises:
         CommandError: the table is not valid; a wrong setting must not pass for a clean run.
     """
-    path = root / "pyproject.toml"
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return Config()
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise CommandError(f"{path} cannot be read: {error}") from error
-    table = document.get("tool", {}).get("fastness", {}).get("check", {})
-    if not isinstance(table, dict):
-        raise CommandError(f"{path}: [tool.fastness.check] must be a table")
-    unknown = sorted(table.keys() - _KEYS)
-    if unknown:
-        raise CommandError(f"{path}: [tool.fastness.check] has no setting {unknown[0]!r}: {', '.join(sorted(_KEYS))}")
-    per_path = table.get("per-path", {})
-    if not isinstance(per_path, dict):
-        raise CommandError(f"{path}: [tool.fastness.check.per-path] must be a table of path patterns")
+    table = declaration.read(root).table("check", known=_KEYS)
+    per_path = table.table("per-path")
+    baseline = table.text("baseline")
     return Config(
-        select=_names(path, table.get("select", [])),
-        ignore=_reasons(path, "ignore", table.get("ignore", {})),
-        per_path={pattern: _reasons(path, f'per-path."{pattern}"', rules) for pattern, rules in per_path.items()},
-        fail_on=_severity(path, table.get("fail-on", Severity.WARNING)),
-        baseline=_file(path, table.get("baseline")),
+        select=_names(table, "select"),
+        ignore=_reasons(table.table("ignore")),
+        per_path={pattern: _reasons(per_path.table(pattern)) for pattern in per_path.values},
+        fail_on=_severity(table, "fail-on"),
+        baseline=None if baseline is None else root / baseline,
     )
 
 
-def _names(path: Path, value: object) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-        raise CommandError(f"{path}: select must be a list of rule names, got {value!r}")
-    return tuple(value)
+def _names(table: Table, key: str) -> tuple[str, ...]:
+    names = table.values.get(key, [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise table.wrong(key, "a list of rule names")
+    return tuple(names)
 
 
-def _reasons(path: Path, key: str, value: object) -> dict[str, str]:
-    if not isinstance(value, dict) or not all(isinstance(reason, str) and reason.strip() for reason in value.values()):
-        raise CommandError(f'{path}: [tool.fastness.check.{key}] must give each rule a reason: "family/name" = "why"')
-    return {str(name): reason for name, reason in value.items()}
+def _reasons(table: Table) -> dict[str, str]:
+    for rule, reason in table.values.items():
+        if not (isinstance(reason, str) and reason.strip()):
+            raise table.wrong(rule, "the reason why the rule is silent, as text")
+    return dict(table.values)
 
 
-def _severity(path: Path, value: object) -> Severity:
+def _severity(table: Table, key: str) -> Severity:
     try:
-        return Severity(str(value))
+        return Severity(table.values.get(key, Severity.WARNING))
     except ValueError:
-        raise CommandError(f"{path}: fail-on must be info, warning or error, got {value!r}") from None
-
-
-def _file(path: Path, value: object) -> Path | None:
-    if value is not None and not (isinstance(value, str) and value):
-        raise CommandError(f"{path}: baseline must be the path of a file, got {value!r}")
-    return None if value is None else path.parent / value
+        raise table.wrong(key, "info, warning or error") from None
 
 
 def _path_matches(path: str, pattern: str) -> bool:

@@ -18,18 +18,16 @@ stability = "beta"
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
+from fastness.tool import declaration
 from fastness.tool.contract.changes import Level
-from fastness.tool.errors import CommandError
+from fastness.tool.declaration import Table
 
-FILE = "pyproject.toml"
 SNAPSHOT = "contract/openapi.json"
 APP = "app.main:app"
 STABILITIES = ("draft", "alpha", "beta", "stable")
@@ -93,65 +91,42 @@ def read(directory: Path) -> Settings:
     Raises:
         CommandError: the file is not TOML, or a value is not what it has to be.
     """
-    file = directory / FILE
-    if not file.is_file():
-        return Settings(snapshot=directory / SNAPSHOT)
-    try:
-        document = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise CommandError(f"{file}: {error}") from None
-    table = _table(document.get("tool", {}), "fastness", file)
-    mine = _table(table, "contract", file)
-    unknown = mine.keys() - _KEYS
-    if unknown:
-        raise CommandError(
-            f"{file}: tool.fastness.contract has no {', '.join(sorted(unknown))}; it knows {', '.join(sorted(_KEYS))}"
-        )
+    table = declaration.read(directory)
+    mine = table.table("contract", known=_KEYS)
+    levels, notice, versions = mine.table("levels"), mine.table("notice"), mine.table("versions")
     return Settings(
-        app=_text(table, "app", APP, file),
-        snapshot=directory / _text(mine, "snapshot", SNAPSHOT, file),
-        levels={pattern: _level(pattern, value, file) for pattern, value in _table(mine, "levels", file).items()},
-        notice={**NOTICE, **{name: _days(name, value, file) for name, value in _table(mine, "notice", file).items()}},
-        versions={prefix: _stability(prefix, value, file) for prefix, value in _table(mine, "versions", file).items()},
-        timeout=_seconds(mine.get("timeout", 60), file),
+        app=table.text("app") or APP,
+        snapshot=directory / (mine.text("snapshot") or SNAPSHOT),
+        levels={pattern: _level(levels, pattern) for pattern in levels.values},
+        notice={**NOTICE, **{name: _days(notice, name) for name in notice.values}},
+        versions={prefix: _stability(versions, prefix) for prefix in versions.values},
+        timeout=_seconds(mine, "timeout"),
     )
 
 
-def _table(holder: Mapping[str, Any], key: str, file: Path) -> Mapping[str, Any]:
-    value = holder.get(key, {})
-    if not isinstance(value, dict):
-        raise CommandError(f"{file}: {key} is not a table")
-    return value
-
-
-def _text(table: Mapping[str, Any], key: str, default: str, file: Path) -> str:
-    value = table.get(key, default)
-    if not isinstance(value, str) or not value:
-        raise CommandError(f"{file}: {key} = {value!r} is not text")
-    return value
-
-
-def _level(pattern: str, value: Any, file: Path) -> Level:
+def _level(table: Table, pattern: str) -> Level:
     try:
-        return Level(value)
+        return Level(table.values[pattern])
     except ValueError:
-        raise CommandError(f"{file}: the level of {pattern} is {value!r}: expected {', '.join(Level)}") from None
+        raise table.wrong(pattern, f"one of {', '.join(Level)}") from None
 
 
-def _days(name: str, value: Any, file: Path) -> int:
+def _days(table: Table, name: str) -> int:
+    value = table.values[name]
     if name not in STABILITIES or not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise CommandError(f"{file}: notice.{name} = {value!r}: expected days for one of {', '.join(STABILITIES)}")
+        raise table.wrong(name, f"a number of days, for one of {', '.join(STABILITIES)}")
     return value
 
 
-def _stability(prefix: str, value: Any, file: Path) -> str:
-    level = value.get("stability") if isinstance(value, dict) else None
+def _stability(table: Table, prefix: str) -> str:
+    level = table.table(prefix).values.get("stability")
     if level not in STABILITIES or not prefix.startswith("/"):
-        raise CommandError(f"{file}: versions.{prefix!r} needs a path prefix and stability, one of {', '.join(STABILITIES)}")
+        raise table.wrong(prefix, f"a table for a path prefix with stability, one of {', '.join(STABILITIES)}")
     return str(level)
 
 
-def _seconds(value: Any, file: Path) -> float:
+def _seconds(table: Table, key: str) -> float:
+    value = table.values.get(key, 60)
     if not isinstance(value, int | float) or isinstance(value, bool) or value <= 0:
-        raise CommandError(f"{file}: tool.fastness.contract.timeout = {value!r} is not a positive number of seconds")
+        raise table.wrong(key, "a positive number of seconds")
     return float(value)

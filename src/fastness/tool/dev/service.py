@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
-import tomllib
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from fastness.tool import declaration
 from fastness.tool.errors import CommandError
 
 
@@ -48,11 +48,7 @@ def find(directory: Path) -> Service:
 
 def _has_worker(directory: Path) -> bool:
     """Whether the worker's resources are named in `pyproject.toml`, or are where `fastness worker` looks for them."""
-    try:
-        document = tomllib.loads((directory / "pyproject.toml").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        document = {}
-    if "worker" in document.get("tool", {}).get("fastness", {}):
+    if declaration.read(directory).text("worker") is not None:
         return True
     file = directory / "app" / "worker.py"
     if not file.is_file():

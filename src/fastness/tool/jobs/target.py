@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-import tomllib
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from fastness.lifespan import Resources
+from fastness.tool import declaration
 from fastness.tool.errors import CommandError
 
 DEFAULT = "app.worker:resources"
@@ -23,7 +23,7 @@ def load(target: str | None = None) -> Resources:
     Raises:
         CommandError: there are none.
     """
-    name = target or _configured() or DEFAULT
+    name = target or declaration.read(Path.cwd()).text("worker") or DEFAULT
     module, _, attribute = name.partition(":")
     if not (module and attribute):
         raise CommandError(f"{name!r} is not module:attribute, such as {DEFAULT}")
@@ -49,12 +49,3 @@ def load(target: str | None = None) -> Resources:
     if not isinstance(found, Resources):
         raise CommandError(f"{name} is {type(found).__name__}, not fastness.lifespan.Resources or a function that gives them")
     return found
-
-
-def _configured() -> str | None:
-    try:
-        document = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))
-    except (FileNotFoundError, tomllib.TOMLDecodeError, UnicodeDecodeError):
-        return None
-    found = document.get("tool", {}).get("fastness", {}).get("worker")
-    return found if isinstance(found, str) else None

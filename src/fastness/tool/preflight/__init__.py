@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from fastness.tool import declaration
 from fastness.tool.errors import FAILED, OK, CommandError
 from fastness.tool.preflight import document
 from fastness.tool.preflight.detect import Detected, Detection, detect
@@ -30,7 +31,7 @@ def run(directory: Path, *, defaults: bool = False, check: bool = False) -> int:
     if not directory.is_dir():
         raise CommandError(f"{directory} is not a directory")
     detection = detect(directory)
-    settled = document.read(directory)
+    settled = declaration.read(directory).values
     if detection.empty:
         raise CommandError(f"{directory.resolve()} has no Python project: run this where its pyproject.toml or code stands")
     for what, found in detection.report:
@@ -44,7 +45,7 @@ def run(directory: Path, *, defaults: bool = False, check: bool = False) -> int:
     changed = document.write(directory, facts)
     for key, value in facts.items():
         print(f"{key:<16} {_text(value)}")
-    print(f"\n{'Wrote' if changed else 'Unchanged:'} [tool.fastness] in {document.FILE}")
+    print(f"\n{'Wrote' if changed else 'Unchanged:'} [tool.fastness] in {declaration.FILE}")
     for line in problems(facts, detection):
         print(f"contradiction: {line}")
     return OK

@@ -1,4 +1,4 @@
-"""`[tool.fastness]` of a `pyproject.toml`: read, and written without touching anything else in the file."""
+"""Writes `[tool.fastness]` of a `pyproject.toml`, without touching anything else in the file."""
 
 from __future__ import annotations
 
@@ -9,23 +9,9 @@ from typing import Any
 import tomlkit
 from tomlkit.items import Table
 
+from fastness.tool.declaration import FILE
 from fastness.tool.errors import CommandError
 from fastness.tool.preflight.facts import Value
-
-FILE = "pyproject.toml"
-
-
-def read(directory: Path) -> dict[str, Any]:
-    """What the table holds, {} when there is none.
-
-    Raises:
-        CommandError: the file is not TOML, or the table is not a table.
-    """
-    table = _parse(directory / FILE).get("tool", {}).get("fastness", {})
-    if not isinstance(table, Mapping):
-        raise CommandError(f"{directory / FILE}: tool.fastness is not a table")
-    facts: dict[str, Any] = tomlkit.item(table).unwrap()
-    return facts
 
 
 def write(directory: Path, facts: Mapping[str, Value]) -> bool:

@@ -47,11 +47,12 @@ def test_worker_is_a_module_with_resources(directory: Path, text: str, found: bo
 
 
 def test_worker_is_named_in_the_projects_table(directory: Path) -> None:
-    """Wherever its resources are; a table that does not parse names none."""
+    """Wherever its resources are. A file that does not parse ends the command: it might have named one."""
     (directory / "pyproject.toml").write_text('[tool.fastness]\nworker = "shop.work:resources"\n')
     assert service.find(directory).worker
     (directory / "pyproject.toml").write_text("[tool.fastness")
-    assert not service.find(directory).worker
+    with pytest.raises(CommandError, match="pyproject.toml cannot be read"):
+        service.find(directory)
 
 
 def test_nothing_there(tmp_path: Path) -> None:

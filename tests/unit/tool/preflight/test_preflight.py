@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from fastness.tool import preflight
+from fastness.tool import declaration, preflight
 from fastness.tool.errors import CommandError
-from fastness.tool.preflight import document
 from fastness.tool.preflight.facts import FACTS, Fact, Value
 
 PYPROJECT = """\
@@ -36,7 +35,7 @@ def shop(tmp_path: Path) -> Path:
 
 
 def facts(directory: Path) -> dict[str, Any]:
-    return document.read(directory)
+    return dict(declaration.read(directory).values)
 
 
 def test_defaults_write_every_fact(shop: Path) -> None:

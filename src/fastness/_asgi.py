@@ -37,6 +37,15 @@ OWED = "fastness.headers"
 endpoint makes. It is there below every layer."""
 
 
+def client_address(scope: Scope) -> str | None:
+    """Address of the client: the server's peer, or whom trusted proxies name, which `ContextMiddleware` puts in its place.
+
+    None where the server has none, on a Unix socket.
+    """
+    client = scope.get("client")
+    return client[0] if client else None
+
+
 class Exchange:
     """One HTTP request and its response, as the layers of one pass see them.
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from time import monotonic
 
-from fastness._asgi import ASGIApp, Exchange, HeaderLines, Layer, Receive, Scope, Send
+from fastness._asgi import ASGIApp, Exchange, HeaderLines, Layer, Receive, Scope, Send, client_address
 
 _current: ContextVar[RequestContext | None] = ContextVar("fastness.context", default=None)
 
@@ -116,7 +116,6 @@ class ContextMiddleware(Layer):
     def _context(self, scope: Scope, headers: dict[bytes, bytes]) -> RequestContext:
         if self._proxies is not None:
             self._proxies.apply(scope)
-        peer = scope.get("client")
         traceparent = headers.get(b"traceparent")
         parsed = _TRACEPARENT.match(traceparent) if traceparent is not None else None
         if parsed is None or (parsed[1] == b"00" and parsed.end() != len(parsed.string)):
@@ -125,7 +124,7 @@ class ContextMiddleware(Layer):
             trace_id, span_id, sampled = parsed[2].decode(), parsed[3].decode(), bool(int(parsed[4], 16) & 1)
         given = headers.get(b"x-request-id")
         request_id = given.decode("ascii") if given is not None and _REQUEST_ID.fullmatch(given) else trace_id
-        return RequestContext(request_id, trace_id, span_id, sampled, peer[0] if peer else None)
+        return RequestContext(request_id, trace_id, span_id, sampled, client_address(scope))
 
 
 class _Proxies:
@@ -139,8 +138,8 @@ class _Proxies:
 
     def apply(self, scope: Scope) -> None:
         """Replace `scope["client"]` and `scope["scheme"]` by what the trusted proxies forwarded."""
-        peer = scope.get("client")
-        address = _address(peer[0]) if peer else None
+        peer = client_address(scope)
+        address = _address(peer) if peer else None
         if address is None or not self._trusts(address):
             return
         forwarded: list[str] = []

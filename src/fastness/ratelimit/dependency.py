@@ -9,7 +9,7 @@ from typing import Any, Literal
 from fastapi import Response
 from starlette.requests import HTTPConnection
 
-from fastness._asgi import OWED
+from fastness._asgi import OWED, client_address
 from fastness.context import current
 from fastness.openapi import add_problem
 from fastness.ratelimit.limit import Limit
@@ -74,7 +74,7 @@ class RateLimit:
         if store is None:
             store = scope.get("state", {}).get("rate_limit_store", self._memory)
         key = f"{limiter.prefix}{'' if self._shared else _endpoint(scope)}|{self._who(connection)}"
-        verdict = await limiter.ask(store, key, _client(connection))
+        verdict = await limiter.ask(store, key, client_address(connection.scope))
         if verdict is None:
             return
         lines = scope.get(OWED)
@@ -99,7 +99,7 @@ class RateLimit:
                     f"rate limit {self._limiter.name!r} counts by principal and there is none: put it behind authentication, "
                     "and ContextMiddleware in the middleware list"
                 )
-        return client_key(_client(connection))
+        return client_key(client_address(connection.scope))
 
     def document_operation(self, operation: dict[str, Any]) -> None:
         """Add the 429 (and the 503 of a closed store) and the headers to an OpenAPI operation."""
@@ -120,10 +120,3 @@ def _endpoint(scope: Any) -> str:
     # router here; `scope["route"]` lacks the prefix, and routers that one function makes have endpoints of one name.
     endpoint, place = scope.get("endpoint"), scope.get("fastapi", {}).get("effective_route_context") or scope.get("route")
     return f"{getattr(endpoint, '__module__', '')}.{getattr(endpoint, '__qualname__', '')} {getattr(place, 'path', '')}"
-
-
-def _client(connection: HTTPConnection) -> str | None:
-    context = current()
-    if context is not None:
-        return context.client
-    return connection.client.host if connection.client else None

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Iterable
 
-from fastness._asgi import PROBES, ASGIApp, Exchange, Layer, Receive, Scope, Send
-from fastness.context import current
+from fastness._asgi import PROBES, ASGIApp, Exchange, Layer, Receive, Scope, Send, client_address
 from fastness.problems import Problem, respond
 from fastness.ratelimit.limit import Limit, Verdict
 from fastness.ratelimit.limiter import Limiter, OnStoreFailure, client_key
@@ -53,7 +52,7 @@ class RateLimitMiddleware(Layer):
         scope = exchange.scope
         if scope["path"] in self._exempt:
             return None
-        client = exchange.context.client if exchange.context is not None else _peer(scope)
+        client = client_address(scope)
         if self._memory is None:
             return self._ask(exchange, client)
         key = self._prefix + client_key(client)
@@ -67,8 +66,7 @@ class RateLimitMiddleware(Layer):
 
     async def websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] not in self._exempt:
-            context = current()
-            client = context.client if context is not None else _peer(scope)
+            client = client_address(scope)
             try:
                 await self._limiter.ask(self._store, self._prefix + client_key(client), client)
             except Problem as problem:
@@ -91,8 +89,3 @@ class RateLimitMiddleware(Layer):
 
     def _announce(self, exchange: Exchange, verdict: Verdict) -> None:
         exchange.owed += [(name.lower().encode(), value.encode()) for name, value in self._limiter.headers(verdict).items()]
-
-
-def _peer(scope: Scope) -> str | None:
-    peer = scope.get("client")
-    return peer[0] if peer else None

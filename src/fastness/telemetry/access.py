@@ -10,7 +10,7 @@ import logging
 from json.encoder import encode_basestring_ascii as quote  # in C where there is C
 from time import time
 
-from fastness._asgi import Exchange
+from fastness._asgi import Exchange, client_address
 from fastness.telemetry import logs
 from fastness.telemetry.redaction import Redactor
 from fastness.telemetry.server import Series
@@ -81,7 +81,7 @@ class AccessLog:
         if len(path) >= _MIN_SECRET:
             path = redactor.text(path[:_MAX_PATH])
         agent = exchange.headers.get(b"user-agent")
-        client = _client(exchange) if context is None else context.client
+        client = client_address(exchange.scope)
         caller = self._callers.get((client, agent))
         if caller is None:
             caller = self._caller(client, agent)
@@ -106,7 +106,7 @@ class AccessLog:
 
     def _write_readable(self, exchange: Exchange, series: Series, seconds: float, cut_off: str | None, *, failed: bool) -> None:
         scope, context = exchange.scope, exchange.context
-        fields: dict[str, object] = {"route": series.route, "size": exchange.size, "client": _client(exchange)}
+        fields: dict[str, object] = {"route": series.route, "size": exchange.size, "client": client_address(scope)}
         if context is not None:
             fields |= {"request_id": context.request_id, "principal": context.principal, "tenant": context.tenant}
         if exchange.error is not None:
@@ -150,10 +150,3 @@ def _rest(exchange: Exchange, series: Series, cut_off: str | None) -> str:
     if cut_off is not None:
         fields += ',"disconnected":true' if cut_off == "disconnect" else ',"incomplete":true'
     return fields
-
-
-def _client(exchange: Exchange) -> str | None:
-    if exchange.context is not None:
-        return exchange.context.client
-    peer = exchange.scope.get("client")
-    return peer[0] if peer else None

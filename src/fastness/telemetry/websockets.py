@@ -14,8 +14,7 @@ from typing import Any
 from starlette.websockets import WebSocketDisconnect
 
 from fastness import _metrics
-from fastness._asgi import ASGIApp, Message, Receive, Scope, Send
-from fastness.context import current
+from fastness._asgi import ASGIApp, Message, Receive, Scope, Send, client_address
 from fastness.telemetry import logs
 from fastness.telemetry.routes import UNMATCHED
 from fastness.telemetry.server import OTHER
@@ -151,15 +150,13 @@ class _Connection:
         level = logging.WARNING if self._error is not None else logging.INFO
         if not _access.isEnabledFor(level):
             return
-        context = current()
-        peer = self._scope.get("client")
         path, outcome = self._scope["path"][:_MAX_PATH], code if self._accepted else _REFUSED
         fields: dict[str, Any] = {
             "route": route,
             "received": self._in,
             "sent": self._out,
             "closed_by": self.closed_by,
-            "client": context.client if context is not None else peer[0] if peer else None,
+            "client": client_address(self._scope),
             "error": self._error,
         }
         output = logs.output()

@@ -36,7 +36,7 @@ def layers() -> dict[str, Middleware]:
         "context": Middleware(ContextMiddleware),
         "telemetry": Middleware(TelemetryMiddleware, slos=SLOS),
         "security": Middleware(SecurityMiddleware, policy=POLICY),
-        "overload": Middleware(OverloadMiddleware),
+        "overload": Middleware(OverloadMiddleware, limit=service.IN_FLIGHT),
         "ratelimit": Middleware(RateLimitMiddleware, limit=f"10000/second, burst {service.BURST}"),
         "deadline": Middleware(DeadlineMiddleware, default=service.SECONDS),
         "problems": Middleware(ProblemMiddleware),

@@ -1,4 +1,4 @@
-"""The same features from public packages that are pure ASGI; where no package is (access log, timeout), a plain class is."""
+"""The same features from public packages that are pure ASGI; plain classes where no package is: log, overload, timeout."""
 
 from __future__ import annotations
 
@@ -71,6 +71,22 @@ class Timeout:
             await JSONResponse({"detail": "Request timed out"}, 504)(scope, receive, send)
 
 
+class InFlight:
+    def __init__(self, app: Any) -> None:
+        self.app = app
+        self.places = asyncio.Semaphore(service.IN_FLIGHT)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        if self.places.locked():
+            await JSONResponse({"detail": "Overloaded"}, 503, {"retry-after": "1"})(scope, receive, send)
+            return
+        async with self.places:
+            await self.app(scope, receive, send)
+
+
 class BodyTooLarge(HTTPException):
     """FastAPI answers 400 to anything else that reading the body raises."""
 
@@ -85,6 +101,7 @@ def create() -> FastAPI:
     # The last one added is the outermost.
     app.add_middleware(Timeout)
     app.add_middleware(SlowAPIASGIMiddleware)
+    app.add_middleware(InFlight)
     app.add_middleware(ContentSizeLimitMiddleware, max_content_size=service.BODY_BYTES, exception_cls=BodyTooLarge)
     app.add_middleware(SecureASGIMiddleware, secure=Secure.with_default_headers())
     app.add_middleware(CORSMiddleware, allow_origins=[service.ORIGIN])

@@ -13,6 +13,7 @@ ORIGIN = "https://app.example.com"
 BURST = 100_000_000  # requests of one client at once
 SECONDS = 10.0
 BODY_BYTES = 1_048_576
+IN_FLIGHT = 200
 
 
 class ItemIn(BaseModel):

@@ -188,7 +188,11 @@ async def _open_sqlite(*arguments: Any, **options: Any) -> aiosqlite.Connection:
 
 
 def _begin(connection: Connection) -> None:
-    connection.get_execution_options().get(BEGIN, _DEFAULT)(connection)
+    options = connection.get_execution_options()
+    # Whoever chose SQLAlchemy's own isolation level has handed transactions to the driver, or wants none at all: Alembic's
+    # `autocommit_block`, in which an index is made beside writers.
+    if options.get("isolation_level") is None:
+        options.get(BEGIN, _DEFAULT)(connection)
 
 
 def _reset_sqlite(connection: Any, _: Any, state: PoolResetState) -> None:

@@ -6,10 +6,12 @@ import threading
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DatabaseError
 
 from fastness.database import Database
+from fastness.database.engine import create_engine
 
 
 @pytest.fixture
@@ -88,3 +90,27 @@ async def test_a_transaction_that_was_begun_by_hand_is_undone(url: str) -> None:
     async with database.unit() as uow:
         assert await uow.session.scalar(text("SELECT count(*) FROM t")) == 0
     await database.close()
+
+
+def test_a_migration_can_leave_its_transaction(postgres_url: str) -> None:
+    """An index is made beside writers only outside of a transaction; what follows has one again, and can be rolled back."""
+
+    def migrate(connection: Connection) -> None:
+        context = MigrationContext.configure(connection, opts={"transaction_per_migration": True, "transactional_ddl": True})
+        with context.begin_transaction(_per_migration=True):
+            connection.execute(text("CREATE TABLE things (id int)"))
+            with context.autocommit_block():
+                connection.execute(text("CREATE INDEX CONCURRENTLY things_id ON things (id)"))
+            connection.execute(text("INSERT INTO things VALUES (1)"))
+            connection.rollback()
+        assert connection.execute(text("SELECT count(*) FROM things")).scalar_one() == 0
+
+    async def main() -> None:
+        engine = create_engine(postgres_url)
+        try:
+            async with engine.connect() as connection:
+                await connection.run_sync(migrate)
+        finally:
+            await engine.dispose()
+
+    asyncio.run(main())

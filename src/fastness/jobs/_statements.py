@@ -30,6 +30,7 @@ SELECT id, task_name, queue_name, status::text, priority, args, attempts, lock, 
     WHERE e.job_id = j.id AND e.type IN ('succeeded', 'failed', 'cancelled', 'aborted')
 ) FROM procrastinate_jobs j
 """
+STATES = "SELECT id, status::text FROM procrastinate_jobs WHERE id = ANY(CAST(:ids AS bigint[]))"
 GET = _RECORD + "WHERE id = :id"
 LIST = (
     _RECORD

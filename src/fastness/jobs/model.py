@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -204,6 +204,9 @@ class Engine(Protocol):
 
     async def get(self, uow: UnitOfWork, job_id: int) -> JobRecord | None:
         """One job, or None."""
+
+    async def states(self, uow: UnitOfWork, job_ids: Collection[int]) -> Mapping[int, JobState]:
+        """Where jobs stand; those that are not there are left out."""
 
     async def find(self, uow: UnitOfWork, where: JobFilter, *, limit: int, before: int | None) -> list[JobRecord]:
         """The newest first."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -85,6 +85,10 @@ class PostgresEngine:
     async def get(self, uow: UnitOfWork, job_id: int) -> JobRecord | None:
         row = (await uow.session.execute(text(sql.GET), {"id": job_id})).one_or_none()
         return None if row is None else _record(row)
+
+    async def states(self, uow: UnitOfWork, job_ids: Collection[int]) -> Mapping[int, JobState]:
+        rows = await uow.session.execute(text(sql.STATES), {"ids": list(job_ids)})
+        return {job_id: _STATE[status] for job_id, status in rows}
 
     async def find(self, uow: UnitOfWork, where: JobFilter, *, limit: int, before: int | None) -> list[JobRecord]:
         statuses = None if where.state is None else f"{{{','.join(_STATUS[where.state])}}}"

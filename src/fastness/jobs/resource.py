@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from opentelemetry import trace
@@ -113,12 +113,20 @@ class Jobs:
     async def enqueue_many(
         self, uow: UnitOfWork, task: Task[..., Any], arguments: Iterable[Mapping[str, Any]], *, delay: float = 0.0
     ) -> list[Enqueued]:
-        """Store one job for each of `arguments`, all in one round trip; what a fan-out needs. See `enqueue`."""
+        """Store one job for each of `arguments`, all in one round trip; what a fan-out needs. See `enqueue`.
+
+        Returns:
+            What came of each, in the order of `arguments`.
+        """
         return await self._insert(uow, [self.new(task, each, delay=delay) for each in arguments])
 
     async def get(self, uow: UnitOfWork, job_id: int) -> JobRecord | None:
         """One job, or None when it never was or has been pruned."""
         return await self.engine.get(uow, job_id) if 0 < job_id < 2**63 else None
+
+    async def states(self, uow: UnitOfWork, job_ids: Collection[int]) -> Mapping[int, JobState]:
+        """Where jobs stand, by their ids, in one round trip. One that never was, or has been pruned, is left out."""
+        return await self.engine.states(uow, job_ids) if job_ids else {}
 
     async def find(
         self,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -125,6 +125,10 @@ class SQLiteEngine:
     async def get(self, uow: UnitOfWork, job_id: int) -> JobRecord | None:
         row = (await uow.session.execute(select(jobs).where(jobs.c.id == job_id))).one_or_none()
         return None if row is None else _record(row)
+
+    async def states(self, uow: UnitOfWork, job_ids: Collection[int]) -> Mapping[int, JobState]:
+        rows = await uow.session.execute(select(jobs.c.id, jobs.c.state).where(jobs.c.id.in_(job_ids)))
+        return {job_id: JobState(state) for job_id, state in rows}
 
     async def find(self, uow: UnitOfWork, where: JobFilter, *, limit: int, before: int | None) -> list[JobRecord]:
         query = select(jobs).order_by(jobs.c.id.desc()).limit(limit)

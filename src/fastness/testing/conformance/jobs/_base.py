@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -156,6 +156,11 @@ class Base:
             found = await jobs.get(uow, job_id)
         assert found is not None
         return found
+
+    async def states(self, jobs: Jobs, *ids: int) -> Mapping[int, JobState]:
+        """Where they stand."""
+        async with jobs.database.unit().reading() as uow:
+            return await jobs.states(uow, ids)
 
     async def ended(self, jobs: Jobs, job_id: int, *states: JobState) -> JobRecord:
         """The job, once it is in one of the states."""

@@ -83,6 +83,23 @@ class Care(Base):
             assert await jobs.find(uow, state=JobState.FAILED) == []
             assert await jobs.get(uow, other + 1) is None
 
+    async def test_many_are_asked_for_at_once(self, jobs: Jobs) -> None:
+        """Their states by id; what is not there is left out."""
+        assert await self.states(jobs) == {}
+        ids = [await self.enqueue(jobs, note, what=str(number)) for number in range(4)]
+        async with self.engine(jobs) as engine:
+            _, ended, failed = await engine.claim(None, 3)
+            await engine.settle([Settlement(claim=ended, state=JobState.SUCCEEDED)])
+            await engine.settle([Settlement(claim=failed, state=JobState.FAILED)])
+            found = await self.states(jobs, *ids, ids[-1] + 1)
+        running, succeeded, failing, queued = ids
+        assert found == {
+            running: JobState.RUNNING,
+            succeeded: JobState.SUCCEEDED,
+            failing: JobState.FAILED,
+            queued: JobState.QUEUED,
+        }
+
     async def test_ended_jobs_are_deleted_after_their_time(
         self, jobs: Jobs, pass_time: Callable[[float], Awaitable[None]]
     ) -> None:

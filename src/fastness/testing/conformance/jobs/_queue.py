@@ -59,6 +59,7 @@ class Queueing(Base):
         async with jobs.database.unit() as uow:
             made = await jobs.enqueue_many(uow, note, [{"what": str(number)} for number in range(25)])
             assert await jobs.enqueue_many(uow, note, []) == []
+        assert [(await self.get(jobs, each.id)).arguments["what"] for each in made] == [str(number) for number in range(25)]
         assert len({each.id for each in made}) == 25
         async with self.working(jobs, script, concurrency=4):
             await script.until(25)

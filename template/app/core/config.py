@@ -88,6 +88,8 @@ class Settings(ServiceSettings):
     """Seconds that a receiver has to answer."""
     delivery_concurrency: Annotated[int, Field(ge=1, le=1000)] = 20
     """Deliveries that a worker makes at a time."""
+    keep_events_days: Annotated[int, Field(ge=0, le=36_500)] = 90
+    """Days after which events are deleted with their deliveries; 0 keeps them for ever."""
     database_direct_url: Annotated[SecretStr, Secret(min_length=8)] | None = None
     """PostgreSQL itself, where `DATABASE_URL` leads through PgBouncer: workers listen there for what is to be done."""
     # /feature: example

@@ -25,6 +25,16 @@ class DeliveryStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
+class EndReason(StrEnum):
+    """Why a delivery ended without success."""
+
+    EXHAUSTED = "exhausted"  # every attempt of the schedule has failed
+    GONE = "gone"  # the receiver answered 410
+    ENDPOINT_DISABLED = "endpoint_disabled"
+    ABANDONED = "abandoned"  # our workers could not make it, which says nothing about the receiver
+    WITHDRAWN = "withdrawn"  # whoever runs the service has ended it
+
+
 class AttemptError(StrEnum):
     """Why an attempt did not succeed."""
 
@@ -73,6 +83,8 @@ class Delivery:
     Attributes:
         attempts: how many requests were made.
         due_at: when the next one is due, or None when there will be none.
+        reason: why it ended, unless it has succeeded.
+        ticket: what the queue knows its latest promise by; None when nothing was promised.
     """
 
     id: UUID
@@ -84,6 +96,8 @@ class Delivery:
     due_at: datetime | None
     created_at: datetime
     finished_at: datetime | None = None
+    reason: EndReason | None = None
+    ticket: int | None = None
 
     @classmethod
     def create(cls, *, id: UUID, tenant: str, event_id: UUID, endpoint_id: UUID, at: datetime) -> Self:  # noqa: A002
@@ -110,7 +124,8 @@ class Delivery:
         if outcome.error is None:
             return self._finish(DeliveryStatus.SUCCEEDED, at=at, attempts=attempts)
         if outcome.status_code == GONE or attempts >= len(RETRY_SCHEDULE):
-            return self._finish(DeliveryStatus.FAILED, at=at, attempts=attempts)
+            reason = EndReason.GONE if outcome.status_code == GONE else EndReason.EXHAUSTED
+            return self._finish(DeliveryStatus.FAILED, at=at, attempts=attempts, reason=reason)
         delay = RETRY_SCHEDULE[attempts] * (1 + _JITTER * jitter)
         asked = min(outcome.retry_after or 0.0, _LONGEST_RETRY_AFTER)
         return replace(self, attempts=attempts, due_at=at + timedelta(seconds=max(delay, asked)))
@@ -119,9 +134,18 @@ class Delivery:
         """Seconds from `at` until the next attempt, 0 when it is due; None when there will be none."""
         return None if self.due_at is None else max(0.0, (self.due_at - at).total_seconds())
 
-    def cancel(self, *, at: datetime) -> Self:
+    def cancel(self, reason: EndReason, *, at: datetime) -> Self:
         """Given up without an attempt."""
-        return self._finish(DeliveryStatus.CANCELLED, at=at, attempts=self.attempts)
+        return self._finish(DeliveryStatus.CANCELLED, at=at, attempts=self.attempts, reason=reason)
+
+    def abandon(self, *, at: datetime) -> Self:
+        """Failed, because nobody will make its next attempt."""
+        return self._finish(DeliveryStatus.FAILED, at=at, attempts=self.attempts, reason=EndReason.ABANDONED)
+
+    def resume(self, ticket: int, *, at: datetime) -> Self:
+        """Due again when it was ended for want of the promise `ticket`, which is kept after all; else as it is."""
+        wanted = self.ticket == ticket and self.reason in (EndReason.ABANDONED, EndReason.WITHDRAWN)
+        return self.retry(at=at) if wanted else self
 
     def retry(self, *, at: datetime) -> Self:
         """Due again at once. One attempt is made; more follow as far as the schedule still has places.
@@ -131,10 +155,10 @@ class Delivery:
         """
         if self.status not in (DeliveryStatus.FAILED, DeliveryStatus.CANCELLED):
             raise DeliveryNotFinished(self.status)
-        return replace(self, status=DeliveryStatus.PENDING, due_at=at, finished_at=None)
+        return replace(self, status=DeliveryStatus.PENDING, due_at=at, finished_at=None, reason=None)
 
-    def _finish(self, status: DeliveryStatus, *, at: datetime, attempts: int) -> Self:
-        return replace(self, status=status, attempts=attempts, due_at=None, finished_at=at)
+    def _finish(self, status: DeliveryStatus, *, at: datetime, attempts: int, reason: EndReason | None = None) -> Self:
+        return replace(self, status=status, attempts=attempts, due_at=None, finished_at=at, reason=reason)
 
 
 @dataclass(frozen=True, slots=True)

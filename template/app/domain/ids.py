@@ -2,6 +2,7 @@
 
 import secrets
 import time
+from datetime import datetime
 from uuid import UUID
 
 
@@ -19,6 +20,11 @@ def uuid7(*, nanoseconds: int, entropy: int) -> UUID:
     milliseconds, rest = divmod(nanoseconds, 1_000_000)
     fraction = rest * 4096 // 1_000_000
     return UUID(int=(milliseconds & (1 << 48) - 1) << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | entropy & (1 << 62) - 1)
+
+
+def first_id(at: datetime) -> UUID:
+    """The least of the ids of that time: those made earlier, to the millisecond, sort before it."""
+    return uuid7(nanoseconds=int(at.timestamp() * 1000) * 1_000_000, entropy=0)
 
 
 def tagged(prefix: str, value: UUID) -> str:

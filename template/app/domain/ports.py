@@ -1,8 +1,10 @@
 """What the domain needs from outside, as protocols that `app.infra` fulfils."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
 from types import TracebackType
 from typing import Protocol, Self
 from uuid import UUID
@@ -50,6 +52,10 @@ class Events(Protocol):
     async def list(self, tenant: str, *, type: str | None, limit: int, before: UUID | None) -> Page[Event]:  # noqa: A002
         """The tenant's, newest first."""
 
+    async def remove(self, *, before: datetime, limit: int) -> int:
+        """Delete up to `limit` events of any tenant that were created before then, the oldest first, with their deliveries and
+        attempts; how many events it were. One with a delivery that is under way, or in somebody's hands, stays."""
+
 
 @dataclass(frozen=True, slots=True)
 class DeliveryFilter:
@@ -90,15 +96,30 @@ class Deliveries(Protocol):
     async def save(self, delivery: Delivery) -> None:
         """Store a change."""
 
+    async def overdue(self, *, before: datetime, after: Delivery | None, limit: int) -> Sequence[Delivery]:
+        """Of all tenants, those whose attempt has been due since before then: the longest first, those that follow `after`."""
+
     async def add_attempt(self, delivery_id: UUID, attempt: Attempt) -> None:
         """Remember an attempt."""
+
+
+class Promise(Enum):
+    """What became of the promise to make a delivery."""
+
+    OPEN = "open"  # a worker has it, or will have it
+    BROKEN = "broken"  # workers have tried as often as they may
+    WITHDRAWN = "withdrawn"  # somebody has ended it by hand
+    GONE = "gone"  # kept, and yet the delivery has not ended; or not known at all
 
 
 class DeliveryQueue(Protocol):
     """The way of a delivery to a worker."""
 
-    async def enqueue(self, deliveries: Sequence[Delivery]) -> None:
-        """Have each of them made: promised with this transaction, begun once it is committed."""
+    async def enqueue(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
+        """Have each of them made: promised with this transaction, begun once it is committed. They come back with tickets."""
+
+    async def promises(self, tickets: Collection[int]) -> Mapping[int, Promise]:
+        """What became of these promises."""
 
 
 class UnitOfWork(Protocol):
@@ -144,3 +165,9 @@ class Measures(Protocol):
 
     def endpoint_disabled(self, reason: DisabledReason) -> None:
         """An attempt was the last straw."""
+
+    def delivery_recovered(self, status: DeliveryStatus) -> None:
+        """A delivery that nobody would have made is in `status` now: promised again, or ended."""
+
+    def events_removed(self, count: int) -> None:
+        """So many old events were deleted."""

@@ -19,6 +19,12 @@ class BusinessMeasures:
             "Endpoints that were disabled for their failures, by reason.",
             {"reason": list(DisabledReason)},
         )
+        self._recovered = business.counter(
+            "deliveries_recovered",
+            "Deliveries whose job was no more, by the status they were given; pending is promised again.",
+            {"status": list(DeliveryStatus)},
+        )
+        self._removed = business.counter("events_removed", "Events that were deleted for their age.")
         self._duration = business.histogram("delivery_attempt_seconds", "Time that receivers took to answer.")
 
     def event_accepted(self, *, deliveries: int) -> None:
@@ -34,3 +40,11 @@ class BusinessMeasures:
     def endpoint_disabled(self, reason: DisabledReason) -> None:
         """An attempt was the last straw."""
         self._disabled.add(reason=reason)
+
+    def delivery_recovered(self, status: DeliveryStatus) -> None:
+        """A delivery that nobody would have made is in `status` now."""
+        self._recovered.add(status=status)
+
+    def events_removed(self, count: int) -> None:
+        """So many old events were deleted."""
+        self._removed.add(count)

@@ -1,5 +1,7 @@
 """What webhook delivery needs at run time: sealing, counting, jobs, and what the worker makes them with."""
 
+from datetime import timedelta
+
 from fastness import idempotency
 from fastness.database import Database, UnitOfWork
 from fastness.jobs import Jobs, Worker
@@ -8,6 +10,7 @@ from fastness.lifespan import Resource
 from app.core.config import Settings
 from app.domain.endpoints import EndpointRules
 from app.domain.services.dispatch import Dispatcher
+from app.domain.services.upkeep import Upkeep
 from app.infra.db.sealing import Sealer
 from app.infra.db.uow import SqlUnitOfWork
 from app.infra.http.sender import HTTPSender
@@ -54,12 +57,17 @@ class Relay:
             # Outside of production, receivers on this machine are wanted.
             networks = () if settings.is_production else ("127.0.0.0/8", "::1/128")
         sender = HTTPSender(time_limit=settings.delivery_time_limit, allowed=networks)
-        dispatcher = Dispatcher(lambda: self.unit_of_work(self._database.unit()), sender=sender, measures=self.measures)
+        dispatcher = Dispatcher(self._new_unit, sender=sender, measures=self.measures)
+        keep = timedelta(days=settings.keep_events_days) if settings.keep_events_days else None
+        upkeep = Upkeep(self._new_unit, measures=self.measures, keep=keep)
         worker = Worker(
             self.jobs,
-            provide={Dispatcher[SqlUnitOfWork]: dispatcher},
+            provide={Dispatcher[SqlUnitOfWork]: dispatcher, Upkeep: upkeep},
             concurrency=settings.delivery_concurrency,
             grace=settings.delivery_time_limit + 2,
             crashes=10,  # a delivery kills no worker: those that die under it say nothing about it
         )
         return [sender, worker]
+
+    def _new_unit(self) -> SqlUnitOfWork:
+        return self.unit_of_work(self._database.unit())

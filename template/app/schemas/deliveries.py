@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from app.domain.deliveries import Attempt, AttemptError, Delivery, DeliveryReport, DeliveryStatus
+from app.domain.deliveries import Attempt, AttemptError, Delivery, DeliveryReport, DeliveryStatus, EndReason
 from app.domain.paging import Page
 from app.domain.ports import DeliveryFilter
 from app.schemas.base import OutModel
@@ -64,6 +64,7 @@ class DeliveryOut(OutModel):
     next_attempt_at: datetime | None
     created_at: datetime
     finished_at: datetime | None
+    reason: Annotated[EndReason | None, Field(description="Why it ended, unless it has succeeded.")]
 
     @classmethod
     def of(cls, delivery: Delivery) -> Self:
@@ -103,4 +104,5 @@ def _fields(delivery: Delivery) -> dict[str, Any]:
         "next_attempt_at": delivery.due_at,
         "created_at": delivery.created_at,
         "finished_at": delivery.finished_at,
+        "reason": delivery.reason,
     }

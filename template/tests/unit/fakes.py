@@ -1,6 +1,6 @@
 """The domain's ports in memory, so that services are tested without a database and without HTTP."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,7 +12,7 @@ from app.domain.deliveries import Attempt, Delivery, DeliveryReport, DeliverySta
 from app.domain.endpoints import DisabledReason, Endpoint, Subscription
 from app.domain.events import Event
 from app.domain.paging import Page
-from app.domain.ports import DeliveryFilter, Dispatch
+from app.domain.ports import DeliveryFilter, Dispatch, Promise
 
 
 class Clock:
@@ -37,6 +37,7 @@ class Memory:
         self.delivery_rows: dict[UUID, Delivery] = {}
         self.attempt_rows: dict[UUID, list[Attempt]] = {}
         self.enqueued: dict[UUID, int] = {}
+        self.promise_rows: dict[int, Promise] = {}
         self.endpoints = MemoryEndpoints(self)
         self.events = MemoryEvents(self)
         self.deliveries = MemoryDeliveries(self)
@@ -102,6 +103,14 @@ class MemoryEvents:
     async def list(self, tenant: str, *, type: str | None, limit: int, before: UUID | None) -> Page[Event]:  # noqa: A002
         return Page([e for e in self._memory.event_rows.values() if e.tenant == tenant][:limit], None)
 
+    async def remove(self, *, before: datetime, limit: int) -> int:
+        under_way = {row.event_id for row in self._memory.delivery_rows.values() if row.due_at is not None}
+        events = self._memory.event_rows.values()
+        removed = [event.id for event in events if event.created_at < before and event.id not in under_way][:limit]
+        for event_id in removed:
+            del self._memory.event_rows[event_id]
+        return len(removed)
+
 
 class MemoryDeliveries:
     def __init__(self, memory: Memory) -> None:
@@ -133,6 +142,14 @@ class MemoryDeliveries:
     async def save(self, delivery: Delivery) -> None:
         self._memory.delivery_rows[delivery.id] = delivery
 
+    async def overdue(self, *, before: datetime, after: Delivery | None, limit: int) -> Sequence[Delivery]:
+        def place(row: Delivery) -> tuple[datetime, UUID]:
+            assert row.due_at is not None
+            return row.due_at, row.id
+
+        late = [row for row in self._memory.delivery_rows.values() if row.due_at is not None and row.due_at < before]
+        return sorted((row for row in late if after is None or place(row) > place(after)), key=place)[:limit]
+
     async def add_attempt(self, delivery_id: UUID, attempt: Attempt) -> None:
         self._memory.attempt_rows[delivery_id] = [*self._memory.attempt_rows.get(delivery_id, []), attempt]
 
@@ -143,9 +160,17 @@ class MemoryQueue:
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
 
-    async def enqueue(self, deliveries: Sequence[Delivery]) -> None:
+    async def enqueue(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
+        promised = []
         for delivery in deliveries:
             self._memory.enqueued[delivery.id] = self._memory.enqueued.get(delivery.id, 0) + 1
+            ticket = len(self._memory.promise_rows) + 1
+            self._memory.promise_rows[ticket] = Promise.OPEN
+            promised.append(replace(delivery, ticket=ticket))
+        return promised
+
+    async def promises(self, tickets: Collection[int]) -> Mapping[int, Promise]:
+        return {ticket: self._memory.promise_rows[ticket] for ticket in tickets}
 
 
 class Receiver:
@@ -167,6 +192,8 @@ class Tally:
         self.accepted: list[int] = []
         self.attempted: list[DeliveryStatus] = []
         self.disabled: list[DisabledReason] = []
+        self.recovered: list[DeliveryStatus] = []
+        self.removed = 0
 
     def event_accepted(self, *, deliveries: int) -> None:
         self.accepted.append(deliveries)
@@ -176,6 +203,12 @@ class Tally:
 
     def endpoint_disabled(self, reason: DisabledReason) -> None:
         self.disabled.append(reason)
+
+    def delivery_recovered(self, status: DeliveryStatus) -> None:
+        self.recovered.append(status)
+
+    def events_removed(self, count: int) -> None:
+        self.removed += count
 
 
 def make_endpoint(clock: Clock, **changes: object) -> Endpoint:

@@ -1,5 +1,6 @@
 """Deliveries: what an attempt leads to."""
 
+from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.deliveries import RETRY_SCHEDULE, AttemptError, Delivery, DeliveryStatus, Outcome
+from app.domain.deliveries import RETRY_SCHEDULE, AttemptError, Delivery, DeliveryStatus, EndReason, Outcome
 from app.domain.refusals import DeliveryNotFinished
 from tests.unit.fakes import Clock
 
@@ -45,13 +46,15 @@ def test_failures_follow_the_schedule_of_the_specification(jitter: float) -> Non
         clock.now = delivery.due_at
     delivery = delivery.after(FAILURE, at=clock(), jitter=jitter)
     assert (delivery.status, delivery.attempts, delivery.due_at) == (DeliveryStatus.FAILED, 10, None)
+    assert delivery.reason is EndReason.EXHAUSTED
 
 
 def test_gone_ends_it() -> None:
     """410 says that nobody will ever want it."""
     clock = Clock()
     gone = Outcome(duration=0.1, status_code=410, error=AttemptError.STATUS)
-    assert make_delivery(clock).after(gone, at=clock(), jitter=0).status is DeliveryStatus.FAILED
+    delivery = make_delivery(clock).after(gone, at=clock(), jitter=0)
+    assert (delivery.status, delivery.reason) == (DeliveryStatus.FAILED, EndReason.GONE)
 
 
 @pytest.mark.parametrize(("asked", "waited"), [(0.0, 5.0), (60.0, 60.0), (1e9, 86_400.0)])
@@ -70,8 +73,20 @@ def test_only_what_has_ended_without_success_can_be_retried() -> None:
         pending.retry(at=clock())
     with pytest.raises(DeliveryNotFinished):
         pending.after(Outcome(duration=0.1, status_code=200), at=clock(), jitter=0).retry(at=clock())
-    again = pending.cancel(at=clock()).retry(at=clock())
-    assert (again.status, again.due_at, again.finished_at) == (DeliveryStatus.PENDING, clock(), None)
+    again = pending.cancel(EndReason.ENDPOINT_DISABLED, at=clock()).retry(at=clock())
+    assert (again.status, again.due_at, again.finished_at, again.reason) == (DeliveryStatus.PENDING, clock(), None, None)
+
+
+def test_what_ended_for_want_of_a_promise_goes_on_with_that_promise() -> None:
+    """And with no other; what ended for another reason is not touched."""
+    clock = Clock()
+    pending = replace(make_delivery(clock), ticket=7)
+    for ended in (pending.abandon(at=clock()), pending.cancel(EndReason.WITHDRAWN, at=clock())):
+        assert ended.due_at is None
+        assert ended.resume(7, at=clock()) == pending
+        assert ended.resume(8, at=clock()) == ended
+    for other in (pending, pending.cancel(EndReason.ENDPOINT_DISABLED, at=clock())):
+        assert other.resume(7, at=clock()) == other
 
 
 def test_a_retry_past_the_schedule_is_one_attempt() -> None:

@@ -51,7 +51,8 @@ class Bench:
             raise Lost
 
     async def attempt(self, delivery_id: UUID) -> float | None:
-        return await self.dispatcher.attempt(delivery_id, confirm=self.confirm)
+        ticket = next((row.ticket or 0 for row in self.memory.delivery_rows.values() if row.id == delivery_id), 0)
+        return await self.dispatcher.attempt(delivery_id, ticket=ticket, confirm=self.confirm)
 
     @property
     def endpoint(self) -> Endpoint:
@@ -178,6 +179,17 @@ async def test_of_two_that_made_the_same_delivery_the_first_is_believed(bench: B
     assert bench.statuses == [DeliveryStatus.SUCCEEDED]
     assert not bench.memory.attempt_rows
     assert not bench.tally.attempted
+
+
+async def test_a_job_that_is_retried_by_hand_makes_what_was_given_up_for_it(bench: Bench) -> None:
+    """Which is what whoever retries it expects; for another promise it is left as it is."""
+    delivery_id = await bench.accept()
+    bench.memory.delivery_rows[delivery_id] = bench.memory.delivery_rows[delivery_id].abandon(at=bench.clock())
+    assert await bench.dispatcher.attempt(delivery_id, ticket=99, confirm=bench.confirm) is None
+    assert not bench.receiver.requests
+    assert await bench.attempt(delivery_id) is None
+    assert bench.statuses == [DeliveryStatus.SUCCEEDED]
+    assert len(bench.receiver.requests) == 1
 
 
 async def test_a_cancelled_delivery_is_cancelled_once(bench: Bench) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.domain.deliveries import AttemptError, Delivery, DeliveryStatus, Outcome
+from app.domain.deliveries import AttemptError, Delivery, DeliveryStatus, EndReason, Outcome
 from app.domain.endpoints import DisabledReason, EndpointRules
 from app.domain.errors import NotFound, VersionMismatch
 from app.domain.events import PAYLOAD_MAX_BYTES
@@ -54,7 +54,7 @@ async def test_an_event_becomes_a_delivery_for_each_endpoint_that_wants_it(memor
 async def test_nothing_is_counted_or_kept_when_the_transaction_fails(memory: Memory, clock: Clock) -> None:
     """Neither an event without its deliveries nor a number without its event."""
 
-    async def fail(deliveries: Sequence[Delivery]) -> None:
+    async def fail(deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
         raise RuntimeError("the database went away")
 
     await memory.endpoints.add(make_endpoint(clock))
@@ -139,7 +139,7 @@ async def test_a_retry_is_promised_like_a_new_delivery(memory: Memory, clock: Cl
     await memory.endpoints.add(make_endpoint(clock))
     await EventService(memory, measures=Tally(), clock=clock).accept("acme", type="a", payload={})
     [delivery] = memory.delivery_rows.values()
-    await memory.deliveries.save(delivery.cancel(at=clock()))
+    await memory.deliveries.save(delivery.cancel(EndReason.ENDPOINT_DISABLED, at=clock()))
     await DeliveryService(memory, clock=clock).retry("acme", delivery.id)
     assert memory.enqueued[delivery.id] == 2
 

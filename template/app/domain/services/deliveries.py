@@ -47,9 +47,9 @@ class DeliveryService:
             if delivery is None:
                 raise NotFound("delivery")
             endpoint = await uow.endpoints.get(tenant, delivery.endpoint_id)
-            again = delivery.retry(at=self._now())
+            due = delivery.retry(at=self._now())
             if endpoint is None or not endpoint.enabled:
                 raise EndpointDisabled
+            [again] = await uow.queue.enqueue([due])
             await uow.deliveries.save(again)
-            await uow.queue.enqueue([again])
         return again

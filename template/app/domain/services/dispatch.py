@@ -6,13 +6,14 @@ same `webhook-id`, by which the receiver knows it.
 
 import random
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Generic, TypeVar
 from uuid import UUID
 
 from app.domain import signing
 from app.domain.clock import Clock, system_clock
-from app.domain.deliveries import Attempt, Delivery, Outcome
+from app.domain.deliveries import Attempt, Delivery, EndReason, Outcome
 from app.domain.ports import Dispatch, Measures, Sender, UnitOfWork
 
 Unit = TypeVar("Unit", bound=UnitOfWork)
@@ -44,11 +45,13 @@ class Dispatcher(Generic[Unit]):
         self._now = clock
         self._jitter = jitter
 
-    async def attempt(self, delivery_id: UUID, *, confirm: Callable[[Unit], Awaitable[object]]) -> float | None:
+    async def attempt(self, delivery_id: UUID, *, ticket: int, confirm: Callable[[Unit], Awaitable[object]]) -> float | None:
         """Make the attempt that is due.
 
         Args:
             delivery_id: of the delivery. One that is gone, or has ended, is left alone.
+            ticket: of the promise that is being kept. What was ended only because this promise was broken, or withdrawn, is
+                due again.
             confirm: called in each transaction that writes; it raises when this turn is somebody else's by now, and then
                 nothing is written.
 
@@ -59,15 +62,16 @@ class Dispatcher(Generic[Unit]):
             dispatch = await uow.deliveries.dispatch(delivery_id)
         if dispatch is None:
             return None
-        due_in = dispatch.delivery.due_in(self._now())
+        stored, started_at = dispatch.delivery, self._now()
+        dispatch = replace(dispatch, delivery=stored.resume(ticket, at=started_at))
+        due_in = dispatch.delivery.due_in(started_at)
         if due_in is None or due_in > _ALL_BUT_DUE:
             return due_in
         if not dispatch.endpoint.enabled:
-            await self._cancel(dispatch, confirm)
+            await self._cancel(dispatch, confirm, stored=stored)
             return None
-        started_at = self._now()
         outcome = await self._send(dispatch, at=started_at)  # no transaction is open while the other side takes its time
-        return await self._settle(dispatch, outcome, confirm, started_at=started_at)
+        return await self._settle(dispatch, outcome, confirm, stored=stored, started_at=started_at)
 
     async def _send(self, dispatch: Dispatch, *, at: datetime) -> Outcome:
         body = dispatch.event.body()
@@ -85,6 +89,7 @@ class Dispatcher(Generic[Unit]):
         outcome: Outcome,
         confirm: Callable[[Unit], Awaitable[object]],
         *,
+        stored: Delivery,
         started_at: datetime,
     ) -> float | None:
         now = self._now()
@@ -105,7 +110,7 @@ class Dispatcher(Generic[Unit]):
                 # Before the delivery, as a removal of the endpoint takes them. A change at this very moment wins: what the
                 # receiver does next says so again.
                 saved = await uow.endpoints.save(endpoint, replacing=dispatch.endpoint.version)
-            if not await _unchanged(uow, dispatch.delivery):
+            if not await _unchanged(uow, stored):
                 return None
             await uow.deliveries.add_attempt(delivery.id, attempt)
             await uow.deliveries.save(delivery)
@@ -114,11 +119,11 @@ class Dispatcher(Generic[Unit]):
             self._measures.endpoint_disabled(endpoint.disabled_reason)
         return delivery.due_in(now)
 
-    async def _cancel(self, dispatch: Dispatch, confirm: Callable[[Unit], Awaitable[object]]) -> None:
+    async def _cancel(self, dispatch: Dispatch, confirm: Callable[[Unit], Awaitable[object]], *, stored: Delivery) -> None:
         async with self._units() as uow:
             await confirm(uow)
-            if await _unchanged(uow, dispatch.delivery):
-                await uow.deliveries.save(dispatch.delivery.cancel(at=self._now()))
+            if await _unchanged(uow, stored):
+                await uow.deliveries.save(dispatch.delivery.cancel(EndReason.ENDPOINT_DISABLED, at=self._now()))
 
 
 async def _unchanged(uow: UnitOfWork, delivery: Delivery) -> bool:

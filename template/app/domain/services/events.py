@@ -36,8 +36,7 @@ class EventService:
                 if subscription.covers(type)
             ]
             await uow.events.add(event)
-            await uow.deliveries.add(deliveries)
-            await uow.queue.enqueue(deliveries)
+            await uow.deliveries.add(await uow.queue.enqueue(deliveries))
         self._measures.event_accepted(deliveries=len(deliveries))
         return event
 

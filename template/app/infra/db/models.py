@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text
+from sqlalchemy import JSON, BigInteger, CheckConstraint, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.domain.deliveries import AttemptError, DeliveryStatus
@@ -12,6 +12,7 @@ from app.domain.events import EVENT_TYPE_MAX_LENGTH
 from app.infra.db.base import Base
 
 _TENANT = String(255)
+_UNDER_WAY = text("due_at IS NOT NULL")  # the few of all deliveries that have not ended
 
 
 def _one_of(column: str, values: type[DeliveryStatus | AttemptError | DisabledReason]) -> str:
@@ -69,6 +70,7 @@ class DeliveryRow(Base):
         Index("ix_deliveries_tenant_status_id", "tenant", "status", "id"),
         Index("ix_deliveries_endpoint_id", "endpoint_id", "id"),
         Index("ix_deliveries_event_id", "event_id", "id"),
+        Index("ix_deliveries_due_at", "due_at", "id", postgresql_where=_UNDER_WAY, sqlite_where=_UNDER_WAY),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -80,6 +82,8 @@ class DeliveryRow(Base):
     due_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
+    reason: Mapped[str | None] = mapped_column(String(32))
+    ticket: Mapped[int | None] = mapped_column(BigInteger)
 
     event: Mapped[EventRow] = relationship(lazy="raise")
     endpoint: Mapped[EndpointRow] = relationship(lazy="raise")

@@ -1,20 +1,24 @@
 """Repositories: rows in, domain objects out. Every query of a tenant's things is bound to the tenant."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
 from fastness.database import UnitOfWork
-from sqlalchemy import Select, delete, func, insert, select, update
+from sqlalchemy import Select, Uuid, delete, exists, func, insert, literal, select, tuple_, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import InstrumentedAttribute, joinedload, selectinload
 from sqlalchemy.sql.dml import Delete, Update
 
-from app.domain.deliveries import Attempt, AttemptError, Delivery, DeliveryReport, DeliveryStatus
+from app.domain.deliveries import Attempt, AttemptError, Delivery, DeliveryReport, DeliveryStatus, EndReason
 from app.domain.endpoints import DisabledReason, Endpoint, Subscription
 from app.domain.events import Event
+from app.domain.ids import first_id
 from app.domain.paging import Page
 from app.domain.ports import DeliveryFilter, Dispatch
+from app.infra.db.base import Timestamp
 from app.infra.db.models import AttemptRow, DeliveryRow, EndpointRow, EventRow
 from app.infra.db.sealing import Sealer
 
@@ -113,6 +117,29 @@ class SqlEvents:
             query = query.where(EventRow.type == type)
         return await _page(self._unit, query, EventRow.id, event_of, limit=limit, before=before)
 
+    async def remove(self, *, before: datetime, limit: int) -> int:
+        session = self._unit.session
+        under_way = exists().where(DeliveryRow.event_id == EventRow.id, DeliveryRow.due_at.is_not(None))
+        # Ids sort by time, so the primary key leads to the oldest and an index of times is not needed.
+        oldest = (
+            select(EventRow.id)
+            .where(EventRow.id < first_id(before), EventRow.created_at < before, ~under_way)
+            .order_by(EventRow.id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        found = (await session.scalars(oldest)).all()
+        # A retry may begin at this moment. What is locked here cannot change until it is deleted, and nothing is waited for,
+        # because whoever deletes an endpoint may have locked the same deliveries in another order.
+        of_found = DeliveryRow.event_id.in_(found)
+        ended = select(DeliveryRow.event_id).where(of_found, DeliveryRow.due_at.is_(None)).with_for_update(skip_locked=True)
+        held = Counter(await session.scalars(ended))
+        there = await session.execute(select(DeliveryRow.event_id, func.count()).where(of_found).group_by(DeliveryRow.event_id))
+        kept = {event_id for event_id, count in there if held[event_id] != count}
+        removed = [event_id for event_id in found if event_id not in kept]
+        await session.execute(delete(EventRow).where(EventRow.id.in_(removed)))
+        return len(removed)
+
 
 class SqlDeliveries:
     """`app.domain.ports.Deliveries`."""
@@ -168,6 +195,14 @@ class SqlDeliveries:
         statement = update(DeliveryRow).where(DeliveryRow.id == delivery.id).values(**_delivery_values(delivery))
         await self._unit.session.execute(statement)
 
+    async def overdue(self, *, before: datetime, after: Delivery | None, limit: int) -> Sequence[Delivery]:
+        place = tuple_(DeliveryRow.due_at, DeliveryRow.id)
+        query = select(DeliveryRow).where(DeliveryRow.due_at < before)
+        if after is not None:
+            query = query.where(place > tuple_(literal(after.due_at, Timestamp()), literal(after.id, Uuid())))
+        rows = await self._unit.session.scalars(query.order_by(DeliveryRow.due_at, DeliveryRow.id).limit(limit))
+        return [delivery_of(row) for row in rows]
+
     async def add_attempt(self, delivery_id: UUID, attempt: Attempt) -> None:
         values = {
             "delivery_id": delivery_id,
@@ -215,6 +250,8 @@ def delivery_of(row: DeliveryRow) -> Delivery:
         due_at=row.due_at,
         created_at=row.created_at,
         finished_at=row.finished_at,
+        reason=None if row.reason is None else EndReason(row.reason),
+        ticket=row.ticket,
     )
 
 
@@ -240,6 +277,8 @@ def _delivery_values(delivery: Delivery) -> dict[str, Any]:
         "due_at": delivery.due_at,
         "created_at": delivery.created_at,
         "finished_at": delivery.finished_at,
+        "reason": delivery.reason,
+        "ticket": delivery.ticket,
     }
 
 

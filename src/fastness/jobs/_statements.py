@@ -1,7 +1,7 @@
 """The SQL that works on procrastinate's tables beyond procrastinate's own functions. One constant for each statement.
 
 What is ours beside the task's arguments lives in the column `args`, a JSON object: `args`, `at` (enqueued, seconds since
-1970), `key`, `trace`, `request`, `crashes`, `error`, `done` (effects of `once`).
+1970), `key`, `trace`, `request`, `crashes`, `strange`, `error`, `done` (effects of `once`).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ ORDER BY id DESC LIMIT :limit
 CANCEL = "SELECT procrastinate_cancel_job_v1(:id, true, false)"
 RETRY = """
 UPDATE procrastinate_jobs SET status = 'todo', abort_requested = false, scheduled_at = NULL, queueing_lock = NULL,
-    worker_id = NULL, args = args || '{"crashes"\\: 0}'
+    worker_id = NULL, args = args || '{"crashes"\\: 0, "strange"\\: 0}'
 WHERE id = :id AND status IN ('failed', 'cancelled', 'aborted')
 RETURNING pg_notify('procrastinate_any_queue_v1', json_build_object('type', 'job_inserted', 'job_id', id)::text)
 """
@@ -84,8 +84,11 @@ UPDATE procrastinate_jobs j SET
     worker_id = NULL,
     scheduled_at = CASE WHEN s.status = 'todo' THEN now() + make_interval(secs => s.delay) ELSE j.scheduled_at END,
     queueing_lock = CASE WHEN s.status = 'todo' THEN NULL ELSE j.queueing_lock END,
-    args = CASE WHEN s.error IS NULL THEN j.args ELSE j.args || jsonb_build_object('error', s.error) END
-FROM jsonb_to_recordset(%(rows)s::jsonb) AS s(id bigint, attempts int, worker bigint, status text, delay float8, error text)
+    args = CASE WHEN s.error IS NULL AND s.strange IS NULL THEN j.args
+        ELSE j.args || jsonb_strip_nulls(jsonb_build_object('error', s.error, 'strange', s.strange)) END
+FROM jsonb_to_recordset(%(rows)s::jsonb) AS s(
+    id bigint, attempts int, worker bigint, status text, delay float8, error text, strange int
+)
 WHERE j.id = s.id AND j.status = 'doing' AND j.attempts = s.attempts AND j.worker_id = s.worker
 RETURNING j.id
 """

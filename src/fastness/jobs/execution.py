@@ -19,7 +19,7 @@ from fastness import context
 from fastness.context import RequestContext
 from fastness.jobs.errors import clean, describe
 from fastness.jobs.model import Claim, Job, JobError, JobLost, JobState, Settlement
-from fastness.jobs.resource import Jobs
+from fastness.jobs.resource import LONGEST_DELAY, Jobs
 from fastness.jobs.retry import Backoff, GiveUp, Retry, RetryPolicy
 from fastness.jobs.task import ArgumentsError, Task
 
@@ -65,17 +65,21 @@ class Executor:
             self._injected[task.name] = {parameter: given[wanted] for parameter, wanted in task.injected.items()}
         self._tracer = trace.get_tracer("fastness", tracer_provider=tracer_provider)
 
-    async def run(self, claim: Claim) -> Settlement:
-        """Make an attempt; what came of it. Only cancellation is raised."""
+    async def run(self, claim: Claim, *, interrupted: Callable[[], bool]) -> Settlement:
+        """Make an attempt; what came of it.
+
+        Raises:
+            CancelledError: the worker has `interrupted` it. Any other that a task raises is its own, and its failure.
+        """
         task = self._tasks.get(claim.task)
         if task is None:
             logger.warning("no task is named %r here; job %d is left to other workers", claim.task, claim.id)
-            return self._again(claim, _STRANGE, f"no task is named {claim.task!r} here")
+            return self._left(claim, f"no task is named {claim.task!r} here")
         try:
             arguments = task.load(claim.arguments)
         except ArgumentsError as error:
             logger.warning("job %d cannot be run here: %s", claim.id, error)
-            return self._again(claim, _STRANGE, clean(str(error)))
+            return self._left(claim, clean(str(error)))
         job = Job(
             claim.id,
             claim.task,
@@ -89,24 +93,28 @@ class Executor:
             arguments[task.job_parameter] = job
         arguments |= self._injected[task.name]
         with self._traced(claim, task) as span:
-            return await self._attempt(claim, task, arguments, span)
+            return await self._attempt(claim, task, arguments, span, interrupted)
 
-    async def _attempt(self, claim: Claim, task: Task[..., Any], arguments: dict[str, Any], span: Span) -> Settlement:
+    async def _attempt(
+        self, claim: Claim, task: Task[..., Any], arguments: dict[str, Any], span: Span, interrupted: Callable[[], bool]
+    ) -> Settlement:
         policy = task.options.retry
         limit = asyncio.timeout(task.options.timeout)
         try:
             async with limit:
                 await task.function(**arguments)
         except JobLost as error:
-            # Settling finds that out as well, and changes nothing then.
-            return Settlement(claim=claim, state=JobState.QUEUED, error=describe(error))
+            # Settling finds that out as well, and changes nothing then. If it is not so, the attempt has failed.
+            return self._again(claim, policy, describe(error))
         except Retry as wish:
             _fail(span, wish)
             return self._again(claim, policy, clean(str(wish)), after=wish.after)
         except GiveUp as reason:
             _fail(span, reason)
             return Settlement(claim=claim, state=JobState.FAILED, error=clean(str(reason) or "given up"))
-        except (Exception, SystemExit) as error:  # the job's failure, whatever it is, not the worker's
+        except (Exception, SystemExit, asyncio.CancelledError) as error:  # the job's failure, whatever it is, not the worker's
+            if isinstance(error, asyncio.CancelledError) and interrupted():
+                raise
             _fail(span, error)
             timed_out = limit.expired() and isinstance(error, TimeoutError)
             text = f"timed out after {task.options.timeout:g} s" if timed_out else describe(error)
@@ -124,11 +132,20 @@ class Executor:
         return Settlement(claim=claim, state=JobState.SUCCEEDED)
 
     def _again(self, claim: Claim, policy: RetryPolicy, error: str, *, after: float | None = None) -> Settlement:
-        attempt = claim.attempts + 1
+        attempt = claim.attempts + 1 - claim.strange
         if attempt >= policy.attempts:
             return Settlement(claim=claim, state=JobState.FAILED, error=error)
         delay = policy.delay(attempt, self._random) if after is None else after
-        return Settlement(claim=claim, state=JobState.QUEUED, delay=delay, error=error)
+        # A policy may be anybody's. What a database cannot store holds up all that is to be stored with it; NaN becomes 0.
+        return Settlement(claim=claim, state=JobState.QUEUED, delay=max(0.0, min(delay, LONGEST_DELAY)), error=error)
+
+    def _left(self, claim: Claim, error: str) -> Settlement:
+        """To other workers, as often as that may be, which says nothing about the attempts that the task has had."""
+        strange = claim.strange + 1
+        if strange >= _STRANGE.attempts:
+            return Settlement(claim=claim, state=JobState.FAILED, error=error, strange=strange)
+        delay = _STRANGE.delay(strange, self._random)
+        return Settlement(claim=claim, state=JobState.QUEUED, delay=delay, error=error, strange=strange)
 
     @contextmanager
     def _traced(self, claim: Claim, task: Task[..., Any]) -> Iterator[Span]:

@@ -19,7 +19,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sqlalchemy import text
-from sqlalchemy.schema import CreateIndex, CreateTable, DropTable
+from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable, DropTable
 
 from fastness.jobs.model import JobError
 
@@ -62,10 +62,13 @@ def upgrade(op: Operations, *, since: str | None = None) -> None:
             comment on `procrastinate_jobs` says (on SQLite, any text), or None when there is nothing.
     """
     if _dialect(op) == "sqlite":
-        from fastness.jobs.sqlite import metadata
+        from fastness.jobs.sqlite import jobs, metadata, missing_columns
 
         if not op.get_context().as_sql:
             metadata.create_all(op.get_bind())
+            for column in missing_columns(op.get_bind()) or ():
+                declared = CreateColumn(column).compile(dialect=op.get_context().dialect)
+                op.execute(f"ALTER TABLE {jobs.name} ADD COLUMN {declared}")
         elif since is None:
             for table in metadata.sorted_tables:
                 op.execute(CreateTable(table))

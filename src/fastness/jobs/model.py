@@ -79,6 +79,7 @@ class Claim:
         attempts: attempts that have ended. Together with `worker` it tells this claim from any other of the same job.
         worker: who has it, in the engine's own terms.
         arguments: JSON object, as text.
+        strange: of the attempts, those of workers that did not know the task, or other arguments of it.
     """
 
     id: int
@@ -90,6 +91,7 @@ class Claim:
     enqueued_at: float
     trace: str | None
     request_id: str | None
+    strange: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,12 +102,14 @@ class Settlement:
         state: what the job becomes; `queued` is another attempt.
         delay: seconds until that.
         error: why, bounded and without secrets.
+        strange: what the claim's is to be from now on; None leaves it.
     """
 
     claim: Claim
     state: JobState
     delay: float = 0.0
     error: str | None = None
+    strange: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

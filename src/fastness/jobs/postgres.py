@@ -172,6 +172,7 @@ class PostgresEngine:
                 "status": _STATUS[settlement.state][0],
                 "delay": settlement.delay,
                 "error": settlement.error,
+                "strange": settlement.strange,
             }
             for settlement in settlements
         ]
@@ -317,6 +318,7 @@ def _claim(row: tuple[Any, ...], worker: int) -> Claim:
         enqueued_at=stored.get("at", 0.0),
         trace=stored.get("trace"),
         request_id=stored.get("request"),
+        strange=stored.get("strange", 0),
     )
 
 

@@ -18,7 +18,8 @@ from fastness.jobs.task import ArgumentsError, Task
 
 _MAX_KEY = 200
 _MAX_NUMBER = 2**31 - 1
-_LONGEST_DELAY = 10 * 366 * 86_400.0
+LONGEST_DELAY = 10 * 366 * 86_400.0
+"""Seconds that a job may wait."""
 
 
 class Jobs:
@@ -177,7 +178,7 @@ class Jobs:
         for what, value in (("key", key), ("lock", lock)):
             if value is not None and (not 0 < len(value) <= _MAX_KEY or "\0" in value):
                 raise ValueError(f"jobs: {what} must have 1 to {_MAX_KEY} characters and no NUL; hash what is longer")
-        if not 0 <= delay <= _LONGEST_DELAY:
+        if not 0 <= delay <= LONGEST_DELAY:
             raise ValueError(f"jobs: delay={delay!r} is not a number of seconds from 0 up to ten years")
         priority = options.priority if priority is None else priority
         if abs(priority) > _MAX_NUMBER:

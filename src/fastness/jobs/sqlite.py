@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import (
     Boolean,
     Column,
+    Connection,
     Float,
     Index,
     Integer,
@@ -75,6 +76,7 @@ jobs = Table(
     Column("arguments", Text, nullable=False),
     Column("attempts", Integer, nullable=False, default=0),
     Column("crashes", Integer, nullable=False, default=0),
+    Column("strange", Integer, nullable=False, default=0, server_default="0"),
     Column("error", Text),
     Column("done", Text, nullable=False, default="[]"),  # effects of `once`
     Column("key", String(400)),
@@ -101,6 +103,15 @@ ticks = Table(
 )
 
 _DIED = "the worker died while it ran the job"
+
+
+def missing_columns(connection: Connection) -> list[Column[Any]] | None:
+    """Those that the table of jobs lacks, being older than this code; None when there is no table."""
+    inspector = inspect(connection)
+    if not inspector.has_table(jobs.name):
+        return None
+    there = {column["name"] for column in inspector.get_columns(jobs.name)}
+    return [column for column in jobs.columns if column.name not in there]
 
 
 class SQLiteEngine:
@@ -159,6 +170,7 @@ class SQLiteEngine:
             "finished_at": None,
             "cancelling": False,
             "crashes": 0,
+            "strange": 0,
             "key": None,
         }
         found = await uow.session.scalar(update(jobs).where(jobs.c.id == job_id, ended).values(values).returning(jobs.c.id))
@@ -178,9 +190,11 @@ class SQLiteEngine:
 
     async def check(self) -> None:
         async with self._database.unit().reading() as uow:
-            there = await (await uow.session.connection()).run_sync(lambda connection: inspect(connection).has_table(jobs.name))
-        if not there:
+            missing = await (await uow.session.connection()).run_sync(missing_columns)
+        if missing is None:
             raise JobError("the tables of jobs are missing: add a migration with fastness.jobs.migrations.upgrade(op)")
+        if missing:
+            raise JobError("the tables of jobs are behind: add a migration with fastness.jobs.migrations.upgrade(op)")
 
     async def start(self, wake: Callable[[], None], cancelled: Callable[[], None]) -> None:
         self._place.take(wake, cancelled)
@@ -205,13 +219,19 @@ class SQLiteEngine:
         )
         if queues is not None:
             query = query.where(jobs.c.queue.in_(queues))
-        async with self._database.engine.begin() as connection:
-            claims = [_claim(row) for row in await connection.execute(query)]
-            if claims:
-                taken = [claim.id for claim in claims]
-                await connection.execute(update(jobs).where(jobs.c.id.in_(taken)).values(state=JobState.RUNNING))
-                # Before the commit: `rescue` must never find what is claimed here and not remembered.
-                self._claimed |= {(claim.id, claim.attempts) for claim in claims}
+        taken: set[tuple[int, int]] = set()
+        try:
+            async with self._database.engine.begin() as connection:
+                claims = [_claim(row) for row in await connection.execute(query)]
+                if claims:
+                    running = update(jobs).where(jobs.c.id.in_([claim.id for claim in claims])).values(state=JobState.RUNNING)
+                    await connection.execute(running)
+                    # Before the commit: `rescue` must never find what is claimed here and not remembered.
+                    taken = {(claim.id, claim.attempts) for claim in claims}
+                    self._claimed |= taken
+        except BaseException:
+            self._claimed -= taken  # if they are committed all the same, `rescue` has them
+            raise
         return claims
 
     async def due_in(self, queues: Collection[str] | None) -> float | None:
@@ -238,6 +258,8 @@ class SQLiteEngine:
                     values |= {"due_at": now + settlement.delay}
                 if settlement.error is not None:
                     values["error"] = settlement.error
+                if settlement.strange is not None:
+                    values["strange"] = settlement.strange
                 held = (jobs.c.id == claim.id, jobs.c.state == JobState.RUNNING, jobs.c.attempts == claim.attempts)
                 done = await connection.execute(update(jobs).where(*held).values(values))
                 if done.rowcount:
@@ -307,7 +329,7 @@ class SQLiteEngine:
                 func.count().filter(jobs.c.state == JobState.QUEUED, jobs.c.due_at > now),
                 func.count().filter(jobs.c.state == JobState.RUNNING),
                 func.count().filter(jobs.c.state == JobState.FAILED),
-                func.coalesce(func.max(now - jobs.c.due_at).filter(due), 0.0),
+                func.coalesce(func.max(now - func.max(jobs.c.due_at, jobs.c.enqueued_at)).filter(due), 0.0),
             )
             .where(jobs.c.state.in_((JobState.QUEUED, JobState.RUNNING, JobState.FAILED)))
             .group_by(jobs.c.queue)
@@ -339,7 +361,8 @@ class SQLiteEngine:
             "trace": job.trace,
             "request_id": job.request_id,
             "enqueued_at": job.enqueued_at,
-            "due_at": self._clock() + job.delay,
+            # At once is before any time: a clock that is set back holds up only what was to wait.
+            "due_at": self._clock() + job.delay if job.delay else 0.0,
         }
 
 
@@ -354,6 +377,7 @@ def _claim(row: Any) -> Claim:
         enqueued_at=row.enqueued_at,
         trace=row.trace,
         request_id=row.request_id,
+        strange=row.strange,
     )
 
 

@@ -61,7 +61,7 @@ class Intervals:
 class _Running:
     claim: Claim
     started_at: float
-    task: asyncio.Task[None] | None = None
+    task: asyncio.Task[Settlement] | None = None
     ended_by: Literal["cancel", "stop"] | None = None
     settling: bool = False
 
@@ -333,22 +333,24 @@ class Worker:
 
     def _start(self, claim: Claim) -> None:
         running = self._running[claim.id] = _Running(claim, monotonic())
-        running.task = asyncio.create_task(self._run(running), name=f"job {claim.id} ({claim.task})")
+        attempt = self._executor.run(claim, interrupted=lambda: running.ended_by is not None)
+        running.task = asyncio.create_task(attempt, name=f"job {claim.id} ({claim.task})")
+        # Not by the task itself: one that is cancelled before its first step never takes it.
+        running.task.add_done_callback(partial(self._ended, running))
 
-    async def _run(self, running: _Running) -> None:
+    def _ended(self, running: _Running, task: asyncio.Task[Settlement]) -> None:
         claim = running.claim
-        try:
-            settlement = await self._executor.run(claim)
-        except asyncio.CancelledError:
+        if task.cancelled():
             if running.ended_by == "cancel":
                 settlement = Settlement(claim=claim, state=JobState.CANCELLED, error="cancelled while it ran")
             else:
                 settlement = Settlement(claim=claim, state=JobState.QUEUED, error="handed back: the worker ended")
-        except BaseException as error:
-            logger.exception("job %d could not be run", claim.id)
+        elif (error := task.exception()) is not None:
+            logger.error("job %d could not be run", claim.id, exc_info=error)
             settlement = Settlement(claim=claim, state=JobState.FAILED, error=type(error).__name__)
+        else:
+            settlement = task.result()
         running.settling = True
-        # Not awaited: a job that is being cancelled at this moment is stored all the same.
         self._settlements.put_nowait((running, settlement))
 
     def _interrupt(self, running: _Running, reason: Literal["cancel", "stop"]) -> None:

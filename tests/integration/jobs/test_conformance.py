@@ -1,9 +1,11 @@
 """Jobs keep their promises on PostgreSQL and on SQLite."""
 
 import os
+import sqlite3
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from fastness.database import Database
 from fastness.jobs import JobError, Jobs, Worker
@@ -55,6 +57,42 @@ async def test_sqlite_has_one_worker(tmp_path, migrate):
     await first.close()
     await second.open()
     await second.close()
+    await database.close()
+
+
+async def test_a_clock_that_is_set_back_holds_up_no_job(tmp_path, migrate):
+    """What was to be run at once is run at once, on SQLite too, where the clock is the machine's."""
+    database = Database(f"sqlite:///{tmp_path / 'service.db'}")
+    await migrate(database)
+    now = [1_000_000.0]
+    jobs = Jobs(database, tasks=TASKS, clock=lambda: now[0])
+    async with database.unit() as uow:
+        made = await jobs.enqueue(uow, note, what="a")
+    now[0] -= 86_400
+    assert await jobs.engine.due_in(None) == 0
+    assert [claim.id for claim in await jobs.engine.claim(None, 1)] == [made.id]
+    await database.close()
+
+
+async def test_a_claim_that_fails_at_its_commit_is_not_forgotten(tmp_path, migrate):
+    """The disk is full, say. Whether the commit was made or not, the job is run: it is not this worker's, and nobody's else."""
+    database = Database(f"sqlite:///{tmp_path / 'service.db'}")
+    await migrate(database)
+    jobs = Jobs(database, tasks=TASKS)
+    async with database.unit() as uow:
+        made = await jobs.enqueue(uow, note, what="a")
+    commit = database.engine.dialect.do_commit
+
+    def commit_and_fail(connection):
+        commit(connection)
+        raise sqlite3.OperationalError("disk I/O error")
+
+    database.engine.dialect.do_commit = commit_and_fail
+    with pytest.raises(OperationalError):
+        await jobs.engine.claim(None, 1)
+    del database.engine.dialect.do_commit
+    assert await jobs.engine.rescue(3, 30.0) == (1, 0)
+    assert [claim.id for claim in await jobs.engine.claim(None, 1)] == [made.id]
     await database.close()
 
 

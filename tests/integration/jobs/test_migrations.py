@@ -15,6 +15,7 @@ from sqlalchemy import MetaData, inspect, text
 from fastness.database import Database
 from fastness.jobs import JobError, Jobs, migrations
 from fastness.jobs.sqlite import metadata
+from fastness.testing.conformance.jobs._base import TASKS, note
 
 OBJECTS = """
 SELECT 'function', pg_get_functiondef(oid) FROM pg_proc WHERE proname LIKE 'procrastinate%'
@@ -91,6 +92,23 @@ async def test_older_tables_are_brought_up_to_date(postgres, postgres_server, la
     finally:
         await old.close()
         postgres_server.drop(url)
+
+
+async def test_an_older_table_on_sqlite_is_brought_up_to_date(tmp_path, migrate):
+    """It gets the columns that it lacks, with a value for the jobs in it; readiness says so until then."""
+    database = Database(f"sqlite:///{tmp_path / 'service.db'}")
+    await migrate(database)
+    jobs = Jobs(database, tasks=TASKS)
+    async with database.unit() as uow:
+        made = await jobs.enqueue(uow, note, what="a")
+        await uow.session.execute(text("ALTER TABLE fastness_jobs DROP COLUMN strange"))
+    with pytest.raises(JobError, match="behind"):
+        await jobs.check()
+    await migrate(database)
+    await jobs.check()
+    (claim,) = await jobs.engine.claim(None, 1)
+    assert (claim.id, claim.strange) == (made.id, 0)
+    await database.close()
 
 
 async def test_tables_of_unknown_origin_are_refused(postgres, migrate):

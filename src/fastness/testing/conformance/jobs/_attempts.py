@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 from opentelemetry import trace
@@ -24,7 +25,15 @@ from fastness.jobs import (
     task,
 )
 from fastness.jobs.model import Settlement
-from fastness.testing.conformance.jobs._base import TIME_LIMIT, Base, Script, act, impatient, note, wait
+from fastness.testing.conformance.jobs._base import TASKS, TIME_LIMIT, Base, Script, act, act_once, impatient, note, wait
+
+
+async def _fail() -> None:
+    raise ValueError
+
+
+async def _ask_for_ever(_: Job) -> None:
+    raise Retry(after=1e300)
 
 
 class Attempts(Base):
@@ -90,6 +99,86 @@ class Attempts(Base):
                         await asyncio.sleep(0.02)
         assert found.state is JobState.QUEUED
         assert found.error == "no task is named 'stranger' here"
+
+    async def test_attempts_of_workers_that_do_not_know_the_task_count_apart(
+        self, jobs: Jobs, make_jobs: Callable[..., Jobs], script: Script, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A job that has had many attempts meets a worker from before its update, and goes on; not for ever."""
+        stranger = task(name="stranger")(note.function)
+        job_id = await self.enqueue(make_jobs(tasks=[stranger]), stranger, what="a")
+
+        async def attempt(**how: Any) -> None:
+            (claim,) = await engine.claim(None, 1)
+            await engine.settle([Settlement(claim=claim, state=JobState.QUEUED, **how)])
+
+        async with self.engine(jobs) as engine:
+            for _ in range(20):
+                await attempt()
+        with caplog.at_level(logging.CRITICAL, "fastness.jobs"):
+            async with self.working(jobs, script):
+                async with asyncio.timeout(TIME_LIMIT):
+                    while (found := await self.get(jobs, job_id)).attempts == 20:
+                        await asyncio.sleep(0.02)
+            assert found.state is JobState.QUEUED
+            async with jobs.database.unit() as uow:
+                assert await jobs.cancel(uow, job_id)
+                assert await jobs.retry(uow, job_id)
+            async with self.engine(jobs) as engine:
+                for strange in range(1, 8):
+                    await attempt(strange=strange)
+            async with self.working(jobs, script):
+                found = await self.ended(jobs, job_id)
+        assert (found.state, found.attempts) == (JobState.FAILED, 29)
+
+    @pytest.mark.parametrize("how", ["stray", "own", "lost"])
+    async def test_a_task_that_ends_as_if_it_were_interrupted_has_failed(self, jobs: Jobs, script: Script, how: str) -> None:
+        """Nobody has interrupted it, and it has its job. Handed back as such a job is, it would run again at once, for ever."""
+
+        async def end(job: Job) -> None:
+            script.note(job.attempt)
+            if how == "lost":
+                raise JobLost
+            if how == "stray":
+                raise asyncio.CancelledError
+            current = asyncio.current_task()
+            assert current is not None
+            current.cancel()
+            await asyncio.sleep(0)
+
+        script.do = end
+        first, second = await self.enqueue(jobs, act_once), await self.enqueue(jobs, act)
+        async with self.working(jobs, script):
+            assert (await self.ended(jobs, first)).state is JobState.FAILED
+            async with asyncio.timeout(TIME_LIMIT):
+                while (found := await self.get(jobs, second)).attempts == 0:
+                    await asyncio.sleep(0.02)
+        assert (found.state, found.attempts, found.due_at is not None) == (JobState.QUEUED, 1, True)
+        assert script.seen == [1, 1]
+
+    async def test_a_wait_without_end_is_bounded(
+        self, make_jobs: Callable[..., Jobs], script: Script, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """What asks to come back in a billion years, or after no number at all, holds up no other job."""
+        script.do = _ask_for_ever
+
+        class Odd:
+            attempts = 5
+
+            def delay(self, attempt: int, random: object = None) -> float:  # noqa: ARG002 - the signature of `RetryPolicy`
+                return float("nan") if attempt == 1 else -float("inf")
+
+        odd = task(name="odd", retry=Odd())(_fail)
+        jobs = make_jobs(tasks=[*TASKS, odd])
+        patient, hasty = await self.enqueue(jobs, act), await self.enqueue(jobs, odd)
+        with caplog.at_level(logging.CRITICAL, "fastness.jobs"):
+            async with self.working(jobs, script):
+                assert (await self.ended(jobs, hasty)).attempts == 5
+                await self.ended(jobs, await self.enqueue(jobs, note, what="a"))
+                async with asyncio.timeout(TIME_LIMIT):
+                    while (found := await self.get(jobs, patient)).attempts == 0:
+                        await asyncio.sleep(0.02)
+        assert found.state is JobState.QUEUED
+        assert found.due_at is not None
 
     # Exactly once
 

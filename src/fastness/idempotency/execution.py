@@ -130,10 +130,12 @@ class Leased:
             verdict = await self._store.begin(
                 claim.key, fingerprint=claim.fingerprint, owner=self._owner, lease=self._lease, keep=claim.keep
             )
-        except StoreError as error:
+        except (StoreError, asyncio.CancelledError) as error:
             # It may have been carried out all the same; nothing was done, so the key must not stay taken.
             with suppress(StoreError):
                 await self._store.release(claim.key, owner=self._owner)
+            if isinstance(error, asyncio.CancelledError):
+                raise
             raise claim.refuse(Outcome.UNAVAILABLE) from error
         if verdict.state is State.DONE:
             return claim.stored(Answer.decode(verdict.value))
@@ -154,8 +156,7 @@ class Leased:
             await self._end(refused=False)
             raise
         try:
-            stored = await self._store.finish(self._claim.key, owner=self._owner, value=value, keep=self._claim.keep)
-            reason = None if stored else "its entry is gone"
+            reason = None if await self._finish(value) else "its entry is gone"
         except StoreError as error:
             reason = str(error)
         finally:
@@ -183,6 +184,19 @@ class Leased:
         if isinstance(error, Problem):
             return error.kind.status < 500
         return isinstance(error, (RequestValidationError, *self._refusals))
+
+    async def _finish(self, value: bytes) -> bool:
+        """Store the answer, also when the request is cancelled meanwhile: it has had its effect, and a retry asks for it."""
+        finishing = asyncio.ensure_future(
+            self._store.finish(self._claim.key, owner=self._owner, value=value, keep=self._claim.keep)
+        )
+        try:
+            return await asyncio.shield(finishing)
+        except asyncio.CancelledError:
+            await asyncio.wait({finishing})
+            with suppress(StoreError):
+                finishing.result()
+            raise
 
     async def _end(self, *, refused: bool) -> None:
         """End a request that has no answer to store: free its key, or let its outcome be unknown from now on."""

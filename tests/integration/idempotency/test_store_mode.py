@@ -157,6 +157,64 @@ async def test_a_handler_that_was_cancelled_is_unknown(bare, store):
     assert (await shop.send(key="a")).json()["type"] == TYPE + "outcome-unknown"
 
 
+class Slow(MemoryStore):
+    """A store that takes its time for one method: to say what a `begin` came to, or before it carries out a `finish`."""
+
+    def __init__(self, slow):
+        super().__init__()
+        self.slow = slow
+        self.reached, self.answer = asyncio.Event(), asyncio.Event()
+
+    async def begin(self, key, **options):
+        verdict = await super().begin(key, **options)
+        await self._wait("begin")
+        return verdict
+
+    async def finish(self, key, **options):
+        await self._wait("finish")
+        return await super().finish(key, **options)
+
+    async def _wait(self, method):
+        if self.slow == method:
+            self.slow = None
+            self.reached.set()
+            await self.answer.wait()
+
+
+async def test_a_request_that_was_cancelled_before_its_handler_frees_the_key(bare):
+    """A deadline while the store is asked: nothing was done, so a retry is a first try, and not unknown for a day."""
+    shop = bare(idempotency_store=(store := Slow("begin")))
+
+    @shop.post(guard=stored(lease=3600))
+    async def pay() -> None: ...
+
+    task = asyncio.create_task(shop.send(key="a"))
+    await store.reached.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (await shop.send(key="a")).status == 201
+
+
+async def test_an_answer_is_stored_to_the_end(bare):
+    """A deadline while the answer is being stored: the effect is there, and a retry gets its answer."""
+    shop, calls = bare(idempotency_store=(store := Slow("finish"))), []
+
+    @shop.post(guard=stored(lease=3600))
+    async def pay() -> None:
+        calls.append(1)
+
+    task = asyncio.create_task(shop.send(key="a"))
+    await store.reached.wait()
+    task.cancel()
+    await asyncio.wait({task}, timeout=0.1)
+    store.answer.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (await shop.send(key="a")).headers["idempotent-replayed"] == "true"
+    assert calls == [1]
+
+
 async def test_a_long_handler_is_heard_of(bare):
     """While a handler runs its lease is renewed, also after the store was down for a moment."""
     renewed = asyncio.Event()

@@ -113,8 +113,8 @@ class Executor:
             _fail(span, reason)
             return Settlement(claim=claim, state=JobState.FAILED, error=clean(str(reason) or "given up"))
         except (Exception, SystemExit, asyncio.CancelledError) as error:  # the job's failure, whatever it is, not the worker's
-            if isinstance(error, asyncio.CancelledError) and interrupted():
-                raise
+            if interrupted():  # what a task makes of that is no failure of the job's
+                raise asyncio.CancelledError from error
             _fail(span, error)
             timed_out = limit.expired() and isinstance(error, TimeoutError)
             text = f"timed out after {task.options.timeout:g} s" if timed_out else describe(error)

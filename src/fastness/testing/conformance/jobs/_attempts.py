@@ -263,6 +263,22 @@ class Attempts(Base):
             script.gate.set()
             assert (await self.ended(jobs, job_id)).attempts == 2
 
+    async def test_an_interruption_that_ends_in_an_error_is_one(self, jobs: Jobs, script: Script) -> None:
+        """Cleaning up may fail, and libraries have errors of their own for it: the job is handed back, and has not failed."""
+
+        async def clean_up(job: Job) -> None:
+            script.note(job.attempt)
+            try:
+                await asyncio.Event().wait()
+            finally:
+                raise ConnectionError
+
+        script.do = clean_up
+        job_id = await self.enqueue(jobs, act_once)
+        async with self.working(jobs, script, grace=0):
+            await script.until(1)
+        assert (await self.get(jobs, job_id)).state is JobState.QUEUED
+
     # Where it comes from
 
     async def test_a_job_carries_the_request_and_the_trace_that_it_comes_from(self, jobs: Jobs, script: Script) -> None:

@@ -21,7 +21,7 @@ async def client(
     headers: Mapping[str, str] | None = None,
     address: tuple[str, int] = ("127.0.0.1", 50000),
     raise_errors: bool = True,
-    time_limit: float = 10.0,
+    time_limit: float = 60.0,
 ) -> AsyncIterator[httpx2.AsyncClient]:
     """Start `app`, give an `httpx2.AsyncClient` for it, and shut it down. No socket is opened.
 
@@ -30,7 +30,7 @@ async def client(
         headers: sent with every request.
         address: the client's address and port, as the application sees it.
         raise_errors: raise what the application raises; False gives the response that a client would get.
-        time_limit: seconds within which starting and shutting down must end.
+        time_limit: seconds after which starting, or shutting down, is taken for stuck; a busy machine takes its time.
     """
     import httpx2
 

@@ -11,7 +11,7 @@ from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse, StreamingResponse
 
 from fastness import context, openapi, problems
-from fastness._asgi import Receive, Scope, Send
+from fastness._asgi import ASGIApp, Receive, Scope, Send
 from fastness.context import ContextMiddleware
 from fastness.deadline import Deadline, DeadlineMiddleware
 from fastness.testing.asgi import http, request
@@ -43,8 +43,8 @@ async def test_a_request_that_takes_too_long_gets_a_504() -> None:
     assert cancelled
 
 
-async def test_the_task_is_fit_for_use_after_its_deadline() -> None:
-    """The cancellation is taken back, so that what follows in the same task is not cancelled."""
+async def in_this_task(app: ASGIApp) -> list[Any]:
+    """Serve one request in the task of the test, as a server does that serves a connection in one task."""
     sent: list[Any] = []
 
     async def send(message: Any) -> None:
@@ -53,25 +53,45 @@ async def test_the_task_is_fit_for_use_after_its_deadline() -> None:
     async def receive() -> Any:
         return {"type": "http.request", "body": b""}
 
-    scope = {"type": "http", "path": "/", "method": "GET", "headers": []}
-    await DeadlineMiddleware(forever, **SHORT)(scope, receive, send)
-    assert sent[0]["status"] == 504
+    await app({"type": "http", "path": "/", "method": "GET", "headers": []}, receive, send)
+    return sent
+
+
+async def answers_its_cancellation(scope: Scope, receive: Receive, send: Send) -> None:
+    try:
+        await forever(scope, receive, send)
+    except asyncio.CancelledError:
+        await PlainTextResponse("partial", status_code=206)(scope, receive, send)
+
+
+@pytest.mark.parametrize(("app", "status"), [(forever, 504), (answers_its_cancellation, 206)])
+async def test_the_task_is_fit_for_use_after_its_deadline(app: ASGIApp, status: int) -> None:
+    """The cancellation is taken back, so that what follows in the same task is not cancelled."""
+    sent = await in_this_task(DeadlineMiddleware(app, **SHORT))
+    assert sent[0]["status"] == status
     task = asyncio.current_task()
     assert task is not None
     assert task.cancelling() == 0
     await asyncio.sleep(0)
 
 
+async def test_the_deadline_of_a_request_that_has_failed_is_over() -> None:
+    """A request that ended without an answer leaves no deadline behind, which would cancel what its task does next."""
+
+    async def broken(scope: Scope, receive: Receive, send: Send) -> None:
+        raise LookupError
+
+    app = DeadlineMiddleware(broken, **SHORT)
+    with pytest.raises(LookupError):
+        await in_this_task(app)
+    async with asyncio.timeout(60):
+        while app._loop is not None:  # noqa: ASYNC110 - the timer tells nobody that it rests
+            await asyncio.sleep(0.01)
+
+
 async def test_a_handler_that_answers_its_own_cancellation_is_heard() -> None:
     """A handler may answer when it is cancelled; its answer stands, and the cancellation is over."""
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await forever(scope, receive, send)
-        except asyncio.CancelledError:
-            await PlainTextResponse("partial", status_code=206)(scope, receive, send)
-
-    assert (await request(DeadlineMiddleware(app, **SHORT))).status == 206
+    assert (await request(DeadlineMiddleware(answers_its_cancellation, **SHORT))).status == 206
 
 
 async def test_a_client_may_ask_for_less_time_but_not_for_more() -> None:
@@ -171,8 +191,9 @@ async def test_a_route_may_have_its_own_deadline() -> None:
 async def test_a_route_deadline_without_the_middleware_is_an_error() -> None:
     """A deadline that nobody would enforce fails loudly."""
     app = service(**LONG)
-    app.user_middleware = app.user_middleware[1:]
-    assert (await request(app, "/slow")).status == 500
+    app.user_middleware = []
+    with pytest.raises(RuntimeError, match="needs DeadlineMiddleware"):
+        await request(app, "/slow")
 
 
 async def test_a_route_deadline_shows_in_openapi() -> None:

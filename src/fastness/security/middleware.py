@@ -76,10 +76,13 @@ class SecurityMiddleware(Layer):
         if not self._any_host and not self._is_known(headers.get(b"host", b"")) and exchange.scope["path"] not in PROBES:
             return _refuse(exchange, Problem(UNKNOWN_HOST))
         lines = exchange.scope["headers"]
-        if len(lines) > _MAX_HEADER_LINES or sum(map(len, headers.values())) > self._max_headers:
+        # Only of a request that repeats some header are there values that `headers` does not have.
+        repeats = len(lines) != len(headers)
+        values = [value for _, value in lines] if repeats else headers.values()
+        if len(lines) > _MAX_HEADER_LINES or sum(map(len, values)) > self._max_headers:
             return _refuse(exchange, Problem(HEADERS_TOO_LARGE, headers={"Connection": "close"}))
-        # RFC 9112, section 3.2. Only a request that repeats some header can repeat this one.
-        if len(lines) != len(headers) and [name for name, _ in lines].count(b"host") > 1:
+        # RFC 9112, section 3.2.
+        if repeats and [name for name, _ in lines].count(b"host") > 1:
             return _refuse(exchange, Problem(400, "There is more than one Host header"))
         if b"content-length" in headers and (refusal := self._check_length(exchange)) is not None:
             return refusal
@@ -89,7 +92,8 @@ class SecurityMiddleware(Layer):
 
     def _check_length(self, exchange: Exchange) -> ASGIApp | None:
         length = exchange.headers[b"content-length"]
-        if not length.isdigit():
+        # More digits than 2 ** 63 has are no length either, and Python refuses to read very many.
+        if not length.isdigit() or len(length) > 19:
             return _refuse(exchange, Problem(400, "Content-Length is not a number"))
         if self._max_body is None or int(length) <= self._max_body:
             return None

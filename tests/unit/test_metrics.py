@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, values
 
 from fastness import _metrics
 
@@ -28,6 +28,15 @@ def test_contradicting_declarations_are_refused() -> None:
         _metrics.gauge("t_clash", "Clash.", ["a"])
     with pytest.raises(ValueError, match="'t_bounds'"):
         _metrics.histogram("t_bounds", "Bounds.", buckets=(1, 2, 3))
+
+
+def test_what_workers_share_is_what_the_library_shares(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether metrics are in files is decided when `prometheus_client` is imported, not by the environment later."""
+    monkeypatch.setattr(values, "ValueClass", values.MultiProcessValue())
+    assert _metrics.shared()
+    monkeypatch.setattr(values, "ValueClass", values.MutexValue)
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "/nowhere")
+    assert not _metrics.shared()
 
 
 def test_a_histogram_can_be_widened() -> None:

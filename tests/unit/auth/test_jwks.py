@@ -104,6 +104,23 @@ async def test_a_given_client_stays_open(remote: Remote) -> None:
     assert not remote.client.is_closed
 
 
+async def test_a_start_that_is_given_up_leaves_nothing_open(remote: Remote) -> None:
+    """Cancelled while it fetches, `open` ends as cancelled, and can be called again."""
+    remote.gate.clear()
+    jwks = remote.jwks()
+    opening = asyncio.create_task(jwks.open())
+    await remote.asked.wait()
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    with pytest.raises(Unavailable, match="not open"):
+        await jwks.check()
+    remote.gate.set()
+    await jwks.open()
+    await jwks.check()
+    await jwks.close()
+
+
 async def test_can_be_opened_again_after_it_was_closed(remote: Remote) -> None:
     """Closing forgets the keys; opening twice at once is a mistake that is named."""
     jwks = remote.jwks()

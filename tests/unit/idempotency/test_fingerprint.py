@@ -1,9 +1,13 @@
-"""Parts that are hashed together do not run into each other."""
+"""Parts that are hashed together do not run into each other, and a request counts by what was asked."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 
-from fastness.idempotency.fingerprint import digest
+from fastness.idempotency.fingerprint import digest, fingerprint
+from fastness.testing import asgi
 
 TEXTS = st.one_of(st.text(max_size=5), st.sampled_from(["", "1:", "-;", "0:"]))
 PARTS = st.lists(st.one_of(st.none(), TEXTS), max_size=4)
@@ -14,3 +18,39 @@ def test_different_parts_have_different_digests(one, other):
     """Moving a character from one part to the next, or leaving a part out, changes the digest."""
     assert (digest(one) == digest(other)) == (one == other)
     assert len(digest(one)) == 32
+
+
+def asked(*body, query="a=1", ends=True, **path):
+    """A request with a body in parts, after which the client is gone."""
+    parts = [{"type": "http.request", "body": part, "more_body": True} for part in body]
+    if ends:
+        parts[-1]["more_body"] = False
+    waiting = iter([*parts, {"type": "http.disconnect"}])
+
+    async def receive():
+        return next(waiting)
+
+    return Request(asgi.scope("/orders", method="POST", query=query, path_params=path), receive)
+
+
+async def test_path_query_and_body_tell_requests_apart():
+    """Another parameter, another query or another body is another request; how the body was cut up is not."""
+    same = await fingerprint(asked(b"ab", b"c", shop="1"))
+    assert same == await fingerprint(asked(b"abc", shop="1"))
+    for other in (asked(b"abd", shop="1"), asked(b"abc", shop="2"), asked(b"abc"), asked(b"abc", query="a=2", shop="1")):
+        assert await fingerprint(other) != same
+
+
+async def test_a_client_that_leaves_half_way_has_asked_for_nothing():
+    """A body that is not complete has no fingerprint: it might be the beginning of another one."""
+    with pytest.raises(HTTPException, match="not complete") as refused:
+        await fingerprint(asked(b"ab", b"c", ends=False))
+    assert refused.value.status_code == 400
+
+
+async def test_a_body_that_is_gone_is_named():
+    """What has read the body as a stream is told in which order to be listed."""
+    request = asked(b"abc")
+    assert [part async for part in request.stream()] == [b"abc", b""]
+    with pytest.raises(RuntimeError, match="list Idempotent before"):
+        await fingerprint(request)

@@ -259,6 +259,14 @@ async def test_refuses_wrong_claims(issuer: Any, claim: str, value: Any, reason:
     assert await refusal(verifier(issuer), issuer.token(**{claim: value})) is reason
 
 
+@pytest.mark.parametrize(
+    ("claim", "value"), [("sub", "a" * 255), ("tenant", "a"), ("scope", [f"s{number}" for number in range(200)])]
+)
+async def test_accepts_claims_up_to_their_limits(issuer: Any, claim: str, value: Any) -> None:
+    """The longest name and the longest list that are allowed are taken."""
+    assert (await verifier(issuer).verify(issuer.token(**{claim: value}))).claims[claim] == value
+
+
 async def test_an_audience_may_be_one_of_several(issuer: Any) -> None:
     """One match of what is offered with what is expected suffices."""
     several = verifier(issuer, audience=["relay", "relay-internal"])
@@ -274,7 +282,8 @@ async def test_an_audience_may_be_one_of_several(issuer: Any) -> None:
         ({"nbf": 31}, Reason.NOT_YET_VALID),
         ({"iat": 30}, None),
         ({"iat": 31}, Reason.NOT_YET_VALID),
-        ({"iat": 20, "exp": 10}, Reason.CLAIMS),
+        ({"iat": 10, "exp": 10}, None),
+        ({"iat": 11, "exp": 10}, Reason.CLAIMS),
     ],
 )
 async def test_times_are_exact_to_the_leeway(issuer: Any, changes: dict[str, int], reason: Reason | None) -> None:
@@ -309,7 +318,8 @@ async def test_refuses_oversized_tokens_unread(issuer: Any) -> None:
     """What is longer than max_size is not even parsed."""
     token = issuer.token(padding="x" * 8192)
     assert await refusal(verifier(issuer), token) is Reason.OVERSIZED
-    assert (await verifier(issuer, max_size=20_000).verify(token)).subject == "alice"
+    assert await refusal(verifier(issuer, max_size=len(token) - 1), token) is Reason.OVERSIZED
+    assert (await verifier(issuer, max_size=len(token)).verify(token)).subject == "alice"
 
 
 @pytest.mark.parametrize("part", [0, 1, 2])
@@ -401,7 +411,7 @@ async def test_any_signed_claims_end_in_a_principal_or_a_refusal(issuer: Any, ch
         {"algorithms": ("ES512",)},
         {"leeway": -1},
         {"leeway": 301},
-        {"max_size": 0},
+        {"max_size": 255},
         {"types": ()},
         {"types": "at+jwt"},
     ],
@@ -410,3 +420,11 @@ def test_refuses_configuration_that_would_not_be_safe(issuer: Any, changes: dict
     """A verifier that would trust too much, or nothing, is not made."""
     with pytest.raises(ValueError):
         verifier(issuer, **changes)
+
+
+async def test_accepts_configuration_at_its_limits(issuer: Any) -> None:
+    """No leeway, the greatest one, and the least size are all a choice that can be made."""
+    assert (await verifier(issuer, leeway=0).verify(issuer.token())).subject == "alice"
+    assert (await verifier(issuer, leeway=300).verify(issuer.token())).subject == "alice"
+    assert await refusal(verifier(issuer, max_size=256), "a" * 257) is Reason.OVERSIZED
+    assert await refusal(verifier(issuer, max_size=256), "a" * 256) is Reason.MALFORMED

@@ -111,6 +111,9 @@ async def test_headers_have_a_limit() -> None:
         assert response.status == 431
         assert response.headers["connection"] == "close"
     assert (await request(layer(), headers=[(f"x-{number}", "") for number in range(100)])).status == 200
+    for size, status in ((1024, 200), (1025, 431)):
+        for headers in ([("cookie", "x" * size)], [("cookie", "x" * 1000), ("cookie", "x" * (size - 1000))]):
+            assert (await request(layer(max_header_size=1024), headers=headers)).status == status
 
 
 async def test_two_hosts_are_one_too_many() -> None:
@@ -200,8 +203,9 @@ async def test_a_client_that_waits_for_leave_is_told_at_once() -> None:
 
 async def test_a_length_that_is_no_number_is_refused() -> None:
     """A server passes on what it does not check."""
-    for value in ("ten", "-1", "1e3", "9" * 5000):
+    for value in ("ten", "-1", "1e3", "9" * 20, "9" * 5000):
         assert (await request(service(), "/", method="POST", headers={"content-length": value})).status == 400
+    assert (await request(service(), "/", method="POST", headers={"content-length": "9" * 19})).status == 413
 
 
 SHOP = "https://shop.example"
@@ -308,7 +312,7 @@ def test_a_malformed_origin_is_refused(origin: str) -> None:
         {"hosts": ("a.*.example",)},
         {"hosts": ("UPPER.example",)},
         {"max_body_size": -1},
-        {"max_header_size": 10},
+        {"max_header_size": 1023},
         {"hsts_max_age": -1},
         {"headers": {"X-A": "a\r\nSet-Cookie: b"}},
         {"headers": {"X A": "a"}},
@@ -318,6 +322,14 @@ def test_a_malformed_policy_is_refused(policy: dict[str, Any]) -> None:
     """Told where the policy is made."""
     with pytest.raises(ValueError, match=next(iter(policy))):
         SecurityPolicy(**policy)
+
+
+async def test_a_policy_at_its_limits_is_taken() -> None:
+    """Nothing may be sent, and TLS need not be remembered, where that is what the policy says."""
+    app = layer(max_body_size=0, max_header_size=1024, hsts_max_age=0)
+    assert (await post(app, b"")).status == 200
+    assert (await post(app, b"x")).status == 413
+    assert (await post(layer(max_body_size=None), b"x" * 10_000_000)).status == 200
 
 
 @pytest.mark.parametrize(

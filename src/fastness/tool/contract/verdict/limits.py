@@ -13,7 +13,10 @@ from fastness.tool.contract.dialect import Schema, Space
 from fastness.tool.contract.verdict import values as make
 from fastness.tool.contract.verdict.branches import Branch
 from fastness.tool.contract.verdict.differences import Difference, Lazy
+from fastness.tool.contract.verdict.languages import Strings, escape
 from fastness.tool.contract.verdict.patterns import matches_all
+
+_OF_STRINGS = {"pattern": "pattern", "minLength": "least", "maxLength": "most"}
 
 
 def limits(space: Space, sent: Branch, taken: Branch) -> Iterator[Difference]:
@@ -41,7 +44,19 @@ def limits(space: Space, sent: Branch, taken: Branch) -> Iterator[Difference]:
     for name in ("pattern", "format"):
         limits_nothing = name == "pattern" and matches_all(str(theirs.get(name, "")))
         if name in theirs and mine.get(name) != theirs[name] and not limits_nothing:
-            yield Difference((), name, "narrowed", name, mine.get(name), theirs[name], outside)
+            difference = Difference((), name, "narrowed", name, mine.get(name), theirs[name], outside)
+            yield from _escaping(sent, difference) if name == "pattern" else [difference]
+
+
+def _escaping(sent: Branch, difference: Difference) -> list[Difference]:
+    """The difference in a keyword of strings, with the first string that shows it; [] when it is proven that none does."""
+    name, limit, outside = difference.what, difference.taken, difference.candidates
+    keywords = sent.keywords
+    all_sent = Strings(keywords.get("pattern"), keywords.get("minLength", 0), keywords.get("maxLength"))
+    found = escape(all_sent, Strings()._replace(**{_OF_STRINGS[name]: limit}))
+    if found is True:
+        return []
+    return [difference if found is None else replace(difference, candidates=Lazy(lambda: chain((found,), outside)))]
 
 
 def _sizes(space: Space, sent: Branch, taken: Branch, outside: Lazy) -> Iterator[Difference]:
@@ -53,7 +68,8 @@ def _sizes(space: Space, sent: Branch, taken: Branch, outside: Lazy) -> Iterator
         if sign == 1 and theirs[name] <= (len(set(mine.get("required", ()))) if name == "minProperties" else 0):
             continue
         sized = outside if sent.type == "string" else Lazy(partial(_sized, space, sent, name, theirs[name]))
-        yield Difference((), "length", "narrowed", name, mine.get(name), theirs[name], sized)
+        difference = Difference((), "length", "narrowed", name, mine.get(name), theirs[name], sized)
+        yield from _escaping(sent, difference) if "pattern" in mine and sent.type == "string" else [difference]
 
 
 def _sized(space: Space, sent: Branch, name: str, limit: int) -> Iterator[Any]:

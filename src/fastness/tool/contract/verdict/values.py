@@ -127,13 +127,17 @@ def _strings(branch: Branch) -> Iterator[str]:
     least, most = keywords.get("minLength", 0), keywords.get("maxLength", _LONGEST)
     if least > _LONGEST:
         return
+    of_format = _FORMATS.get(keywords.get("format", ""), ())
     if "pattern" in keywords:
         for text in samples(keywords["pattern"], least):
             if least <= len(text) <= most:
                 yield text
+        yield from of_format
         return
-    if keywords.get("format") in _FORMATS:
-        yield from _FORMATS[keywords["format"]]
+    if of_format:
+        yield from of_format
+        if least:  # a longer one, where what comes last may be as long as one likes
+            yield from (text + "x" * (least - len(text)) for text in of_format)
         return
     plain = "text" + "x" * max(0, least - 4)
     yield plain[: max(least, min(most, len(plain)))]

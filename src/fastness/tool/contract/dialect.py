@@ -29,7 +29,10 @@ SINGLES = (
     "propertyNames",
     "unevaluatedItems",
     "unevaluatedProperties",
+    "contentSchema",
 )
+JSON = "content:application/json;"
+"""The format of a string that is a JSON document; `contentSchema` is of what it says."""
 _PLAIN = frozenset(
     {
         "type",
@@ -61,6 +64,7 @@ _EVALUATING = frozenset(
 )
 _RANGES = {"int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 1)}
 _SILENT = frozenset({"float", "double", "password"})
+_OCTETS = "application/octet-stream"
 _SCALARS = ("number", "boolean", "null")
 
 
@@ -169,9 +173,9 @@ class Space:
 
     def _strings(self, raw: Mapping[str, Any], made: dict[str, Any]) -> None:
         kind = raw.get("format")
-        encoding, media, inner = raw.get("contentEncoding"), raw.get("contentMediaType"), raw.get("contentSchema")
+        encoding, media = raw.get("contentEncoding"), raw.get("contentMediaType")
         if kind == "binary":
-            media, kind = media or "application/octet-stream", None
+            media, kind = media or _OCTETS, None
         elif kind == "byte":
             encoding, kind = encoding or "base64", None
         if isinstance(kind, str) and kind not in _RANGES and kind not in _SILENT:
@@ -180,16 +184,16 @@ class Space:
         if self.direction is Direction.REQUEST and isinstance(values, list) and values:
             # Who sends keeps to the list, and who receives takes values that are not on it (Zalando's guidelines, rule 112).
             made.setdefault("enum", values)
-        if encoding or media or inner is not None:
-            # A validator does not look inside of strings. A format of its own keeps the difference from being lost: what is
-            # not equal is not decided.
-            content = f"content:{media or ''};{encoding or ''}"
+        inner = made.pop("contentSchema", None)
+        if encoding or media not in (None, _OCTETS):  # any string is some octets
+            # A validator does not look inside of strings, but for JSON. A format of its own keeps the difference from being lost.
+            content = {"format": f"content:{media or ''};{encoding or ''}"}
             if inner is not None:
-                content += f";{json.dumps(self.node(inner), sort_keys=True)}"
+                content["contentSchema"] = inner
             if "format" in made:
-                made["allOf"] = [*made.get("allOf", []), {"format": content}]
+                made["allOf"] = [*made.get("allOf", []), content]
             else:
-                made["format"] = content
+                made.update(content)
 
     def _discriminate(self, raw: Mapping[str, Any], made: dict[str, Any]) -> None:
         """Say in each alternative which values of the discriminator choose it, as its mapping does."""
@@ -277,7 +281,7 @@ def as_text(schema: Schema, *, receives: bool, within: bool = False) -> Node:
     types = _types(node)
     if not receives:
         return {**node, "type": [name for name in types if name != "null"]} if "null" in types and len(types) > 1 else node
-    if types == ["string"] and not set(node) - {"type", "minLength"} and node.get("minLength", 0) <= 1:
+    if set(types) - {"null"} == {"string"} and not set(node) - {"type", "minLength"} and node.get("minLength", 0) <= 1:
         return {"anyOf": [node, {"type": list(_SCALARS)}]}
     if types == ["array"] and node.get("minItems", 0) <= 1 and isinstance(node.get("items"), dict):
         inner = as_text(Schema(schema.space, node["items"]), receives=True, within=True)

@@ -38,12 +38,20 @@ UNMARKED = Marks()
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """The content of one media type. `encoding` has the Encoding Objects of form fields by name."""
+    """The content of one media type.
+
+    Attributes:
+        encoding: the Encoding Objects of form fields by name.
+        item, item_pointer: the schema of each item of a stream (`itemSchema` of OpenAPI 3.2, which FastAPI writes for JSON
+            lines and server-sent events).
+    """
 
     type: str
     schema: Any
     pointer: str
     encoding: Mapping[str, Any]
+    item: Any
+    item_pointer: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,8 +316,10 @@ class _Reader:
         for name, media in self._mapping(raw.get("content") or {}, f"{pointer}/content").items():
             value, here = trace(self._raw, media, f"{pointer}/content/{escape(str(name))}")
             value = self._mapping(value, here)
-            at = f"{here}/schema" if "schema" in value else here
-            found[media_type(str(name))] = Media(str(name), value.get("schema", True), at, value.get("encoding") or {})
+            (schema, at), (item, item_at) = (
+                (value.get(key, True), f"{here}/{key}" if key in value else here) for key in ("schema", "itemSchema")
+            )
+            found[media_type(str(name))] = Media(str(name), schema, at, value.get("encoding") or {}, item, item_at)
         return found
 
     def _security(self, raw: Any, pointer: str) -> tuple[Requirement, ...]:

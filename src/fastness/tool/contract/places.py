@@ -62,6 +62,8 @@ class Places:
         for holder in ("items", "additionalProperties"):
             if isinstance(raw.get(holder), dict):
                 yield "*", Place(raw[holder], f"{pointer}/{holder}")
+        if isinstance(raw.get("contentSchema"), dict):
+            yield "contentSchema", Place(raw["contentSchema"], f"{pointer}/contentSchema")
         for holder in ("allOf", "anyOf", "oneOf"):
             members = raw.get(holder)
             for index, member in enumerate(members if isinstance(members, list) else ()):

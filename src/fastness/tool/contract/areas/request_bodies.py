@@ -12,6 +12,9 @@ from fastness.tool.contract.model import Body, Contract, Media, in_range, media_
 from fastness.tool.contract.places import Place
 from fastness.tool.contract.references import follow
 
+_OCTETS = "application/octet-stream"
+_DEEPEST = 8
+
 
 def compare(context: Context, pair: Pair) -> None:
     """Compare the request bodies of an operation."""
@@ -112,15 +115,26 @@ def _content(context: Context, pair: Pair, old: Media, new: Media) -> None:
         example=lambda value: {"request": context.request(pair, body=value, content_type=old.type)},
         text=_is_form(old) and _is_form(new),
     )
+    schemas.compare(
+        context,
+        pair,
+        pair.request,
+        word="request",
+        subject="an item of the body",
+        old=old.item,
+        new=new.item,
+        pointers=(old.item_pointer, new.item_pointer),
+        example=lambda value: {"request": context.request(pair, body=[value], content_type=old.type)},
+    )
     if not (_is_form(old) and _is_form(new)):
         return
     one = context.old_places.below(Place(old.schema, old.pointer))
     other = context.new_places.below(Place(new.schema, new.pointer))
-    for name in {**old.encoding, **new.encoding}:
-        if name not in one or name not in other:
-            continue
+    for name in (name for name in one if name in other):
         encoding, after = old.encoding.get(name, {}), new.encoding.get(name, {})
         written = _written(context.old, encoding, one[name].raw), _written(context.new, after, other[name].raw)
+        if name not in old.encoding and name not in new.encoding and _OCTETS not in (written[0][0], written[1][0]):
+            continue  # text is text, and what it says is for the schemas
         if written[0] != written[1]:
             context.add(
                 "request.encoding.changed",
@@ -144,13 +158,22 @@ def _written(contract: Contract, encoding: Any, raw: Any) -> tuple[Any, ...]:
     schema = follow(contract.raw, raw)
     schema = schema if isinstance(schema, dict) else {}
     kind = schema.get("type")
-    default = "application/json" if kind == "object" else "application/octet-stream" if _binary(schema) else "text/plain"
+    default = "application/json" if kind == "object" else _OCTETS if _binary(contract, schema) else "text/plain"
     style = encoding.get("style", "form")
     return (encoding.get("contentType", default), style, encoding.get("explode", style == "form"))
 
 
-def _binary(schema: dict[str, Any]) -> bool:
-    return schema.get("format") == "binary" or schema.get("contentMediaType") == "application/octet-stream"
+def _binary(contract: Contract, raw: Any, depth: int = 0) -> bool:
+    """Whether a field is a file, a list of files, or a file that may be left out."""
+    schema = follow(contract.raw, raw)
+    if not isinstance(schema, dict) or depth > _DEEPEST:
+        return False
+    members = [member for name in ("anyOf", "oneOf", "allOf") for member in schema.get(name) or ()]
+    return (
+        schema.get("format") == "binary"
+        or schema.get("contentMediaType") == _OCTETS
+        or any(_binary(contract, member, depth + 1) for member in [*members, schema.get("items")])
+    )
 
 
 def _with_body(context: Context, pair: Pair, media: Media) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from fastness.tool.contract.areas import headers, schemas
@@ -106,16 +106,22 @@ def _both(context: Context, pair: Pair, old: Response, new: Response) -> None:
 
 
 def _content(context: Context, pair: Pair, status: str, old: Media, new: Media) -> None:
-    schemas.compare(
-        context,
-        pair,
-        pair.response,
-        word="response",
-        subject=f"the {status} body",
-        old=old.schema,
-        new=new.schema,
-        pointers=(old.pointer, new.pointer),
-        example=lambda value: {"response": {"status": status, "content_type": new.type, "body": value}},
+    def compare(subject: str, schema: tuple[Any, Any], pointers: tuple[str, str], body: Callable[[Any], Any]) -> None:
+        schemas.compare(
+            context,
+            pair,
+            pair.response,
+            word="response",
+            subject=subject,
+            old=schema[0],
+            new=schema[1],
+            pointers=pointers,
+            example=lambda value: {"response": {"status": status, "content_type": new.type, "body": body(value)}},
+        )
+
+    compare(f"the {status} body", (old.schema, new.schema), (old.pointer, new.pointer), lambda value: value)
+    compare(
+        f"an item of the {status} body", (old.item, new.item), (old.item_pointer, new.item_pointer), lambda value: [value]
     )
 
 
@@ -149,6 +155,8 @@ def _sample(context: Context, response: Response) -> dict[str, Any]:
 
 def _value(context: Context, media: Media) -> Any:
     try:
+        if media.item is not True:
+            return [context.engine.example(context.new_schema(media.item, Direction.RESPONSE))]
         return context.engine.example(context.new_schema(media.schema, Direction.RESPONSE))
     except LookupError:
         return None

@@ -230,6 +230,8 @@ class _Speaker:
             text = words[voice].format(_joined(limit))
         elif phrases is not None:
             text = phrases[voice].format(what=what)
+        elif old is None and new is None:
+            text = f"what {what} says changed"
         else:
             text = f"{what} was {_said(old)} and is {_said(new)}"
         return text

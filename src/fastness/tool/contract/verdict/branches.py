@@ -15,7 +15,7 @@ ALL_TYPES = ("string", "number", "boolean", "null", "array", "object")
 OF_TYPE = {
     "number": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
     "integer": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
-    "string": ("minLength", "maxLength", "pattern", "format"),
+    "string": ("minLength", "maxLength", "pattern", "format", "contentSchema"),
     "array": (
         "minItems",
         "maxItems",
@@ -272,7 +272,7 @@ def _all_of(one: Node, other: Node) -> Node:
 _COMBINED: dict[str, Callable[[Any, Any], Any]] = {
     **dict.fromkeys(_GREATEST, max),
     **dict.fromkeys(_LEAST, min),
-    **dict.fromkeys(("items", "additionalProperties", "propertyNames"), _all_of),
+    **dict.fromkeys(("items", "additionalProperties", "propertyNames", "contentSchema"), _all_of),
     **dict.fromkeys(("properties", "patternProperties"), _properties),
     "required": lambda one, other: [*one, *(name for name in other if name not in one)],
     "uniqueItems": lambda one, other: bool(one) or bool(other),

@@ -6,13 +6,15 @@ schema: a name that only the receiver declares is not sent, unless the sender sa
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import jsonschema_rs
 from jsonschema_rs.canonical import CanonicalizationError, Containment
 
-from fastness.tool.contract.dialect import LISTS, MAPS, SINGLES, Direction, Node, Schema, Space, subschemas
+from fastness.tool.contract.dialect import JSON, LISTS, MAPS, SINGLES, Direction, Node, Schema, Space, subschemas
 from fastness.tool.contract.verdict.weights import Weights
 
 _LARGEST = 4000  # nodes of a schema with its references in place
@@ -127,6 +129,7 @@ class _Definitions:
         self._names: dict[str, str] = {}
         self._nodes: dict[str, Node] = {}
         self._used: dict[str, list[str]] = {}
+        self._formats: dict[str, Callable[[str], bool]] = {JSON: _is_json}
 
     def validator(self, node: Node) -> jsonschema_rs.Validator | None:
         """A validator for a schema of the document; None when it is no schema."""
@@ -145,7 +148,7 @@ class _Definitions:
             # Beside `$ref` in the root, not in its place: what it holds may be a reference itself.
             whole = {"allOf": [whole], "$defs": found}
         try:
-            return jsonschema_rs.Draft202012Validator(whole, validate_formats=True, offline=True)
+            return jsonschema_rs.Draft202012Validator(whole, validate_formats=True, offline=True, formats=self._formats)
         except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError):
             return None
 
@@ -157,7 +160,26 @@ class _Definitions:
         if "$ref" in made:
             used.append(made["$ref"])
             made["$ref"] = f"#/$defs/{self._names.setdefault(made['$ref'], f'd{len(self._names)}')}"
+        if made.pop("contentSchema", None) is not None and made.get("format") == JSON:
+            made["format"] = f"{JSON}{len(self._formats)}"
+            self._formats[made["format"]] = partial(self._holds, node["contentSchema"])
         return made
+
+    def _holds(self, node: Node, text: str) -> bool:
+        """Whether a string is a JSON document that a schema admits."""
+        try:
+            validator = self.validator(node)
+            return validator is None or validator.is_valid(json.loads(text))
+        except (ValueError, RecursionError):
+            return False
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _mapped(node: dict[str, Any], change: Callable[[Node], Node]) -> dict[str, Any]:
@@ -189,6 +211,8 @@ class _Inliner:
             return node
         reference = node.get("$ref")
         made = _mapped(node, lambda inner: self.inline(inner, seen))
+        if "contentSchema" in made:  # the library does not look inside of strings; what is in the format it has to take as it is
+            made["format"] = f"{made.get('format', '')};{json.dumps(made.pop('contentSchema'), sort_keys=True)}"
         if reference is None:
             return made
         if reference in seen:

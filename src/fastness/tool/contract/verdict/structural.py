@@ -6,6 +6,7 @@ are compared by assuming what is being proven.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -188,6 +189,8 @@ class Comparison:
             found += self._items(sides, notes)
         elif sent.type == "object":
             found += self._properties(sides, notes)
+        elif "contentSchema" in taken.keywords:
+            found += self._content(sides, notes)
         found += self._rest(sides)
         return found
 
@@ -203,6 +206,14 @@ class Comparison:
             for difference in self.differences(*pair):
                 yield difference.below(step, partial(_with_item, one, sent, index))
             notes += [replace(note, path=(step, *note.path)) for note in self.notes(*pair)]
+
+    def _content(self, sides: _Sides, notes: list[Note]) -> Iterator[Difference]:
+        """What a string says that is a document of its own."""
+        one, sent, other, taken = sides
+        pair = Schema(one, sent.keywords.get("contentSchema", True)), Schema(other, taken.keywords["contentSchema"])
+        for difference in self.differences(*pair):
+            yield difference.below("contentSchema", json.dumps)
+        notes += [replace(note, path=("contentSchema", *note.path)) for note in self.notes(*pair)]
 
     def _properties(self, sides: _Sides, notes: list[Note]) -> Iterator[Difference]:
         one, sent, _other, taken = sides
@@ -365,4 +376,5 @@ def _default(node: Node) -> Any:
 
 
 def _picked(branch: Branch, names: list[str]) -> Any:
-    return {name: branch.keywords[name] for name in names if name in branch.keywords} or None
+    spoken = [branch.keywords, *(node for node in branch.rest if isinstance(node, dict))]
+    return {name: node[name] for node in spoken for name in names if name in node} or None

@@ -5,12 +5,13 @@ What is made here is a proposal. Only a validator says whether a schema takes a 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain, islice
 from typing import Any
 
-from fastness.tool.contract.dialect import Node, Schema, Space
+from fastness.tool.contract.dialect import JSON, Node, Schema, Space
 from fastness.tool.contract.verdict.branches import Branch, NotTakenApartError, branches, is_type
 from fastness.tool.contract.verdict.patterns import samples
 
@@ -37,6 +38,7 @@ _FORMATS: dict[str, tuple[str, ...]] = {
     "relative-json-pointer": ("1/x",),
     "regex": ("a+",),
     "json-string": ("{}",),
+    JSON: ("{}", "1"),
     "decimal": ("1.5",),
     "path": ("/srv/x",),
     "multi-host-uri": ("https://example.com/x",),
@@ -109,7 +111,7 @@ def of_branch(space: Space, branch: Branch, depth: int = 0) -> Iterator[Any]:
         return
     match branch.type:
         case "string":
-            yield from _strings(branch)
+            yield from _documents(space, branch, depth) if "contentSchema" in branch.keywords else _strings(branch)
         case "number" | "integer":
             yield from numbers(branch.keywords, integer=branch.type == "integer")
         case "array":
@@ -144,6 +146,12 @@ def _strings(branch: Branch) -> Iterator[str]:
     if least == 0:
         yield ""
     yield "é" * max(least, 1)
+
+
+def _documents(space: Space, branch: Branch, depth: int) -> Iterator[str]:
+    """Strings that are JSON documents."""
+    for value in examples(Schema(space, branch.keywords["contentSchema"]), depth + 1):
+        yield json.dumps(value)
 
 
 def numbers(keywords: dict[str, Any], *, integer: bool) -> Iterator[Any]:

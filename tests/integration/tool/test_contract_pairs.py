@@ -4,9 +4,13 @@ A counterexample that is a request goes to both apps: the old one takes it, the 
 held against both documents as FastAPI wrote them, by a validator that knows nothing of the comparison.
 """
 
+import json
+import sys
 import textwrap
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
+from unittest import mock
 
 import jsonschema_rs
 import pytest
@@ -19,13 +23,15 @@ from fastness.tool.contract.references import resolve
 from fastness.tool.contract.settings import Settings
 
 PRELUDE = """
-import enum, datetime, decimal, uuid, typing
-from typing import Annotated, Any, Literal, Optional, Union
+import dataclasses, enum, datetime, decimal, uuid, typing
+from collections.abc import AsyncIterable
+from typing import Annotated, Any, Generic, Literal, NamedTuple, Optional, TypeVar, Union
 from fastapi import APIRouter, Body, Cookie, Depends, FastAPI, File, Form, Header, HTTPException, Path, Query, Response
 from fastapi import Security, UploadFile
-from fastapi.responses import PlainTextResponse
+from fastapi.responses import PlainTextResponse, RedirectResponse
 from fastapi.security import APIKeyHeader, APIKeyQuery, HTTPBasic, HTTPBearer, OAuth2PasswordBearer, SecurityScopes
-from pydantic import AnyUrl, BaseModel, ConfigDict, Field, RootModel
+from fastapi.sse import EventSourceResponse
+from pydantic import AnyUrl, BaseModel, ConfigDict, Field, HttpUrl, Json, RootModel, computed_field
 
 app = FastAPI()
 oauth = OAuth2PasswordBearer("token")
@@ -94,8 +100,35 @@ ALLOW = "class Strict(BaseModel):\n    model_config = ConfigDict(extra='allow')\
 STRICT = "@app.post('/items')\ndef create(item: Strict) -> None: ..."
 STRICT_ANSWER = "@app.get('/items')\ndef read() -> Strict: ..."
 
+INNER = "class Inner(BaseModel):\n    x: int\n"
+INNER_TEXT = "class Inner(BaseModel):\n    x: str\n"
+INNER_MORE = INNER + "    y: int = 1\n"
+INNER_ASKS = INNER + "    y: int\n"
+DERIVED = "a: int\n@computed_field\n@property\ndef b(self) -> int: return 1"
+GENERIC = "T = TypeVar('T')\nclass Page(BaseModel, Generic[T]):\n    items: list[T]\n    total: int\n"
+MUTUAL = (
+    "class Left(BaseModel):\n    right: 'Right | None' = None\n"
+    "class Right(BaseModel):\n    left: 'Left | None' = None\n    x: int\n"
+    "Left.model_rebuild()\n"
+)
+FORM = "@app.post('/items')\ndef create(a: Annotated[Json[Inner], Form()], b: Annotated[str, Form()]) -> None: ..."
+LINES = "@app.get('/items')\nasync def read() -> AsyncIterable[Inner]:\n    yield None\n"
+EVENTS = LINES.replace("'/items'", "'/items', response_class=EventSourceResponse")
+HOOK = "@app.webhooks.post('created')\ndef created(event: Inner): ...\n"
+CALLBACK = (
+    "calls = APIRouter()\n@calls.post('{$request.body#/url}')\ndef called(event: Inner): ...\n"
+    "@app.post('/items', callbacks=calls.routes)\ndef create(url: Annotated[str, Body(embed=True)]) -> None: ...\n"
+)
+
+
+def headers(fields: str) -> str:
+    return f"class Given(BaseModel):\n    {fields}\n" + params("given: Annotated[Given, Header()]")
+
+
 # What the new app does anyhow: a route that is only hidden still answers, and a set of integers takes a list with repetitions.
 UNSENT = {"a route leaves the document", "a set refuses duplicates"}
+# The server makes these requests.
+CALLS = {"a webhook loses a field", "an enum of a webhook grows", "a callback loses a field"}
 
 BREAKING = [
     # operations and paths
@@ -247,6 +280,75 @@ BREAKING = [
         route("get('/items', dependencies=[Security(scoped, scopes=['read'])])"),
         route("get('/items', dependencies=[Security(scoped, scopes=['read', 'write'])])"),
     ),
+    (
+        "a scope is exchanged",
+        route("get('/items', dependencies=[Security(scoped, scopes=['read'])])"),
+        route("get('/items', dependencies=[Security(scoped, scopes=['write'])])"),
+    ),
+    # what FastAPI and Pydantic write beside plain models
+    ("JSON in a field asks for more", body("a: Json[Inner]", INNER), body("a: Json[Inner]", INNER_ASKS)),
+    ("JSON in a field is typed", body("a: Json"), body("a: Json[list[int]]")),
+    ("text becomes JSON", body("a: str"), body("a: Json")),
+    ("JSON in an answer changes", answer("a: Json[Inner]", INNER), answer("a: Json[Inner]", INNER_TEXT)),
+    ("JSON in a form narrows", INNER_ASKS + FORM, INNER_ASKS.replace("y: int", "y: list[int]") + FORM),
+    ("an item of JSON lines loses a field", INNER_ASKS + LINES, INNER + LINES),
+    ("an item of JSON lines changes", INNER + LINES, INNER_TEXT + LINES),
+    ("an event loses a field", INNER_ASKS + EVENTS, INNER + EVENTS),
+    ("a computed field is removed", answer(DERIVED), answer("a: int")),
+    ("a computed field changes its type", answer(DERIVED), answer(DERIVED.replace("-> int", "-> str"))),
+    ("a decimal of the answer becomes a float", answer("a: decimal.Decimal"), answer("a: float")),
+    (
+        "a month is asked for",
+        body(r"a: str = Field(pattern=r'^\d{4}-\d{2}$')"),
+        body(r"a: str = Field(pattern=r'^\d{4}-(0[1-9]|1[0-2])$')"),
+    ),
+    ("a URL may not be longest", body("a: AnyUrl"), body("a: HttpUrl")),
+    ("an item of a tuple changes", body("a: tuple[int, str]"), body("a: tuple[int, int]")),
+    ("a list becomes a tuple", body("a: list[int]"), body("a: tuple[int, int]")),
+    ("a tuple of the answer grows", answer("a: tuple[int, int]"), answer("a: tuple[int, int, int]")),
+    (
+        "a named tuple changes",
+        body("a: Point", "class Point(NamedTuple):\n    x: int\n    y: str\n"),
+        body("a: Point", "class Point(NamedTuple):\n    x: int\n    y: int\n"),
+    ),
+    ("an item may not be null", body("a: list[int | None]"), body("a: list[int]")),
+    ("an item of the answer may be null", answer("a: list[int]"), answer("a: list[int | None]")),
+    ("keys of a mapping become an enum", body("a: dict[str, int]"), body("a: dict[Literal['x', 'y'], int]")),
+    ("a mapping of models asks for more", body("a: dict[str, Inner]", INNER), body("a: dict[str, Inner]", INNER_ASKS)),
+    ("a generic model changes its parameter", gives("Page[int]", GENERIC), gives("Page[str]", GENERIC)),
+    (
+        "models that name each other narrow",
+        body("t: Left", MUTUAL),
+        body("t: Left", MUTUAL.replace("x: int", "x: list[int]")),
+    ),
+    ("an alias changes", body("a: int = Field(alias='x')"), body("a: int = Field(alias='y')")),
+    ("an alias of the answer is set", answer("a: int"), answer("a: int = Field(serialization_alias='y')")),
+    (
+        "the alias of a parameter changes",
+        params("q: Annotated[int, Query(alias='a')]"),
+        params("q: Annotated[int, Query(alias='b')]"),
+    ),
+    ("a model of headers asks for more", headers("x_a: str"), headers("x_a: str\n    x_b: str")),
+    ("a cookie narrows", params("a: Annotated[str, Cookie()]"), params("a: Annotated[int, Cookie()]")),
+    ("a value is embedded", takes("int"), takes("int").replace("Body()", "Body(embed=True)")),
+    (
+        "a tag of a union loses a value",
+        body(f"p: {TWO}", CAT.replace("'cat'", "'cat', 'kitten'") + DOG),
+        body(f"p: {TWO}", CAT + DOG),
+    ),
+    (
+        "the model of an error changes",
+        INNER + route("get('/items', responses={404: {'model': Inner}})"),
+        INNER_TEXT + route("get('/items', responses={404: {'model': Inner}})"),
+    ),
+    (
+        "a redirection changes its status",
+        route("get('/items', response_class=RedirectResponse, status_code=307)"),
+        route("get('/items', response_class=RedirectResponse, status_code=301)"),
+    ),
+    ("a webhook loses a field", INNER_ASKS + HOOK, INNER + HOOK),
+    ("an enum of a webhook grows", COLOURS + HOOK.replace("Inner", "Colour"), MORE_COLOURS + HOOK.replace("Inner", "Colour")),
+    ("a callback loses a field", INNER_ASKS + CALLBACK, INNER + CALLBACK),
     # shared models
     ("a model of both directions gets a required field", both("a: int"), both("a: int\nb: int")),
     ("a model of both directions loses a value", both("c: Colour", MORE_COLOURS), both("c: Colour", COLOURS)),
@@ -356,17 +458,89 @@ FINE = [
         route("get('/items')"),
         "router = APIRouter(prefix='/items')\n@router.get('')\ndef endpoint() -> None: ...\napp.include_router(router)",
     ),
+    ("JSON in a field takes more", body("a: Json[Inner]", INNER), body("a: Json[Inner]", INNER_MORE)),
+    ("JSON becomes text", body("a: Json[Inner]", INNER), body("a: str")),
+    (
+        "the model of JSON in a field is renamed",
+        body("a: Json[Inner]", INNER),
+        body("a: Json[Other]", INNER.replace("Inner", "Other")),
+    ),
+    ("items of JSON lines grow", INNER + LINES, INNER_ASKS + LINES),
+    ("events grow", INNER + EVENTS, INNER_ASKS + EVENTS),
+    ("a computed field is added", answer("a: int"), answer(DERIVED)),
+    ("a float becomes a decimal", body("a: float"), body("a: decimal.Decimal")),
+    ("a number in the query becomes a decimal", params("q: int"), params("q: decimal.Decimal")),
+    ("a pattern widens", body("a: str = Field(pattern='^[a-z]+$')"), body("a: str = Field(pattern='^[a-z0-9]+$')")),
+    (
+        "a pattern is written in another way",
+        body("a: str = Field(pattern='^[a-z0-9]+$')"),
+        body("a: str = Field(pattern='^[0-9a-z][a-z0-9]*$')"),
+    ),
+    (
+        "a pattern becomes lengths",
+        body("a: str = Field(pattern='^[A-Z]{3}$')"),
+        body("a: str = Field(min_length=3, max_length=3)"),
+    ),
+    (
+        "a pattern of the answer narrows",
+        answer("a: str = Field(pattern='^[a-z0-9]+$')"),
+        answer("a: str = Field(pattern='^[a-z]+$')"),
+    ),
+    ("an enum becomes a pattern", body("a: Literal['ab', 'cd']"), body("a: str = Field(pattern='^[a-z]+$')")),
+    ("octets take the place of text", body("a: str"), body("a: bytes")),
+    (
+        "a file is read at once",
+        "@app.post('/items')\ndef create(a: UploadFile) -> None: ...",
+        "@app.post('/items')\ndef create(a: Annotated[bytes, File()]) -> None: ...",
+    ),
+    ("a tuple becomes a list", body("a: tuple[int, int]"), body("a: list[int]")),
+    ("a set becomes a frozen one", body("a: set[int]"), body("a: frozenset[int]")),
+    ("values of a mapping take more", body("a: dict[str, Inner]", INNER), body("a: dict[str, Inner]", INNER_MORE)),
+    ("a generic model is renamed", gives("Page[int]", GENERIC), gives("Paged[int]", GENERIC.replace("Page", "Paged"))),
+    ("models that name each other widen", body("t: Left", MUTUAL), body("t: Left", MUTUAL.replace("x: int", "x: int | str"))),
+    (
+        "a data class takes the place of a model",
+        body("a: Inner", INNER),
+        body("a: Inner", "@dataclasses.dataclass\nclass Inner:\n    x: int\n"),
+    ),
+    ("a root model takes the place of a list", body("a: list[int]"), body("a: Numbers", "Numbers = RootModel[list[int]]\n")),
+    (
+        "a model takes the place of query parameters",
+        params("a: str, b: int = 1"),
+        "class Asked(BaseModel):\n    a: str\n    b: int = 1\n" + params("asked: Annotated[Asked, Query()]"),
+    ),
+    ("a tagged union is no longer tagged", body(f"p: {TWO}", CAT + DOG), body("p: Cat | Dog", CAT + DOG)),
+    ("a union gets a tag", body("p: Cat | Dog", CAT + DOG), body(f"p: {TWO}", CAT + DOG)),
+    (
+        "a tag of a union takes one more value",
+        body(f"p: {TWO}", CAT + DOG),
+        body(f"p: {TWO}", CAT.replace("'cat'", "'cat', 'kitten'") + DOG),
+    ),
+    (
+        "a range of errors is told in detail",
+        route("get('/items', responses={'4XX': {'description': 'x'}})"),
+        route("get('/items', responses={404: {'description': 'x'}})"),
+    ),
+    ("a webhook gains a field", INNER + HOOK, INNER_ASKS + HOOK),
+    ("a callback gains a field", INNER + CALLBACK, INNER_ASKS + CALLBACK),
+    (
+        "a password flow becomes a bearer token",
+        route("get('/items', dependencies=[Depends(oauth)])"),
+        route("get('/items', dependencies=[Depends(HTTPBearer())])"),
+    ),
+    ("a field is deprecated", body("a: int\nb: int = 1"), body("a: int\nb: int = Field(1, deprecated=True)")),
 ]
 
-PAIRS = [Pair(name, True, old, new, sent=name not in UNSENT) for name, old, new in BREAKING]
+PAIRS = [Pair(name, True, old, new, sent=name not in UNSENT | CALLS) for name, old, new in BREAKING]
 PAIRS += [Pair(name, False, old, new) for name, old, new in FINE]
 
 
 def build(source: str) -> Any:
     """The app of a snippet. The whole is one module, so that models may name each other."""
-    space: dict[str, Any] = {"__name__": "snippet"}
-    exec(compile(PRELUDE + source, "snippet", "exec"), space)
-    return space["app"]
+    module = ModuleType("snippet")
+    with mock.patch.dict(sys.modules, {"snippet": module}):
+        exec(compile(PRELUDE + source, "snippet", "exec"), module.__dict__)
+    return module.__dict__["app"]
 
 
 def compared(old: Any, new: Any) -> Result:
@@ -444,7 +618,13 @@ def documented(document: dict[str, Any], operation: str, response: dict[str, Any
         return not content
     if response["content_type"] not in content:
         return False
-    schema = content[response["content_type"]].get("schema", {})
+    media, told = content[response["content_type"]], response["body"]
+    schema = media.get("schema", {})
+    if "itemSchema" in media:  # a stream is shown as the list of its items
+        schema = {"items": media["itemSchema"]}
+    if response["content_type"] == "text/event-stream":
+        schema = {"items": media["itemSchema"]["properties"]["data"]["contentSchema"]}
+        told = [json.loads(event["data"]) for event in told]
     # A field that a client of the old contract never saw is nothing that it could trip over.
     whole = {"components": document.get("components", {}), "allOf": [schema]}
-    return jsonschema_rs.Draft202012Validator(whole, validate_formats=True).is_valid(response["body"])
+    return jsonschema_rs.Draft202012Validator(whole, validate_formats=True).is_valid(told)

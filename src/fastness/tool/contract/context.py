@@ -95,7 +95,7 @@ class Context:
 
     def stability(self, operation: Operation) -> str:
         """What the operation promises."""
-        return self.settings.stability(operation.path, operation.stability)
+        return self.settings.stability(operation.path, operation.marks.stability)
 
     def old_schema(self, raw: Any, direction: Direction, *, text: bool = False) -> Schema:
         """A schema of the old document."""

@@ -186,7 +186,7 @@ class Space:
             made.setdefault("enum", values)
         inner = made.pop("contentSchema", None)
         if encoding or media not in (None, _OCTETS):  # any string is some octets
-            # A validator does not look inside of strings, but for JSON. A format of its own keeps the difference from being lost.
+            # A validator does not look inside of strings. A format of its own keeps the difference from being lost.
             content = {"format": f"content:{media or ''};{encoding or ''}"}
             if inner is not None:
                 content["contentSchema"] = inner

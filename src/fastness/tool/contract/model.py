@@ -18,6 +18,7 @@ from fastness.tool.errors import CommandError
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace", "query")
 _PARAMETER = re.compile(r"\{([^{}]*)\}")
+_MOST_URLS = 64  # of one server
 _IGNORED_HEADERS = frozenset({"accept", "content-type", "authorization"})
 
 
@@ -27,10 +28,12 @@ class Marks:
 
     Attributes:
         sunset: `x-sunset`; as text when it is no date.
+        stability: `x-stability-level`, None when it says nothing.
     """
 
     deprecated: bool = False
     sunset: date | str | None = None
+    stability: str | None = None
 
 
 UNMARKED = Marks()
@@ -121,7 +124,6 @@ class Operation:
         key: equal for operations that answer the same requests, whatever their path parameters are called.
         security: alternatives, each a set of schemes with scopes that hold together. An empty one lets everybody in.
         security_at, servers_at: the JSON Pointers of what holds for it, which may be the document's own.
-        stability: `x-stability-level`, None when it says nothing.
         callbacks: operations that the server calls, by name and key.
     """
 
@@ -137,7 +139,6 @@ class Operation:
     servers: tuple[str, ...]
     servers_at: str
     marks: Marks
-    stability: str | None
     callbacks: Mapping[str, Operation] = field(default_factory=dict)
 
     @property
@@ -244,10 +245,9 @@ class _Reader:
             },
             security=self._security(security, pointer),
             security_at=security_at,
-            servers=tuple(str(server.get("url", "/")).rstrip("/") or "/" for server in servers if isinstance(server, dict)),
+            servers=tuple(dict.fromkeys(url for server in servers if isinstance(server, dict) for url in _urls(server))),
             servers_at=servers_at,
             marks=marks(raw),
-            stability=raw.get("x-stability-level") if isinstance(raw.get("x-stability-level"), str) else None,
             callbacks=dict(self._callbacks(raw.get("callbacks") or {}, f"{pointer}/callbacks")),
         )
 
@@ -367,9 +367,21 @@ def in_range(name: str, wide: str) -> bool:
 
 def marks(raw: Any) -> Marks:
     """The marks of an operation, parameter or schema as it stands in a document."""
-    if not isinstance(raw, Mapping) or ("deprecated" not in raw and "x-sunset" not in raw):
+    if not isinstance(raw, Mapping) or not any(name in raw for name in ("deprecated", "x-sunset", "x-stability-level")):
         return UNMARKED
-    return Marks(raw.get("deprecated") is True, _date(raw.get("x-sunset")))
+    stability = raw.get("x-stability-level")
+    return Marks(raw.get("deprecated") is True, _date(raw.get("x-sunset")), None if stability is None else str(stability))
+
+
+def _urls(server: Mapping[str, Any]) -> Iterator[str]:
+    """The URLs of a server: one for each choice of the variables that list their values."""
+    urls = [str(server.get("url", "/"))]
+    variables = server.get("variables")
+    for name, variable in (variables if isinstance(variables, dict) else {}).items():
+        listed = variable.get("enum") if isinstance(variable, dict) else None
+        if isinstance(listed, list) and 0 < len(urls) * len(listed) <= _MOST_URLS:
+            urls = [url.replace(f"{{{name}}}", str(value)) for url in urls for value in listed]
+    yield from (url.rstrip("/") or "/" for url in urls)
 
 
 def _scheme(name: str, raw: Any) -> Scheme:

@@ -1,5 +1,6 @@
 """What each area of OpenAPI reports, beyond the schemas that FastAPI writes."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -111,6 +112,60 @@ def ok(**parts: Any) -> dict[str, Any]:
             {"type": "object", "properties": {"a": {"type": "integer", "readOnly": True}}, "required": ["a"]},
             [],
             id="what is read only is not sent",
+        ),
+        pytest.param(
+            {"type": "object", "patternProperties": {"^x": {"type": "integer"}}},
+            {"type": "object", "patternProperties": {"^x": {"type": "number"}}},
+            [],
+            id="more is taken at the names of a pattern",
+        ),
+        pytest.param(
+            {"type": "object", "patternProperties": {"^x": {"type": "number"}}},
+            {"type": "object", "patternProperties": {"^x": {"type": "integer"}}},
+            ["request.keyword.narrowed"],
+            id="less is taken at the names of a pattern",
+        ),
+        pytest.param(
+            {"type": "object", "properties": {"xa": TEXT}, "additionalProperties": False},
+            {"type": "object", "properties": {"xa": TEXT}, "patternProperties": {"^x": {"maxLength": 2}}},
+            ["request.keyword.narrowed"],
+            id="a pattern speaks of a property",
+        ),
+        pytest.param(
+            {"type": "object", "additionalProperties": {"type": "integer"}},
+            {"type": "object", "patternProperties": {"^x": {"type": "integer"}}},
+            [],
+            id="a pattern asks for what all were",
+        ),
+        pytest.param(
+            {"type": "object", "propertyNames": {"pattern": "^x[a-z]$"}},
+            {"type": "object", "propertyNames": {"pattern": "^x"}},
+            [],
+            id="more names are taken",
+        ),
+        pytest.param(
+            {"type": "object", "additionalProperties": {"type": "integer"}, "propertyNames": {"pattern": "^x"}},
+            {"type": "object", "additionalProperties": {"type": "integer"}, "propertyNames": {"pattern": "^xy"}},
+            ["request.keyword.narrowed"],
+            id="fewer names are taken",
+        ),
+        pytest.param(
+            {"type": "string", "format": "date-time", "pattern": "Z$"},
+            {"type": "string", "format": "date-time", "pattern": "^[a-z]+$"},
+            ["request.pattern.narrowed"],
+            id="a format has values where its pattern is too wide",
+        ),
+        pytest.param(
+            {"type": "string", "contentMediaType": "application/xml", "contentSchema": TEXT},
+            {"type": "string", "contentMediaType": "application/xml", "contentSchema": {"type": "integer"}},
+            ["request.type.undecided"],
+            id="nobody looks into XML",
+        ),
+        pytest.param(
+            TEXT,
+            {"type": "string", "contentMediaType": "application/octet-stream"},
+            [],
+            id="any text is some octets",
         ),
     ],
 )
@@ -280,6 +335,67 @@ def test_servers(compared: Compared) -> None:
         "request.server.removed"
     ]
     assert breaking(compared(document(operation()), document(operation(), servers=[two]))) == []
+
+
+def test_a_choice_of_a_server_is_a_server(compared: Compared) -> None:
+    """A variable that lists its values stands for one URL each."""
+
+    def api(*regions: str) -> dict[str, Any]:
+        region = {"default": regions[0], "enum": list(regions)}
+        return document(operation(), servers=[{"url": "https://{region}.example", "variables": {"region": region}}])
+
+    assert breaking(compared(api("eu"), api("eu", "us"))) == []
+    (change,) = compared(api("eu", "us"), api("eu")).changes
+    assert (change.id, change.counterexample["request"]["server"]) == ("request.server.removed", "https://us.example")
+    assert breaking(compared(api("eu"), document(operation(), servers=[{"url": "https://eu.example"}]))) == []
+
+
+def test_a_condition_is_told(compared: Compared) -> None:
+    """A change of what stands beside the keywords of a value says what it is."""
+    condition = {"if": {"required": ["a"]}, "then": {"required": ["b"]}}
+    (change,) = compared(document(body({"type": "object"})), document(body({"type": "object", **condition}))).changes
+    assert change.id == "request.keyword.narrowed"
+    assert change.message == f"the body: if, then was unlimited and is {condition}"
+
+
+@pytest.mark.parametrize("renamed", [False, True])
+def test_what_json_in_a_string_says_is_compared_through_references(compared: Compared, *, renamed: bool) -> None:
+    """A model behind `Json[...]` is told by what it says, and not by its name."""
+
+    def api(name: str, *required: str) -> dict[str, Any]:
+        model = {"type": "object", "properties": {"a": TEXT, "b": TEXT}, "required": list(required)}
+        told = {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": {"$ref": f"#/components/schemas/{name}"},
+        }
+        return document(body(told), components={"schemas": {name: model}})
+
+    other = "Other" if renamed else "Model"
+    assert not compared(api("Model", "a"), api(other, "a")).changes
+    assert breaking(compared(api("Model", "a"), api(other))) == []
+    (change,) = compared(api("Model", "a"), api(other, "a", "b")).changes
+    assert (change.id, change.location) == ("request.property.required", f"/components/schemas/{other}/properties/b")
+    assert json.loads(change.counterexample["request"]["body"]) == {"a": "text"}
+
+
+def test_items_of_a_stream_are_compared(compared: Compared) -> None:
+    """Clients and servers may send streams; the items of both are compared as bodies are."""
+
+    def item(schema: Any) -> dict[str, Any]:
+        return {"content": {"application/jsonl": {"itemSchema": schema}}}
+
+    number = {"type": "integer"}
+    sent = [document(operation(requestBody=item(schema))) for schema in (TEXT, number)]
+    (change, *_) = compared(*sent).changes
+    assert (change.id, change.message) == ("request.type.narrowed", "an item of the body: the type was string and is integer")
+    assert change.counterexample["request"]["body"] == ["text"]
+    answered = [
+        document(operation(responses={"200": item(schema)})) for schema in ({"type": ["integer", "string"]}, number, True)
+    ]
+    assert breaking(compared(answered[0], answered[1])) == []
+    assert breaking(compared(answered[1], answered[0])) == ["response.type.widened"]
+    assert breaking(compared(answered[1], document(operation(responses={"200": {"content": {"application/jsonl": {}}}}))))
 
 
 def hook(schema: Any, name: str = "created") -> dict[str, Any]:

@@ -51,11 +51,32 @@ def test_removal(compared: Compared, marks: dict[str, Any], breaks: bool) -> Non
         ({"deprecated": True, "x-sunset": "2028-06-01"}, {"deprecated": True, "x-sunset": "2028-05-01"}, []),
         ({}, {"x-stability-level": "firm"}, ["document.stability.undecided"]),
         ({"x-stability-level": "beta"}, {"x-stability-level": "stable"}, []),
+        ({}, {"x-stability-level": ["beta"]}, ["document.stability.undecided"]),
     ],
 )
 def test_marks(compared: Compared, old: dict[str, Any], new: dict[str, Any], expected: list[str]) -> None:
     """Clients get the notice that the stability level promises, and a promise is not taken back."""
     assert breaking(compared(document(operation(**old)), document(operation(**new)))) == expected
+
+
+def test_without_notice_a_deprecation_needs_no_date(compared: Compared) -> None:
+    """Where a project promises no days, what is deprecated may go; elsewhere a date has to be told."""
+    old = document(operation(deprecated=True))
+    assert breaking(compared(old, document(), notice={"stable": 0})) == []
+    assert breaking(compared(old, document(), notice={"stable": 1})) == ["request.operation.removed"]
+
+
+def test_a_part_promises_what_its_operation_does_or_says_itself(compared: Compared) -> None:
+    """A property may be less stable than its operation, and a promise of it is not taken back either."""
+
+    def api(**marks: Any) -> dict[str, Any]:
+        return document(body({"type": "object", "properties": {"a": {"type": "string", **marks}}}))
+
+    assert breaking(compared(api(**{"x-stability-level": "stable"}), api())) == []
+    (change,) = compared(api(), api(**{"x-stability-level": "draft"})).changes
+    assert (change.id, change.message) == ("document.stability.narrowed", "the body at a: was stable and is draft")
+    (change,) = compared(api(**{"x-stability-level": "draft"}), api(**{"x-stability-level": "beta"})).changes
+    assert (change.id, change.level) == ("document.stability.widened", Level.INFO)
 
 
 def test_a_version_group_may_promise_less(compared: Compared) -> None:

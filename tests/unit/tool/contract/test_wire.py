@@ -100,3 +100,37 @@ def test_a_part_of_a_form_keeps_its_encoding(compared: Compared, old: Any, new: 
     """An Encoding Object may come and go as long as it says what holds without it."""
     one, other = (form(TEXT, "multipart/form-data", encoding={"a": encoding}) for encoding in (old, new))
     assert breaking(compared(one, other)) == ["request.encoding.changed"] * breaks
+
+
+FILE = {"type": "string", "format": "binary"}
+OCTETS = {"type": "string", "contentMediaType": "application/octet-stream"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "breaks"),
+    [
+        (FILE, OCTETS, False),
+        (FILE, {"anyOf": [OCTETS, {"type": "null"}]}, False),
+        (OCTETS, {"type": "array", "items": OCTETS}, False),
+        (FILE, TEXT, True),
+        (TEXT, {"anyOf": [OCTETS, {"type": "null"}]}, True),
+    ],
+)
+def test_a_file_is_no_text(compared: Compared, old: Any, new: Any, breaks: bool) -> None:
+    """A field of a form that is a file goes on to be one, also where no encoding is written out."""
+    one, other = (form(field, "multipart/form-data") for field in (old, new))
+    assert breaking(compared(one, other)) == ["request.encoding.changed"] * breaks
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "breaks"),
+    [
+        ("image/png", "image/png, image/jpeg", False),
+        ("image/png", "image/*", False),
+        ("image/png, image/jpeg", "image/png", True),
+    ],
+)
+def test_a_part_may_be_of_more_types(compared: Compared, old: str, new: str, breaks: bool) -> None:
+    """An encoding may list several media types, and ranges of them."""
+    one, other = (form(FILE, "multipart/form-data", encoding={"a": {"contentType": listed}}) for listed in (old, new))
+    assert breaking(compared(one, other)) == ["request.encoding.changed"] * breaks

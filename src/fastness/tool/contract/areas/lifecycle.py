@@ -18,7 +18,8 @@ from fastness.tool.contract.settings import STABILITIES
 
 def removed(context: Context, operation: Operation, places: tuple[str, str]) -> None:
     """An operation is gone: after its sunset that is what was announced, before it a promise is broken."""
-    ended = over(context, operation.marks)
+    undated = operation.marks.deprecated and operation.marks.sunset is None
+    ended = over(context, operation.marks) or (undated and _notice(context, operation, operation.marks) == 0)
     context.add(
         "request.operation.removed",
         Level.INFO if ended else Level.BREAKING,
@@ -50,8 +51,8 @@ def circumstances(context: Context, marks: Marks) -> str:
 
 def compare(context: Context, pair: Pair) -> None:
     """Compare the marks of an operation."""
-    _stability(context, pair)
     places = (pair.old.pointer, pair.new.pointer)
+    _stability(context, pair, (context.stability(pair.old), context.stability(pair.new)), places, "")
     compare_marks(context, pair, pair.old.marks, pair.new.marks, places=places)
 
 
@@ -59,7 +60,13 @@ def compare_marks(context: Context, pair: Pair, old: Marks, new: Marks, *, place
     """Compare the marks of an operation, or of a part of it that `part` names for people."""
     if old == new:
         return
+    if part and old.stability != new.stability:
+        promises = old.stability or context.stability(pair.old), new.stability or context.stability(pair.new)
+        _stability(context, pair, promises, places, part)
+    _ending(context, pair, old, new, places=places, part=part)
 
+
+def _ending(context: Context, pair: Pair, old: Marks, new: Marks, *, places: tuple[str, str], part: str) -> None:
     def add(name: str, level: Level, message: str) -> None:
         promise = {"old": _until(old), "new": _until(new)}
         context.add(
@@ -83,8 +90,7 @@ def compare_marks(context: Context, pair: Pair, old: Marks, new: Marks, *, place
         if old.deprecated:
             add("deprecation.removed", Level.INFO, "is no longer deprecated")
         return
-    level = _level(context, pair)
-    days = context.settings.notice[level]
+    level, days = _level(context, pair.new, new), _notice(context, pair.new, new)
     if not old.deprecated:
         add("deprecation.added", Level.INFO, "is deprecated now")
         if new.sunset is None and days > 0:
@@ -135,8 +141,8 @@ def agree(context: Context, served: Mapping[str, Mapping[str, Any]]) -> None:
             )
 
 
-def _stability(context: Context, pair: Pair) -> None:
-    before, after = context.stability(pair.old), context.stability(pair.new)
+def _stability(context: Context, pair: Pair, promises: tuple[str, str], places: tuple[str, str], part: str) -> None:
+    before, after = promises
     if before == after:
         return
     known = before in STABILITIES and after in STABILITIES
@@ -149,18 +155,23 @@ def _stability(context: Context, pair: Pair) -> None:
     context.add(
         f"document.stability.{kind}",
         Level.BREAKING if breaks else Level.INFO,
-        message,
+        f"{part}: {message}" if part else message,
         operation=pair.old,
-        places=(pair.old.pointer, pair.new.pointer),
+        places=places,
         counterexample={"request": context.request(pair), "promise": {"old": before, "new": after}} if breaks else None,
         old=before,
         new=after,
     )
 
 
-def _level(context: Context, pair: Pair) -> str:
-    found = context.stability(pair.new)
+def _level(context: Context, operation: Operation, marks: Marks) -> str:
+    found = marks.stability or context.stability(operation)
     return found if found in STABILITIES else "stable"
+
+
+def _notice(context: Context, operation: Operation, marks: Marks) -> int:
+    """Days between the news of an end and the end."""
+    return context.settings.notice[_level(context, operation, marks)]
 
 
 def _until(marks: Marks) -> str | None:

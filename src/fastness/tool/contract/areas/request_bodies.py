@@ -135,7 +135,8 @@ def _content(context: Context, pair: Pair, old: Media, new: Media) -> None:
         written = _written(context.old, encoding, one[name].raw), _written(context.new, after, other[name].raw)
         if name not in old.encoding and name not in new.encoding and _OCTETS not in (written[0][0], written[1][0]):
             continue  # text is text, and what it says is for the schemas
-        if written[0] != written[1]:
+        sent, taken = reversed(written) if pair.calls_client else written
+        if sent[1:] != taken[1:] or not _all_taken(sent[0], taken[0]):
             context.add(
                 "request.encoding.changed",
                 Level.BREAKING,
@@ -146,6 +147,12 @@ def _content(context: Context, pair: Pair, old: Media, new: Media) -> None:
                 old=encoding,
                 new=after,
             )
+
+
+def _all_taken(sent: str, taken: str) -> bool:
+    """Whether each media type of a list, or range, is in another."""
+    one, other = ([media_type(name.strip()) for name in listed.split(",")] for listed in (sent, taken))
+    return all(name in other or any(in_range(name, wide) for wide in other) for name in one)
 
 
 def _is_form(media: Media) -> bool:
@@ -160,7 +167,7 @@ def _written(contract: Contract, encoding: Any, raw: Any) -> tuple[Any, ...]:
     kind = schema.get("type")
     default = "application/json" if kind == "object" else _OCTETS if _binary(contract, schema) else "text/plain"
     style = encoding.get("style", "form")
-    return (encoding.get("contentType", default), style, encoding.get("explode", style == "form"))
+    return (str(encoding.get("contentType", default)), style, encoding.get("explode", style == "form"))
 
 
 def _binary(contract: Contract, raw: Any, depth: int = 0) -> bool:

@@ -120,9 +120,7 @@ def _content(context: Context, pair: Pair, status: str, old: Media, new: Media) 
         )
 
     compare(f"the {status} body", (old.schema, new.schema), (old.pointer, new.pointer), lambda value: value)
-    compare(
-        f"an item of the {status} body", (old.item, new.item), (old.item_pointer, new.item_pointer), lambda value: [value]
-    )
+    compare(f"an item of the {status} body", (old.item, new.item), (old.item_pointer, new.item_pointer), lambda value: [value])
 
 
 def _match(operation: Operation, status: str) -> Response | None:

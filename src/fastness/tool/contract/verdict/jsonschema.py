@@ -211,7 +211,9 @@ class _Inliner:
             return node
         reference = node.get("$ref")
         made = _mapped(node, lambda inner: self.inline(inner, seen))
-        if "contentSchema" in made:  # the library does not look inside of strings; what is in the format it has to take as it is
+        if (
+            "contentSchema" in made
+        ):  # the library does not look inside of strings; what is in the format it has to take as it is
             made["format"] = f"{made.get('format', '')};{json.dumps(made.pop('contentSchema'), sort_keys=True)}"
         if reference is None:
             return made

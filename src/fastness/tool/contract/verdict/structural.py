@@ -21,6 +21,7 @@ from fastness.tool.contract.verdict.equality import Equality
 from fastness.tool.contract.verdict.jsonschema import Library
 from fastness.tool.contract.verdict.likeness import by_likeness, disjoint, fits, same_tag, stem
 from fastness.tool.contract.verdict.limits import at_least, limits
+from fastness.tool.contract.verdict.names import meetings
 from fastness.tool.contract.verdict.patterns import samples
 
 _EXTRA = "somethingElse"
@@ -282,18 +283,37 @@ class Comparison:
         ]
         if "patternProperties" in sent.keywords and "patternProperties" not in odd:
             odd.append("patternProperties")  # it speaks of names that the receiver may know otherwise
+        named = list(self._named(sides, odd))
+        if not named:
+            odd = [name for name in odd if name not in _OF_NAMES]
         unmatched = [node for node in taken.rest if not any(self._equal.same(one, mine, other, node) for mine in sent.rest)]
         if not odd and not unmatched:
             return
         sender, receiver = Schema(one, sent.node), Schema(other, taken.node)
         if self.library.covers(sender, receiver):
             return
-        candidates = self._remainder(sender, receiver)
+        candidates = [value for difference in named for value in islice(difference.candidates, _MOST_TRIED)]
+        candidates += self._remainder(sender, receiver)
         candidates += self._tailored(sides, odd)
         candidates += list(islice(make.examples(sender), 12))
         names = [*odd, *(name for node in unmatched if isinstance(node, dict) for name in node)]
         what = ", ".join(dict.fromkeys(names)) or "schema"
         yield Difference((), "keyword", "narrowed", what, _picked(sent, names), _picked(taken, names), tuple(candidates[:48]))
+
+    def _named(self, sides: _Sides, odd: list[str]) -> Iterator[Difference]:
+        """Where names, and what is sent at names that patterns tell, may be refused; without any that is proven not to be."""
+        one, sent, other, taken = sides
+        if "propertyNames" in odd:
+            names = Schema(one, {"type": "string", "allOf": [sent.keywords.get("propertyNames", True)]})
+            inner = Schema(one, make.property_node(sent, _EXTRA))
+            values = list(islice(make.examples(inner), 1))
+            for difference in self.differences(names, Schema(other, taken.keywords["propertyNames"])):
+                yield difference.below("*", lambda name: _with_property(one, sent, name, values[0]) if values else None)
+        if "patternProperties" in odd:
+            for told, mine, theirs in meetings(sent.keywords, taken.keywords):
+                for difference in self.differences(Schema(one, mine), Schema(other, theirs)):
+                    for name in told or (_EXTRA,):
+                        yield difference.below("*", partial(_with_property, one, sent, name))
 
     def _tailored(self, sides: _Sides, odd: list[str]) -> list[Any]:
         """Values that the odd keywords of the receiver speak of."""
@@ -349,6 +369,7 @@ _WHOLE = frozenset(
         "dependentSchemas",
     }
 )
+_OF_NAMES = frozenset({"patternProperties", "propertyNames"})
 
 
 def _with_property(space: Space, branch: Branch, name: str, value: Any) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import pytest
 from fastapi import Depends, FastAPI, Form, HTTPException, UploadFile
 from fastapi.middleware import Middleware
+from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.websockets import WebSocket
 
@@ -139,6 +140,24 @@ async def test_the_answer_is_fastapis(handlers: str, layers: Any, path: str, met
     assert (fused_status, *fused_rest) == (status, *rest)
     unanswered = layers == LAYERS[:2] and rest[1] is not type(None)
     assert set(fused_headers) >= set(headers) if unanswered else fused_headers == headers
+
+
+async def test_requests_pass_fastapis_layers_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is fused is not run as well: only WebSockets and the lifespan still go through FastAPI's outermost layer."""
+    passed: list[str] = []
+    call = ServerErrorMiddleware.__call__
+
+    async def watched(self: Any, scope: Any, receive: Any, send: Any) -> None:
+        passed.append(scope["type"])
+        await call(self, scope, receive, send)
+
+    monkeypatch.setattr(ServerErrorMiddleware, "__call__", watched)
+    app = service(fuse=True)
+    assert (await request(app, "/ok")).status == 200
+    assert passed == []
+    async with websocket(app, "/ws") as connection:
+        await connection.next()
+    assert passed == ["websocket"]
 
 
 async def test_an_error_that_the_app_handles_is_none_to_the_layers() -> None:

@@ -169,6 +169,13 @@ async def test_maintenance_answers_everything_but_probes() -> None:
     assert (await request(app)).status == 200
 
 
+def test_maintenance_without_a_wait_is_refused() -> None:
+    """Clients that are told to wait for nothing would all come back at once."""
+    MaintenanceMiddleware(served, switch=MaintenanceSwitch(), retry_after=1)
+    with pytest.raises(ValueError, match="maintenance: retry_after=0"):
+        MaintenanceMiddleware(served, switch=MaintenanceSwitch(), retry_after=0)
+
+
 async def test_maintenance_closes_new_websockets() -> None:
     """A WebSocket is refused with 1013, "try again later"."""
     switch = MaintenanceSwitch()

@@ -84,6 +84,13 @@ def test_production_takes_real_secrets() -> None:
     assert not settings.is_development
 
 
+def test_development_is_not_production() -> None:
+    """Whoever asks which of the two it is gets one answer."""
+    settings = Settings(environment="development")
+    assert settings.is_development
+    assert not settings.is_production
+
+
 def test_an_environment_that_nobody_names_is_production() -> None:
     """Forgetting to name the environment must not run production with development secrets, and the message says how."""
     with pytest.raises(InvalidSettings, match=r"set APP_ENVIRONMENT=development.*\.env\.example"):

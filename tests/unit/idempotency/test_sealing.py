@@ -1,5 +1,7 @@
 """Answers that are stored encrypted: what comes back, for whom, and with which keys."""
 
+import sys
+
 import pytest
 from cryptography.fernet import Fernet
 from hypothesis import given
@@ -68,3 +70,10 @@ def test_keys_that_are_none_are_refused_without_quoting_them(keys):
     with pytest.raises(ValueError, match="key") as caught:
         Sealer(keys)
     assert "hunter2" not in str(caught.value)
+
+
+def test_without_the_extra_it_says_what_to_install(monkeypatch):
+    """Whoever has not installed `cryptography` is told how."""
+    monkeypatch.setitem(sys.modules, "cryptography.fernet", None)
+    with pytest.raises(ImportError, match=r"fastness\[seal\]"):
+        Sealer([NEW])

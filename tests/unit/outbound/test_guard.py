@@ -192,7 +192,7 @@ def test_by_default_only_https_on_its_port():
     """Anything else is asked for."""
     guard = Guard()
     guard.check("https://example.com/")
-    for url in ("http://example.com/", "https://example.com:8443/", "https://example.com:80/"):
+    for url in ("http://example.com/", "http://example.com:443/", "https://example.com:8443/", "https://example.com:80/"):
         with pytest.raises(ForbiddenURLError):
             guard.check(url)
     Guard(schemes=["http"], ports=[8080]).check("http://example.com:8080/")

@@ -99,6 +99,15 @@ def _contract(arguments: argparse.Namespace) -> tuple[Any, list[str]]:
     return figures, contract.failures(figures)
 
 
+def _mutation(arguments: argparse.Namespace) -> tuple[Any, list[str]]:
+    from bench import mutation
+
+    figures = mutation.measure(
+        operators=arguments.operators, only=arguments.only, changed=arguments.changed, sample=arguments.sample
+    )
+    return figures, mutation.failures(figures)
+
+
 COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], tuple[Any, list[str]]], str]] = {
     "overhead": (_overhead, "CPU per request beside bare FastAPI and two stacks of public packages (about two minutes)"),
     "inprocess": (_inprocess, "extra CPU per request without a socket: the part of `overhead` that CI gates on"),
@@ -114,10 +123,11 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], tuple[Any, list[str]]],
     "drain": (_drain, "requests that fail while two replicas are restarted in turn under load (about 8 s each)"),
     "retries": (_retries, "requests to a dead upstream per call, with the retry budget and without; --rounds are thousands"),
     "idempotency": (_idempotency, "median time of a POST with a key over the same POST without one, on PostgreSQL"),
+    "mutation": (_mutation, "functions of the request path whose behaviour can be removed with no test failing"),
 }
 
 
-def main() -> int:
+def main(words: list[str] | None = None) -> int:
     """Run one measurement. 1 when `--gate` is given and a figure is out of its limit."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description="Measure Fastness beside what it is compared with.")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -142,7 +152,12 @@ def main() -> int:
             command.add_argument("--restarts", type=int, default=20, help="how many (default: %(default)s)")
         if name == "layers":
             command.add_argument("--profile", action="store_true", help="profile the whole pass instead")
-    arguments = parser.parse_args()
+        if name == "mutation":
+            command.add_argument("--operators", action="store_true", help="change operators in the security-critical modules")
+            command.add_argument("--changed", metavar="REV", help="only functions that have changed since that revision")
+            command.add_argument("--sample", type=int, metavar="N", help="only so many mutants, the same ones every time")
+            command.add_argument("only", nargs="*", metavar="PART", help="only functions with one of these in their name")
+    arguments = parser.parse_args(words)
     figures, failed = COMMANDS[arguments.command][0](arguments)
     if figures is not None:
         print(json.dumps(figures, indent=None if arguments.json else 2))

@@ -72,6 +72,8 @@ async def test_documentation_pages_may_run_their_scripts() -> None:
         ("eu.shop.example:80", True),
         ("[::1]:8000", True),
         ("[::1]", True),
+        ("a:8000", True),
+        (":8000", False),
         ("shop.example", False),
         ("evilshop.example", False),
         ("api.example.com.evil.org", False),
@@ -82,7 +84,7 @@ async def test_documentation_pages_may_run_their_scripts() -> None:
 )
 async def test_only_known_hosts_are_served(host: str, known: bool) -> None:
     """Names are compared whole and without port; a wildcard is for names below it."""
-    app = layer(hosts=("api.example.com", "*.shop.example", "[::1]"))
+    app = layer(hosts=("api.example.com", "*.shop.example", "[::1]", "a"))
     response = await request(app, headers={"host": host})
     assert response.status == (200 if known else 421)
     if not known:
@@ -194,6 +196,15 @@ async def test_an_unwanted_body_is_read_before_the_refusal() -> None:
         assert connection._inbox.empty()
 
 
+async def test_no_more_of_an_unwanted_body_is_read_than_is_polite() -> None:
+    """After 4 MiB the client is told, whether or not it has stopped sending."""
+    async with http(service(), "/", method="POST", headers={"content-length": "1000000000"}) as connection:
+        for _ in range(5):
+            connection.body(b"x" * 1_048_576, more=True)
+        assert (await connection.next())["status"] == 413
+        assert connection._inbox.qsize() == 1
+
+
 async def test_a_client_that_waits_for_leave_is_told_at_once() -> None:
     """With Expect: 100-continue the body has not been sent, and must not be asked for."""
     headers = {"content-length": "1000", "expect": "100-continue"}
@@ -274,10 +285,14 @@ async def test_a_preflight_that_asks_too_much_is_a_problem(asked: Any) -> None:
     assert response.json()["type"] == "urn:problem-type:fastness:cors-refused"
 
 
-async def test_other_options_requests_reach_the_app() -> None:
-    """OPTIONS without a preflight header is the app's to answer."""
+async def test_what_is_no_preflight_reaches_the_app() -> None:
+    """OPTIONS without a preflight's header, that header without OPTIONS, and all of it where there is no CORS."""
     app = layer(cors=CORS(origins=(SHOP,)))
     assert (await request(app, method="OPTIONS", headers={"origin": SHOP})).text == "served"
+    assert (await request(app, method="OPTIONS", headers={"access-control-request-method": "PUT"})).text == "served"
+    assert (await request(app, method="GET", headers=preflight(SHOP, "PUT"))).text == "served"
+    assert (await request(layer(), method="OPTIONS", headers=preflight(SHOP, "PUT"))).text == "served"
+    assert (await request(layer(), headers={"origin": SHOP})).text == "served"
 
 
 async def test_a_public_api_allows_every_origin() -> None:
@@ -294,7 +309,7 @@ def test_a_wildcard_with_credentials_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "origin", ["shop.example", "https://shop.example/", "https://a@shop.example", "https://x:99999", "null"]
+    "origin", ["shop.example", "https://shop.example/", "https://a@shop.example", "https://x:99999", "https://:8080", "null"]
 )
 def test_a_malformed_origin_is_refused(origin: str) -> None:
     """An origin that can never match is a mistake, told at start."""
@@ -329,7 +344,17 @@ async def test_a_policy_at_its_limits_is_taken() -> None:
     app = layer(max_body_size=0, max_header_size=1024, hsts_max_age=0)
     assert (await post(app, b"")).status == 200
     assert (await post(app, b"x")).status == 413
-    assert (await post(layer(max_body_size=None), b"x" * 10_000_000)).status == 200
+
+
+async def test_without_a_limit_any_body_is_taken() -> None:
+    """With a length and without one, which is counted nowhere then."""
+
+    async def read(scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse(str(len(await Request(scope, receive).body())))(scope, receive, send)
+
+    app = layer(read, max_body_size=None)
+    assert (await post(app, b"x" * 2_000_000)).text == "2000000"
+    assert (await request(app, method="POST", body=[b"x" * 1_000_000] * 2)).text == "2000000"
 
 
 @pytest.mark.parametrize(
@@ -352,4 +377,5 @@ async def test_websockets_are_for_known_hosts_and_origins(headers: dict[str, str
 
     guarded = layer(app, hosts=("api.example.com",), cors=CORS(origins=(SHOP,)))
     async with websocket(guarded, headers=headers) as connection:
-        assert (await connection.next())["type"] == ("websocket.accept" if accepted else "websocket.close")
+        answer = await connection.next()
+    assert answer == ({"type": "websocket.accept"} if accepted else {"type": "websocket.close", "code": 1008})

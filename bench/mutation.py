@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import builtins
 import gc
+import importlib
 import os
 import pickle
 import random
@@ -174,6 +175,9 @@ class _Run:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Find what each test reaches, then try each mutant on the tests that reach it."""
         session.config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]  # the forks share it
+        for file in {mutant.function.file for mutant in self._mutants}:
+            # Some are imported when they are first needed, which would be too late.
+            importlib.import_module(".".join(file.relative_to(_PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"))
         for each in gc.get_objects():
             if isinstance(each, FunctionType) and each.__code__.co_filename.startswith(str(_PACKAGE)):
                 self._live[_key(each)].append(each)

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fastness.tool.project.symbols import Binding, CallSite, Class, Function, FunctionNode, Kind, Scope
+from fastness.tool.project.walk import FIELDS
 
 if TYPE_CHECKING:
     from fastness.tool.project.module import Module
 
-_LOOPS = (ast.For, ast.AsyncFor, ast.While, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_LOOPS = frozenset({ast.For, ast.AsyncFor, ast.While, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp})
 
 
 def build(module: Module, tree: ast.Module) -> None:
@@ -83,13 +84,13 @@ class _Walk:
             self.type_checking = outer
             self.statements(node.orelse, scope)  # type: ignore[attr-defined]
             return
-        if isinstance(node, _LOOPS):
+        if kind in _LOOPS:
             looped = True
-        for name in node._fields:
+        for name in FIELDS[kind]:
             value = getattr(node, name, None)
             if value.__class__ is list:
                 for item in value:
-                    if isinstance(item, ast.AST):
+                    if item is not None:
                         self.visit(item, scope, looped, deferred)
             elif isinstance(value, ast.AST):
                 self.visit(value, scope, looped, deferred)

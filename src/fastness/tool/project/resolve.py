@@ -49,7 +49,8 @@ class Resolver(Hierarchy):
         """What an expression stands for, in the scope where it is evaluated."""
         if node is None or isinstance(node, ast.Constant | ast.Compare | ast.Lambda):
             return _literal(node)
-        return self._once("infer", node, scope, lambda: self._infer(node, scope))
+        known = self._known.get(("infer", id(node), id(scope)))  # most questions were asked before
+        return known if known is not None else self._once("infer", node, scope, lambda: self._infer(node, scope))
 
     def paths(self, node: ast.expr | None, scope: Scope) -> set[str]:
         """The paths of everything external that an expression can stand for."""
@@ -65,8 +66,9 @@ class Resolver(Hierarchy):
 
     def _once(self, question: str, about: object, scope: object, answer: Callable[[], Values]) -> Values:
         key = (question, id(about), id(scope))
-        if key in self._known:
-            return self._known[key]
+        known = self._known.get(key)
+        if known is not None:
+            return known
         if key in self._asking or len(self._asking) > _DEEPEST:
             return ()
         self._trees[id(about)] = about  # ids stay unique as long as the object lives

@@ -38,6 +38,8 @@ class Service:
         self.project = project
         self.resolver = Resolver(project)
         self.graph = CallGraph(self.resolver)
+        self._parameters: dict[Function, list[Dependency]] = {}
+        self._trees: dict[Route, list[Dependency]] = {}
 
     @cached_property
     def requirements(self) -> Requirements:
@@ -311,8 +313,14 @@ class Service:
                 return value
         return None
 
-    def parameters(self, function: Function) -> Iterator[Dependency]:
+    def parameters(self, function: Function) -> list[Dependency]:
         """The dependencies that a function's parameters declare, in `Annotated` or as defaults."""
+        known = self._parameters.get(function)
+        if known is None:
+            known = self._parameters[function] = list(self._declared_by(function))
+        return known
+
+    def _declared_by(self, function: Function) -> Iterator[Dependency]:
         scope = function.parent
         for parameter, default in function.parameters:
             found = self.dependency(default, scope, parameter.arg) if default is not None else None
@@ -362,8 +370,14 @@ class Service:
                 found += self._inherited(include.parent, seen | {id(router)})
         return found
 
-    def tree(self, route: Route) -> Iterator[Dependency]:
+    def tree(self, route: Route) -> list[Dependency]:
         """Every dependency of a route, direct or not, each target once."""
+        known = self._trees.get(route)
+        if known is None:
+            known = self._trees[route] = list(self._tree(route))
+        return known
+
+    def _tree(self, route: Route) -> Iterator[Dependency]:
         seen: set[int] = set()
         pending = self.dependencies(route)
         while pending:
@@ -381,7 +395,7 @@ class Service:
             made = self.resolver.method(target, "__init__")
             fields = [d for _, b in target.fields if b.value is not None and (d := self.dependency(b.value, target))]
             return [*(self.parameters(made) if made else ()), *fields]
-        return list(self.parameters(target)) if isinstance(target, Function) else []
+        return self.parameters(target) if isinstance(target, Function) else []
 
     # -- classes
 

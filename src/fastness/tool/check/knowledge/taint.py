@@ -75,6 +75,7 @@ class Taint:
     danger: Danger
     _seen: set[tuple[Function, frozenset[str]]] = field(default_factory=set)
     _compared: dict[Function, list[ast.expr]] = field(default_factory=dict)
+    _returned_by: dict[Function, list[ast.expr]] = field(default_factory=dict)
 
     def flows(self) -> Iterator[Flow]:
         """Every way of a client's value to a sink, one for each value and function that holds sinks."""
@@ -256,10 +257,17 @@ class Taint:
         self._seen.add(key)
         try:
             names = self._spread(target, given)
-            values = [node.value for node in walk(target.node) if isinstance(node, ast.Return) and node.value is not None]
-            return next((t for value in values if (t := self.tainted(value, target, names))), None)
+            return next((t for value in self._results(target) if (t := self.tainted(value, target, names))), None)
         finally:
             self._seen.discard(key)
+
+    def _results(self, function: Function) -> list[ast.expr]:
+        """What a function, or one inside of it, returns."""
+        known = self._returned_by.get(function)
+        if known is None:
+            found = (node.value for node in walk(function.node) if isinstance(node, ast.Return))
+            known = self._returned_by[function] = [value for value in found if value is not None]
+        return known
 
     # -- functions
 

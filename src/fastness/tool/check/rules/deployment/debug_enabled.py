@@ -25,6 +25,7 @@ from fastness.tool.project.walk import walk
 _DEVELOPS = re.compile(
     r"\bfastapi\s+dev\b|\buvicorn\b.*\s--reload\b|\bgunicorn\b.*\s--reload\b|\bhypercorn\b.*\s(?:--reload|--debug)\b"
 )
+_SETS = re.compile(r"\.debug[\s\\)]*=(?!=)")
 _RUNS = re.compile(r"\bpython3?\s+(?:-m\s+)?([\w./]+)")
 
 
@@ -45,7 +46,7 @@ def _static(service: Service) -> Iterator[Found]:
             service, argument(app.call, "debug"), app.scope, "debug is on: errors are answered with tracebacks"
         )
     for module in service.project.service:
-        if module.mentions(".debug"):
+        if _SETS.search(module.text):
             for node in walk(module.tree):
                 if isinstance(node, ast.Assign) and any(
                     isinstance(t, ast.Attribute) and t.attr == "debug" for t in node.targets

@@ -19,6 +19,9 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fail-on", choices=("info", "warning", "error"), help="the mildest that exits 1 (default: warning)")
     parser.add_argument("--static", action="store_true", help="never run the project's code (the default)")
     parser.add_argument("--diff", metavar="REV", help="only what lies in lines changed since this git revision")
+    parser.add_argument(
+        "--jobs", metavar="N", type=_number, help="processes; more than two bring nothing (default: two for a large project)"
+    )
     known = parser.add_argument_group("adopting it on an old project")
     known.add_argument("--baseline", metavar="FILE", type=Path, help="the findings in it are known: only new ones count")
     known.add_argument("--write-baseline", action="store_true", help="write what is found now to that file, and exit 0")
@@ -76,6 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
         baseline=arguments.baseline,
         write_baseline=arguments.write_baseline,
         since=arguments.diff,
+        jobs=arguments.jobs,
         fixes=command.Fixes(arguments.unsafe, arguments.dry_run, arguments.yes) if arguments.fix else None,
     )
 
@@ -85,3 +89,10 @@ def _seconds(text: str) -> float:
     if not 0 < seconds < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is not a positive number of seconds")
     return seconds
+
+
+def _number(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of processes: 1 or more")
+    return number

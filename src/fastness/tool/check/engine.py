@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from fastness.tool.boot import Boot, BootedApp, Probed
 from fastness.tool.check import suppressions
+from fastness.tool.check.beside import Beside
 from fastness.tool.check.config import Config
 from fastness.tool.check.knowledge.served import Served
 from fastness.tool.check.rule import Found, Rule
@@ -18,7 +20,7 @@ from fastness.tool.findings import Documented, Finding, NotChecked, Report, Sour
 from fastness.tool.findings.model import in_order
 from fastness.tool.project.calls import CallGraph
 from fastness.tool.project.module import Module
-from fastness.tool.project.project import Project
+from fastness.tool.project.project import Project, Question
 from fastness.tool.project.requirements import Requirements
 from fastness.tool.project.resolve import Resolver
 from fastness.tool.project.service import Service
@@ -39,11 +41,19 @@ _BOOTED: Mapping[type, Callable[[Service, Boot], object]] = {
 _SOURCES: Mapping[type, Source] = {BootedApp: "boot", Served: "boot", Probed: "probe"}
 
 
-def check(project: Project, config: Config, *, rules: Iterable[Rule] | None = None, boot: Boot | None = None) -> Report:
+# These families take about half of the time of all. Each half asks a model of its own, in one process or in two: what it
+# finds does not depend on who else asks what.
+_SECOND = frozenset({"architecture", "concurrency", "persistence"})
+
+
+def check(
+    project: Project, config: Config, *, rules: Iterable[Rule] | None = None, boot: Boot | None = None, apart: bool = False
+) -> Report:
     """Run the rules that the configuration selects, all of them when `rules` is None.
 
     Args:
         boot: what booting the app gave. Rules that need it do not run without.
+        apart: share the work with a second process.
     """
     begin = time.perf_counter()
     service = Service(project)
@@ -53,15 +63,18 @@ def check(project: Project, config: Config, *, rules: Iterable[Rule] | None = No
         for rule in (catalogue().values() if rules is None else rules)
         if config.runs(rule.name) and all(facts.get(need, rule) is not None or need in rule.optional for need in rule.needs)
     ]
+    others = [module for module in project.modules.values() if not (module.is_service or module.path in project.faults)]
+    with Beside(lambda: {module.path: module.fault() for module in others}, apart=apart and bool(others)) as unread:
+        service.routes  # noqa: B018 - reads what runs in production meanwhile; what else there is mostly has to parse only
+        project.faults.update(unread.result())
     modules = project.readable
-    findings: list[Finding] = []
-    failures: list[NotChecked] = []
-    for rule in chosen:
-        for result in _run(rule, service, modules, facts):
-            if isinstance(result, NotChecked):
-                failures.append(result)
-            elif not config.silent(rule.name, result.path):
-                findings.append(result)
+    first = [rule for rule in chosen if rule.family not in _SECOND]
+    second = [rule for rule in chosen if rule.family in _SECOND]
+    with Beside(lambda: _outcome(second, service.branch(), config, boot), apart=apart and bool(first and second)) as half:
+        outcomes = [_outcome(first, service.branch(), config, boot), half.result()]
+    for outcome in outcomes:
+        project.asked.update(outcome.asked)
+    findings = [finding for outcome in outcomes for finding in outcome.findings]
     comments = [comment for module in modules for comment in suppressions.read(module)]
     kept, covered = suppressions.apply(in_order(findings), comments)
     kept += [
@@ -76,7 +89,7 @@ def check(project: Project, config: Config, *, rules: Iterable[Rule] | None = No
             *(NotChecked(path, reason) for path, reason in sorted(project.unreadable.items())),
             *([NotChecked(boot.app.target, gap) for gap in boot.gaps] if boot is not None else ()),
         ],
-        failures=failures,
+        failures=[failure for outcome in outcomes for failure in outcome.failures],
         files=len(modules),
         lines=sum(module.text.count("\n") for module in modules),
         routes=len(service.routes),
@@ -89,6 +102,26 @@ def check(project: Project, config: Config, *, rules: Iterable[Rule] | None = No
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    findings: list[Finding]
+    failures: list[NotChecked]
+    asked: dict[Question, str]
+
+
+def _outcome(rules: Iterable[Rule], service: Service, config: Config, boot: Boot | None) -> _Outcome:
+    """What some rules say about a service."""
+    facts = {need: None if boot is None else give(service, boot) for need, give in _BOOTED.items()}
+    outcome = _Outcome([], [], service.project.asked)
+    for rule in rules:
+        for result in _run(rule, service, facts):
+            if isinstance(result, NotChecked):
+                outcome.failures.append(result)
+            elif not config.silent(rule.name, result.path):
+                outcome.findings.append(result)
+    return outcome
+
+
 def _sources(boot: Boot | None) -> list[Source]:
     found: list[Source] = ["static"]
     if boot is not None:
@@ -96,9 +129,7 @@ def _sources(boot: Boot | None) -> list[Source]:
     return found
 
 
-def _run(
-    rule: Rule, service: Service, modules: Sequence[Module], facts: Mapping[type, object]
-) -> Iterator[Finding | NotChecked]:
+def _run(rule: Rule, service: Service, facts: Mapping[type, object]) -> Iterator[Finding | NotChecked]:
     def give(need: type, module: Module | None) -> object:
         if need is Module:
             return module
@@ -107,9 +138,8 @@ def _run(
     if not rule.per_module:
         yield from _call(rule, [give(need, None) for need in rule.needs], "")
         return
-    for module in modules:
-        if module.is_service:
-            yield from _call(rule, [give(need, module) for need in rule.needs], module.path)
+    for module in service.project.service:
+        yield from _call(rule, [give(need, module) for need in rule.needs], module.path)
 
 
 def _call(rule: Rule, inputs: Sequence[object], path: str) -> Iterator[Finding | NotChecked]:

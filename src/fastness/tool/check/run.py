@@ -13,7 +13,7 @@ from typing import TextIO
 
 from fastness.tool.boot import Wanted, examine
 from fastness.tool.check import baseline as known_findings
-from fastness.tool.check import changes, engine, fixing
+from fastness.tool.check import beside, changes, engine, fixing
 from fastness.tool.check import config as configuration
 from fastness.tool.check.rule import Good
 from fastness.tool.check.rules import catalogue
@@ -21,6 +21,7 @@ from fastness.tool.errors import CANNOT_RUN, FAILED, OK, CommandError
 from fastness.tool.findings import Report, Severity, reports
 from fastness.tool.project.project import Project
 
+_WORTH_TWO = 1 << 20  # characters, some 30,000 lines: a second process is felt
 _DEEPEST = 10_000  # nested expressions; Python's own default stops at what generated code reaches
 
 
@@ -51,6 +52,7 @@ def run(
     write_baseline: bool = False,
     since: str | None = None,
     fixes: Fixes | None = None,
+    jobs: int | None = None,
 ) -> int:
     """Check the project below a directory and print the report. 0 clean, 1 found, 2 could not run.
 
@@ -60,6 +62,7 @@ def run(
         write_baseline: make what is found now the baseline.
         since: report only what lies in lines that were changed since this revision.
         fixes: correct what can be corrected, in this way.
+        jobs: processes that share the work, at most two of them; None: as it pays.
     """
     config = _configured(directory, select, ignore, fail_on)
     file = baseline or config.baseline
@@ -71,7 +74,7 @@ def run(
     if not project.modules and not project.unreadable:
         raise CommandError(f"{directory} has no Python files that are its own: is this the right directory?")
     boot = None if wanted is None else examine(directory, wanted)
-    report = engine.check(project, config, boot=boot)
+    report = engine.check(project, config, boot=boot, apart=_apart(project, jobs))
     if write_baseline and file is not None and not report.failures:
         return _write_baseline(file, known, report, project)
 
@@ -90,6 +93,11 @@ def run(
     if report.failures:
         return CANNOT_RUN
     return FAILED if shown.at_or_above(config.fail_on) else OK
+
+
+def _apart(project: Project, jobs: int | None) -> bool:
+    large = sum(len(module.text) for module in project.modules.values()) > _WORTH_TWO
+    return beside.possible() and (large if jobs is None else jobs > 1)
 
 
 def _known(file: Path | None, *, writing: bool) -> Counter[known_findings.Entry]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from functools import cached_property
 
 from fastness.tool.project.external import canonical
+from fastness.tool.project.module import Module
 from fastness.tool.project.project import Project
 from fastness.tool.project.symbols import Class, Function
 from fastness.tool.project.values import ClassValue, External, FunctionValue, Values
+
+_CLASS, _ROOT = re.compile(r"\bclass\b"), re.compile(r"\bclass\s+\w+\s*:")
 
 
 class Hierarchy(ABC):
@@ -73,9 +77,14 @@ class Hierarchy(ABC):
     @cached_property
     def _children(self) -> dict[Class, list[Class]]:
         found: dict[Class, list[Class]] = {}
-        for module in self.project.readable:
+        for module in filter(_may_inherit, self.project.readable):
             for defined in module.classes:
                 for base in self.bases(defined):
                     if isinstance(base, ClassValue) and base.definition is not defined:
                         found.setdefault(base.definition, []).append(defined)
         return found
+
+
+def _may_inherit(module: Module) -> bool:
+    """The file may have a class with bases. Most tests have none, so that nothing else of them has to be read."""
+    return module.is_service or len(_CLASS.findall(module.text)) > len(_ROOT.findall(module.text))

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator
 from functools import cached_property
 from io import BytesIO
+from typing import TYPE_CHECKING
 
 from fastness.tool.project import index
 from fastness.tool.project.symbols import Binding, CallSite, Class, Function, Scope
@@ -31,19 +32,21 @@ class Module:
         path: relative to the checked directory, with forward slashes.
         name: the dotted name under which the project imports it.
         text: the source as it stands in the file; lines in findings refer to it.
+        bindings: what the names of its top level are bound to. This and the rest are read from the tree when one is asked for.
     """
+
+    bindings: dict[str, list[Binding]]
+    calls: list[CallSite]
+    functions: list[Function]
+    classes: list[Class]
+    imports: list[tuple[str, str | None, ast.Import | ast.ImportFrom, Scope, bool]]
+    stars: list[str]
 
     def __init__(self, path: str, name: str, source: bytes) -> None:
         self.path = path
         self.name = name
         self.text = _decoded(source)
         self.is_package = path.endswith("__init__.py")
-        self.bindings: dict[str, list[Binding]] = {}
-        self.calls: list[CallSite] = []
-        self.functions: list[Function] = []
-        self.classes: list[Class] = []
-        self.imports: list[tuple[str, str | None, ast.Import | ast.ImportFrom, Scope, bool]] = []
-        self.stars: list[str] = []
 
     def __repr__(self) -> str:
         return f"<Module {self.path}>"
@@ -82,12 +85,36 @@ class Module:
 
     def indexed(self) -> Module:
         """The module with its scopes filled. Raises UnparsableError."""
-        if not self._indexed:
-            index.build(self, self.tree)
-            self._indexed = True
+        if "bindings" not in self.__dict__:
+            tree = self.tree
+            self._define_nothing()
+            index.build(self, tree)
         return self
 
-    _indexed = False
+    if not TYPE_CHECKING:  # which would take every attribute for one of a module
+
+        def __getattr__(self, name: str) -> object:
+            """Fills the scopes for whoever asks first; a file that cannot be read defines nothing."""
+            if name not in Module.__annotations__:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            try:
+                self.indexed()
+            except UnparsableError:
+                self._define_nothing()
+            return self.__dict__[name]
+
+    def _define_nothing(self) -> None:
+        self.bindings, self.calls, self.functions, self.classes, self.imports, self.stars = {}, [], [], [], [], []
+
+    def fault(self) -> str | None:
+        """Why the file cannot be read, None when it can. Nothing is kept of what that takes."""
+        if "tree" in self.__dict__:
+            return None
+        try:
+            _parsed(self.text)
+        except UnparsableError as error:
+            return str(error)
+        return None
 
     def absolute(self, module: str | None, level: int) -> str:
         """The dotted name that `from <level dots><module> import` means in this file."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import TypeAlias
 
 from fastness.tool.project import locate
 from fastness.tool.project.module import Module, UnparsableError, encoded
 
 _IMPORTED = re.compile(rb"^[ \t]*(?:from|import)[ \t]+([A-Za-z_]\w*)", re.MULTILINE)
+Question: TypeAlias = tuple[str, ...]  # a kind of question about files that are not Python, and what it is about
 
 
 class Project:
@@ -20,6 +23,10 @@ class Project:
         root: the checked directory; None when the sources were given as text.
         modules: the files that can be read, by path.
         unreadable: why the others cannot, by path.
+        faults: for each module of which it is known, why it does not parse; None when it does. What is known to parse is not
+            parsed before somebody looks into it.
+        digests: of the content of each Python file that was read from the directory, by path.
+        asked: what was asked about other files, with a digest of each answer.
     """
 
     def __init__(
@@ -33,6 +40,10 @@ class Project:
         self.root = root
         self.modules: dict[str, Module] = {}
         self.unreadable: dict[str, str] = {}
+        self.faults: dict[str, str | None] = {}
+        self.digests: dict[str, str] = {}
+        self.asked: dict[Question, str] = {}
+        self._answers: dict[Question, list[tuple[str, str]]] = {}
         self._files = dict(files or {})
         self._roots = _Roots(sources)
         for path, source in sources.items():
@@ -58,6 +69,7 @@ class Project:
                 unreadable[path] = error.strerror or str(error)
         project = cls(sources, root=root)
         project.unreadable.update(unreadable)
+        project.digests = {path: hashlib.sha256(source).hexdigest() for path, source in sources.items()}
         return project
 
     def changed(self, texts: Mapping[str, str]) -> Project:
@@ -66,23 +78,32 @@ class Project:
         kept = {path: module for path, module in self.modules.items() if path not in texts}
         other = Project(now, root=self.root, files=self._files, kept=kept)
         other.unreadable.update({path: why for path, why in self.unreadable.items() if path not in texts})
+        same = {path for path, module in kept.items() if other.modules.get(path) is module}
+        other.faults.update({path: why for path, why in self.faults.items() if path in same})
         return other
 
     @cached_property
     def readable(self) -> list[Module]:
-        """The modules that parse, indexed; the others are in `unreadable` from now on."""
-        found = []
-        for module in self.modules.values():
-            try:
-                found.append(module.indexed())
-            except UnparsableError as error:
-                self.unreadable[module.path] = str(error)
-        return found
+        """The modules that parse; the others are in `unreadable` from now on."""
+        return [module for module in self.modules.values() if self.reads(module)]
 
-    @property
-    def service(self) -> Iterator[Module]:
+    @cached_property
+    def service(self) -> list[Module]:
         """The modules that run in production, as far as their place tells."""
-        return (module for module in self.readable if module.is_service)
+        return [module for module in self.modules.values() if module.is_service and self.reads(module)]
+
+    def reads(self, module: Module) -> bool:
+        """The module parses. One that does not is in `unreadable` from now on."""
+        if module.path not in self.faults:
+            try:
+                module.indexed()
+                self.faults[module.path] = None
+            except UnparsableError as error:
+                self.faults[module.path] = str(error)
+        fault = self.faults[module.path]
+        if fault is not None:
+            self.unreadable[module.path] = fault
+        return fault is None
 
     def line(self, path: str, number: int) -> str:
         """One line of a file, counted from 1; empty when the project has no such line. Any file below the root will do."""
@@ -129,8 +150,34 @@ class Project:
         roots = [*self._roots.of(importer.path), *self._roots.elsewhere(name.partition(".")[0])]
         return any((f"{root}/{relative}" if root else relative) in self._roots.directories for root in roots)
 
-    def files(self, *names: str) -> Iterator[tuple[str, str]]:
+    def files(self, *names: str) -> list[tuple[str, str]]:
         """The text of files with one of these names, in the root and one or two levels below: configuration, not code."""
+        return self._answer(("files", *names))
+
+    def glob(self, *patterns: str) -> list[tuple[str, str]]:
+        """The text of files that match one of these patterns from the root, hidden ones too: what runs and ships the code."""
+        return self._answer(("glob", *patterns))
+
+    @property
+    def is_repository(self) -> bool:
+        """The checked directory is the root of its repository, so what is not there is nowhere."""
+        return bool(self._answer(("repository",)))
+
+    def ask(self, *question: str) -> str:
+        """The digest of the answer to a question about other files, as it stands in `asked`."""
+        self._answer(question)
+        return self.asked[question]
+
+    def _answer(self, question: Question) -> list[tuple[str, str]]:
+        known = self._answers.get(question)
+        if known is None:
+            kind, *what = question
+            known = self._answers[question] = list(_ANSWERS[kind](self, what))
+            parts = (part.encode("utf-8", "surrogateescape") for pair in known for part in pair)
+            self.asked[question] = hashlib.sha256(b"".join(len(part).to_bytes(8) + part for part in parts)).hexdigest()
+        return known
+
+    def _named(self, names: Sequence[str]) -> Iterator[tuple[str, str]]:
         for path, text in self._files.items():
             if PurePosixPath(path).name in names:
                 yield path, text
@@ -143,13 +190,7 @@ class Project:
                     if found.is_file() and not any(part.startswith(".") or part == "node_modules" for part in relative.parts):
                         yield relative.as_posix(), found.read_text(encoding="utf-8", errors="replace")
 
-    @property
-    def is_repository(self) -> bool:
-        """The checked directory is the root of its repository, so what is not there is nowhere."""
-        return self.root is None or (self.root / ".git").exists()
-
-    def glob(self, *patterns: str) -> Iterator[tuple[str, str]]:
-        """The text of files that match one of these patterns from the root, hidden ones too: what runs and ships the code."""
+    def _matching(self, patterns: Sequence[str]) -> Iterator[tuple[str, str]]:
         for pattern in patterns:
             for path, text in self._files.items():
                 if PurePosixPath(path).match(pattern) and path.count("/") == pattern.count("/"):
@@ -157,6 +198,17 @@ class Project:
             for found in sorted(self.root.glob(pattern)) if self.root is not None else ():
                 if found.is_file() and not found.is_symlink() and not locate.too_large(found):
                     yield found.relative_to(self.root).as_posix(), found.read_text(encoding="utf-8", errors="replace")  # type: ignore[arg-type]
+
+    def _repository(self, _: Sequence[str]) -> Iterator[tuple[str, str]]:
+        if self.root is None or (self.root / ".git").exists():
+            yield ".git", ""
+
+
+_ANSWERS: Mapping[str, Callable[[Project, Sequence[str]], Iterator[tuple[str, str]]]] = {
+    "files": Project._named,
+    "glob": Project._matching,
+    "repository": Project._repository,
+}
 
 
 class _Roots:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import builtins
 from collections.abc import Callable, Iterable, Iterator
+from copy import copy
 from typing import TypeVar
 
 from fastness.tool.project import hints
@@ -42,6 +43,13 @@ class Resolver(Hierarchy):
         self._trees: dict[int, object] = {}
         self._asking: set[tuple[str, int, int]] = set()
         self._starred_names: dict[tuple[int, str], Values] = {}
+
+    def branch(self) -> Resolver:
+        """Another one that knows what this one knows now. What either is asked from here on, the other does not learn."""
+        other = copy(self)
+        other._known, other._trees, other._asking = dict(self._known), dict(self._trees), set()
+        other._starred_names = dict(self._starred_names)
+        return other
 
     # -- expressions
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from copy import copy
 from functools import cached_property
 
 from fastness.tool.project import literals
@@ -41,6 +42,18 @@ class Service:
         self._parameters: dict[Function, list[Dependency]] = {}
         self._trees: dict[Route, list[Dependency]] = {}
 
+    def branch(self) -> Service:
+        """The same service with a memory of its own, for questions that must not depend on what others have asked.
+
+        Where definitions refer to each other in a circle, an answer depends on where the circle was entered.
+        """
+        self._collect()
+        other = copy(self)
+        other.resolver = self.resolver.branch()
+        other.graph = CallGraph(other.resolver)
+        other._parameters, other._trees = dict(self._parameters), dict(self._trees)
+        return other
+
     @cached_property
     def requirements(self) -> Requirements:
         """The versions that the project asks for."""
@@ -74,8 +87,8 @@ class Service:
         if self._collected:
             return
         self._collected = True
-        for module in self.project.readable:
-            if module.is_test or not module.mentions("fastapi", "router", "app", "Router"):
+        for module in self.project.modules.values():
+            if module.is_test or not module.mentions("fastapi", "router", "app", "Router") or not self.project.reads(module):
                 continue
             for name in ("FastAPI", "APIRouter"):
                 for site in module.calls_by_name.get(name, ()):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, proxy
 
 from fastness.tool.project import Project
 from fastness.tool.project.module import Module
@@ -27,14 +27,36 @@ class Import:
     late: bool
 
 
-_KNOWN: WeakKeyDictionary[Project, dict[Module, list[Import]]] = WeakKeyDictionary()
+class Graph(Mapping[Module, list[Import]]):
+    """Every module with what it imports from the project. A module is read when it is asked for."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = proxy(project)  # which keeps the graph, and is not kept by it
+        self._known: dict[Module, list[Import]] = {}
+
+    def __getitem__(self, module: Module) -> list[Import]:
+        known = self._known.get(module)
+        if known is None:
+            if not self._project.reads(module):
+                raise KeyError(module)
+            known = self._known[module] = list(_of(self._project, module))
+        return known
+
+    def __iter__(self) -> Iterator[Module]:
+        return iter(self._project.readable)
+
+    def __len__(self) -> int:
+        return len(self._project.readable)
 
 
-def graph(project: Project) -> dict[Module, list[Import]]:
-    """Every module with what it imports from the project."""
+_KNOWN: WeakKeyDictionary[Project, Graph] = WeakKeyDictionary()
+
+
+def graph(project: Project) -> Graph:
+    """Which module imports which."""
     known = _KNOWN.get(project)
     if known is None:
-        known = _KNOWN[project] = {module: list(_of(project, module)) for module in project.readable}
+        known = _KNOWN[project] = Graph(project)
     return known
 
 

@@ -22,9 +22,10 @@ _MOST = 10  # cycles shown of one knot
 
 @rule(severity=Severity.WARNING, practice="1.5", help="move what both need into a module below them")
 def check(project: Project) -> Iterator[Found]:
+    imports = graph(project)
     edges = {
-        module: [edge for edge in found_ if not edge.late and not edge.imported.is_test]
-        for module, found_ in graph(project).items()
+        module: [edge for edge in imports[module] if not edge.late and not edge.imported.is_test]
+        for module in imports
         if not module.is_test
     }
     covered: set[Module] = set()

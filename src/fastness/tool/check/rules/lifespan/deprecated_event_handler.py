@@ -23,7 +23,7 @@ _EVENTS = {"startup", "shutdown"}
 @rule(severity=Severity.WARNING, practice="2.6", fix=Fix.REVIEW, help="move both into one `lifespan` context manager")
 def check(service: Service) -> Iterator[Found]:
     for module in service.project.readable:
-        if module.is_test:
+        if module.is_test or not module.mentions(*_NAMES):
             continue
         for name in _NAMES:
             for site in module.calls_by_name.get(name, ()):

@@ -30,8 +30,10 @@ def check(service: Service) -> Iterator[Found]:
     app = apps.main(service)
     if app is None or len(service.routes) < _FEWEST:
         return
+    words = {name.partition(".")[0] for name in _LIBRARIES}
     for module in service.project.readable:
-        if any(name in _LIBRARIES or name.partition(".")[0] in _LIBRARIES for name, *_ in module.imports):
+        names = [name for name, *_ in module.imports] if module.mentions(*words) else []
+        if any(name in _LIBRARIES or name.partition(".")[0] in _LIBRARIES for name in names):
             return
     if any(_AGENTS.search(line.text) for line in delivery.commands(service.project)):
         return

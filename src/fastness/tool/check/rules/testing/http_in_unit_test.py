@@ -26,7 +26,7 @@ _MAKES = {
 @rule(severity=Severity.INFO, practice="9.1", help="call the function itself, or move the test to the integration tests")
 def check(service: Service) -> Iterator[Found]:
     for module in service.project.readable:
-        if not _UNIT.search(module.path):
+        if not _UNIT.search(module.path) or not module.mentions(*_CLIENTS):
             continue
         made = [
             site

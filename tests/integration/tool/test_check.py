@@ -152,3 +152,98 @@ def test_rules_explain_themselves() -> None:
     wrong = subprocess.run([*command, "unverified-jwt"], capture_output=True, text=True, check=False)
     assert wrong.returncode == 2
     assert "security/unverified-jwt" in wrong.stderr
+
+
+_TWICE = """
+import sys
+from fastness.tool.check import beside
+from fastness.tool.cli import main
+
+forked = []
+fork = beside._fork
+beside._fork = lambda work: forked.append(work) or fork(work)
+beside.possible = lambda: True
+code = main(sys.argv[1:])
+print(len(forked), file=sys.stderr)
+sys.exit(code)
+"""
+
+_DIES = """
+import os, signal, sys
+from fastness.tool.check import beside, engine
+from fastness.tool.cli import main
+
+parent, outcome = os.getpid(), engine._outcome
+engine._outcome = lambda *given: outcome(*given) if os.getpid() == parent else os.kill(os.getpid(), signal.SIGKILL)
+beside.possible = lambda: True
+sys.exit(main(sys.argv[1:]))
+"""
+
+_forks = pytest.mark.skipif(sys.platform != "linux", reason="the work is shared on Linux only")
+
+
+def _script(source: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", source, *arguments], capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def service(project: Path) -> Path:
+    """Faults for both halves of the rules, a test, and two files that no version of Python reads."""
+    (project / "users.py").write_text(
+        "from main import root, app\n\n\n@app.get('/u')\nasync def users(name: str):\n    open(name)\n"
+    )
+    (project / "tests").mkdir()
+    (project / "tests" / "test_users.py").write_text("def test_users(client):\n    client.get('/u')\n")
+    (project / "tests" / "test_broken.py").write_text("def test_broken(:\n")
+    (project / "broken.py").write_text("class :\n")
+    return project
+
+
+@_forks
+def test_two_processes_tell_the_same(service: Path) -> None:
+    """What is found, and what is not read, is the same text in one process and in two."""
+
+    def told(*arguments: str) -> tuple[int, str, list[str]]:
+        done = _script(_TWICE, "check", "--no-cache", "--format", "json", *arguments, str(service))
+        return done.returncode, done.stderr, [line for line in done.stdout.splitlines() if '"seconds"' not in line]
+
+    code, forks, one = told("--jobs", "1")
+    assert (code, forks.strip()) == (1, "0")
+    assert {"concurrency/blocking-call-in-async", "security/user-controlled-path"} <= {
+        finding["rule"] for finding in json.loads(_check(service, "--format", "json").stdout)["findings"]
+    }
+    code, forks, two = told("--jobs", "2")
+    assert (code, forks.strip()) == (1, "2")
+    assert one == two
+    assert any("test_broken.py" in line for line in one)
+
+
+@_forks
+def test_a_second_process_that_dies_is_told(service: Path) -> None:
+    """One line that says what happened and what to do, and exit code 2; never half of a result."""
+    done = _script(_DIES, "check", "--no-cache", "--jobs", "2", str(service))
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "the second process of the check was killed by signal 9" in done.stderr
+    assert "--jobs 1" in done.stderr
+
+
+def test_two_checks_at_once_share_a_cache(service: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Both tell what one tells, and what they leave is read by the next."""
+    kept = tmp_path_factory.mktemp("cache")
+    command = [sys.executable, "-m", "fastness.tool", "check", "--format", "json", "--cache-dir", str(kept), str(service)]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    told = [process.communicate()[0] for process in running]
+    told += [subprocess.run(command, capture_output=True, text=True, check=False).stdout]
+    assert [process.returncode for process in running] == [1, 1, 1]
+    documents = [json.loads(text) for text in told]
+    assert all(document["findings"] == documents[0]["findings"] for document in documents)
+    assert [path.name for path in kept.glob("*.json")] == [next(kept.glob("*.json")).name]
+
+
+def test_a_cache_in_the_project_is_refused(project: Path) -> None:
+    """It would let the project decide what is found in it."""
+    done = _check(project, "--cache-dir", str(project / ".fastness_cache"))
+    assert done.returncode == 2
+    assert "is in the checked directory" in done.stderr
+    assert not (project / ".fastness_cache").exists()

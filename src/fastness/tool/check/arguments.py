@@ -22,6 +22,10 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--jobs", metavar="N", type=_number, help="processes; more than two bring nothing (default: two for a large project)"
     )
+    parser.add_argument("--no-cache", action="store_true", help="neither use nor keep what was found before")
+    parser.add_argument(
+        "--cache-dir", metavar="DIR", type=Path, help="keep it there, not in the project (default: the user's cache directory)"
+    )
     known = parser.add_argument_group("adopting it on an old project")
     known.add_argument("--baseline", metavar="FILE", type=Path, help="the findings in it are known: only new ones count")
     known.add_argument("--write-baseline", action="store_true", help="write what is found now to that file, and exit 0")
@@ -80,6 +84,8 @@ def run(arguments: argparse.Namespace) -> int:
         write_baseline=arguments.write_baseline,
         since=arguments.diff,
         jobs=arguments.jobs,
+        cached=not arguments.no_cache,
+        cache_directory=arguments.cache_dir,
         fixes=command.Fixes(arguments.unsafe, arguments.dry_run, arguments.yes) if arguments.fix else None,
     )
 

@@ -13,7 +13,7 @@ from typing import TextIO
 
 from fastness.tool.boot import Wanted, examine
 from fastness.tool.check import baseline as known_findings
-from fastness.tool.check import beside, changes, engine, fixing
+from fastness.tool.check import beside, cache, changes, engine, fixing
 from fastness.tool.check import config as configuration
 from fastness.tool.check.rule import Good
 from fastness.tool.check.rules import catalogue
@@ -53,6 +53,8 @@ def run(
     since: str | None = None,
     fixes: Fixes | None = None,
     jobs: int | None = None,
+    cached: bool = True,
+    cache_directory: Path | None = None,
 ) -> int:
     """Check the project below a directory and print the report. 0 clean, 1 found, 2 could not run.
 
@@ -63,6 +65,8 @@ def run(
         since: report only what lies in lines that were changed since this revision.
         fixes: correct what can be corrected, in this way.
         jobs: processes that share the work, at most two of them; None: as it pays.
+        cached: give again what was found when everything was as it is, and keep what is found.
+        cache_directory: where that is kept; None: in the user's cache directory.
     """
     config = _configured(directory, select, ignore, fail_on)
     file = baseline or config.baseline
@@ -74,7 +78,13 @@ def run(
     if not project.modules and not project.unreadable:
         raise CommandError(f"{directory} has no Python files that are its own: is this the right directory?")
     boot = None if wanted is None else examine(directory, wanted)
-    report = engine.check(project, config, boot=boot, apart=_apart(project, jobs))
+    # What booting gives depends on more than files, and fixes are judged by what is found now.
+    place = cache.place(directory, cache_directory) if cached and boot is None and fixes is None else None
+    kept = cache.Cache(place, project)
+    report = kept.report(config)
+    if report is None:
+        report = engine.check(project, config, boot=boot, apart=_apart(project, jobs))
+        kept.keep(config, report)
     if write_baseline and file is not None and not report.failures:
         return _write_baseline(file, known, report, project)
 

@@ -42,3 +42,11 @@ def boot_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bo
         if name.partition(".")[0] == "app":
             del sys.modules[name]
     sys.modules.update({name: module for name, module in before.items() if name.partition(".")[0] == "app"})
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's cache directory, for this test alone."""
+    home = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home))
+    return home / "fastness" / "check"

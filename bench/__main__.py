@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 _LOOKS = 3
@@ -108,6 +109,13 @@ def _mutation(arguments: argparse.Namespace) -> tuple[Any, list[str]]:
     return figures, mutation.failures(figures)
 
 
+def _check(arguments: argparse.Namespace) -> tuple[Any, list[str]]:
+    from bench import check
+
+    figures = check.measure(sources=arguments.sources, rounds=arguments.rounds or 3, peer=arguments.peer)
+    return figures, check.failures(figures)
+
+
 COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], tuple[Any, list[str]]], str]] = {
     "overhead": (_overhead, "CPU per request beside bare FastAPI and two stacks of public packages (about two minutes)"),
     "inprocess": (_inprocess, "extra CPU per request without a socket: the part of `overhead` that CI gates on"),
@@ -119,6 +127,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], tuple[Any, list[str]]],
     "jobs": (_jobs, "jobs per second beside procrastinate's own loop, on the same PostgreSQL"),
     "startup": (_startup, "seconds from process start to ready, for the template on SQLite"),
     "contract": (_contract, "seconds to compare a document of 1,000 operations, and the template's, with edited copies"),
+    "check": (_check, "thousand lines a second of `fastness check`, without a cache and with one"),
     "chaos": (_chaos, "what was lost, duplicated or left behind after that many SIGKILLs under load (about 2 s each)"),
     "drain": (_drain, "requests that fail while two replicas are restarted in turn under load (about 8 s each)"),
     "retries": (_retries, "requests to a dead upstream per call, with the retry budget and without; --rounds are thousands"),
@@ -148,6 +157,9 @@ def main(words: list[str] | None = None) -> int:
         if name == "chaos":
             command.add_argument("--database", choices=("sqlite", "postgres"), default="sqlite", help="default: %(default)s")
             command.add_argument("--kills", type=int, default=20, help="how many processes to kill (default: %(default)s)")
+        if name == "check":
+            command.add_argument("--sources", type=Path, metavar="DIR", help="checkouts of projects (default: one is written)")
+            command.add_argument("--peer", metavar="COMMAND", help="time another checker too, run in the project's directory")
         if name == "drain":
             command.add_argument("--restarts", type=int, default=20, help="how many (default: %(default)s)")
         if name == "layers":

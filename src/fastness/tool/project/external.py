@@ -41,6 +41,7 @@ _SAME = {
     "supabase._sync.client.SyncClient": "supabase.Client",
     "fastapi.applications.FastAPI": "fastapi.FastAPI",
     "fastapi.routing.APIRouter": "fastapi.APIRouter",
+    "fastness.versioning.Version().router": "fastapi.APIRouter",
     "fastapi.param_functions.Depends": "fastapi.Depends",
     "fastapi.params.Depends": "fastapi.Depends",
     "fastapi.params.Security": "fastapi.Security",

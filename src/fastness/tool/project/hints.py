@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from fastness.tool.project.symbols import Kind, Scope
+from fastness.tool.project.symbols import Kind, Scope, last_name
 from fastness.tool.project.values import ClassValue, Elements, External, Instance, ModuleValue, Value, Values
 
 if TYPE_CHECKING:
@@ -15,10 +15,13 @@ _NOTHING = frozenset({
     "typing.Any", "object", "None", "typing.Self", "typing_extensions.Self", "typing.Callable", "collections.abc.Callable",
     "typing.TypeVar",
 })  # fmt: skip
-_INNER = frozenset({"Optional", "Union", "ClassVar", "Final", "Mapped", "Awaitable", "Coroutine", "Required", "NotRequired"})
+_INNER = frozenset({
+    "Optional", "Union", "ClassVar", "Final", "Mapped", "Awaitable", "Coroutine", "Required", "NotRequired", "Injected",
+})  # fmt: skip
 _ELEMENTS = frozenset({
     "list", "List", "set", "Set", "frozenset", "FrozenSet", "tuple", "Tuple", "Sequence", "Iterable", "Collection", "Iterator",
     "Generator", "AsyncIterator", "AsyncGenerator", "AsyncIterable", "deque", "Deque", "AbstractSet", "MutableSequence",
+    "AbstractContextManager", "AbstractAsyncContextManager", "ContextManager", "AsyncContextManager",
 })  # fmt: skip
 _MAPPINGS = frozenset({"dict", "Dict", "Mapping", "MutableMapping", "defaultdict", "DefaultDict", "OrderedDict"})
 
@@ -37,8 +40,18 @@ def values(resolver: Resolver, node: ast.expr, scope: Scope) -> Values:
         return resolver.annotation(*aliased)
     found: Values = ()
     for value in resolver.infer(node, scope):
-        found = _both(found, _instance(value))
+        if isinstance(value, External) and value.path == "typing.NewType()" and value.call and len(value.call[0].args) > 1:
+            found = _both(found, resolver.annotation(value.call[0].args[1], value.call[1]))
+        else:
+            found = _both(found, _instance(value))
     return found
+
+
+def own_type(node: ast.expr | None) -> tuple[bool, bool]:
+    """An annotation says `Self`, as it stands or as what something holds: the object itself, or elements that are one."""
+    if isinstance(node, ast.Subscript):
+        return False, last_name(node.value) in _ELEMENTS and own_type(arguments(node)[0])[0]
+    return node is not None and last_name(node) == "Self", False
 
 
 def alias(resolver: Resolver, node: ast.expr, scope: Scope, *, stars: int = 5) -> tuple[ast.expr, Scope] | None:

@@ -294,7 +294,7 @@ class Resolver(Hierarchy):
     def result(self, callee: Value, call: ast.Call, scope: Scope) -> Values:  # noqa: PLR0911 - one answer per kind
         """What a call gives when this is what it calls."""
         if isinstance(callee, FunctionValue):
-            return self.returns(callee.definition)
+            return self._of_receiver(callee) or self.returns(callee.definition)
         if isinstance(callee, ClassValue):
             return (Instance(callee.definition, (call, scope)),)
         if isinstance(callee, Instance):
@@ -315,6 +315,15 @@ class Resolver(Hierarchy):
             if self.paths(made, scope) & {"sqlalchemy.ext.asyncio.AsyncSession"}:
                 return (External("sqlalchemy.ext.asyncio.async_sessionmaker()", (call, scope)),)
         return (External(canonical(f"{callee.path}()"), (call, scope)),)
+
+    @staticmethod
+    def _of_receiver(callee: FunctionValue) -> Values:
+        """What a method gives that is annotated with `Self`: an instance of the class that it was reached through."""
+        if callee.receiver is None:
+            return ()
+        itself, held = hints.own_type(callee.definition.node.returns)
+        made = (Instance(callee.receiver),)
+        return made if itself else (Elements(made),) if held else ()
 
     def attribute(self, value: Value, name: str) -> Values:
         """What an attribute of a value stands for."""

@@ -156,6 +156,10 @@ class Service:
             if is_app or is_router:
                 given = argument(call, "prefix")
                 prefix = "" if given is None or is_app else literals.text(self.resolver, given, scope)
+                if is_router and isinstance(value, External) and value.call is not None:  # `Version("v1").router()`
+                    version = argument(value.call[0], "name", 0)
+                    name = literals.text(self.resolver, version, value.call[1]) if version is not None else None
+                    prefix = f"/{name}" if name is not None else None
                 made = self._routers[id(call)] = Router(call, scope, is_app, prefix)
                 made.dependencies = self.declared(argument(call, "dependencies"), scope)
                 return made

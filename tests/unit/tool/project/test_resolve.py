@@ -55,6 +55,29 @@ def _probe(source: str) -> list[str]:
         ),
         ("from sqlalchemy.orm import Session\ndef f(s: Session | None = None):\n    probe(s)", _SESSION),
         ("import functools\ndef g(): ...\nprobe(functools.partial(g, 1))", "FunctionValue g"),
+        (
+            (
+                "from typing import NewType\nfrom sqlalchemy.orm import Session\nReads = NewType('Reads', Session)\n"
+                "Writes = NewType('Writes', Reads)\ndef f(s: Writes):\n    probe(s)"
+            ),
+            _SESSION,
+        ),
+        (
+            (
+                "from typing import Self\nclass Base:\n    def named(self) -> Self: ...\nclass Child(Base): ...\n"
+                "probe(Child().named().named())"
+            ),
+            "Instance Child",
+        ),
+        (
+            (
+                "from contextlib import AbstractAsyncContextManager\nfrom typing import Protocol, Self\n"
+                "class Unit(Protocol):\n    def reading(self) -> AbstractAsyncContextManager[Self]: ...\n"
+                "async def f(unit: Unit):\n    async with unit.reading() as inside:\n        probe(inside)"
+            ),
+            "Instance Unit",
+        ),
+        ("from fastness.jobs import Injected\nclass Mails: ...\ndef f(m: Injected[Mails]):\n    probe(m)", "Instance Mails"),
     ],
 )
 def test_one_file(source: str, expected: str) -> None:

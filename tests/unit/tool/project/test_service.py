@@ -66,6 +66,23 @@ def test_paths_have_every_prefix() -> None:
     }
 
 
+def test_a_versions_router_has_its_prefix() -> None:
+    """The router that `fastness.versioning.Version` makes is one, with the version as its prefix."""
+    service = _service("""
+from fastapi import FastAPI
+from fastness.versioning import Version
+
+V2 = Version("v2")
+router = V2.router(tags=["orders"])
+app = FastAPI()
+app.include_router(router)
+
+@router.get("/orders")
+def orders(): ...
+""")
+    assert [service.prefixes(route) for route in service.routes] == [["/v2/orders"]]
+
+
 def test_dependencies_come_from_everywhere() -> None:
     """Parameters, `Annotated` aliases, the decorator, the router and the include all add dependencies."""
     service = _service(_APP)

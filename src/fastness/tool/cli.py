@@ -16,6 +16,7 @@ from typing import NoReturn
 
 from fastness.tool.check import arguments as check_arguments
 from fastness.tool.errors import CANNOT_RUN, OK, CommandError
+from fastness.tool.servicemap import command as map_command
 
 _OLDEST_PYTHON = (3, 11)
 _DEBUG = "FASTNESS_DEBUG"
@@ -133,6 +134,9 @@ def _parser() -> argparse.ArgumentParser:
     explain = _command(commands, "explain", _explain, "print what a rule finds, why it hurts and what to do")
     explain.add_argument("rule", metavar="RULE", nargs="?", help="family/name")
     explain.add_argument("--all", action="store_true", help="list the rules")
+
+    drawn = _command(commands, "map", map_command.run, "draw what a service's endpoints pass through and reach")
+    map_command.declare(drawn)
 
     _contract_parser(commands)
 

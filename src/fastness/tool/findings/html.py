@@ -1,4 +1,4 @@
-"""A report as one HTML page: the definition of done, section by section, and every finding with its code and its proof.
+"""A report as one HTML page: the definition of done by section, the service map, and every finding with its code and proof.
 
 The page holds no scripts and loads nothing, and says so to the browser; everything from the project in it is escaped.
 """
@@ -14,17 +14,18 @@ from typing import TextIO
 from fastness.tool.findings import excerpts
 from fastness.tool.findings.model import Finding, Report
 from fastness.tool.findings.practices import DEFINITION_OF_DONE, Section
+from fastness.tool.project import Service
 from fastness.tool.project.project import Project
+from fastness.tool.servicemap import page, svg
+from fastness.tool.servicemap.survey import survey
 
 _AROUND = 2  # lines of code before and after
 _MOST_PER_RULE = 200  # of one rule; the rest is counted, and in JSON
 _GOVERNANCE = 11  # the section of findings about the check's own comments
 _SEEN = {"boot": "seen in the booted app", "probe": "seen in its answers"}
 _STYLE = """
-:root { --back: #fff; --fore: #1b1f24; --soft: #59636e; --line: #d1d9e0; --code: #f6f8fa; --mark: #fff3c4;
- --error: #c21c2c; --warning: #9a6200; --info: #0b63c1; --clean: #1a7f37; }
-@media (prefers-color-scheme: dark) { :root { --back: #0d1117; --fore: #e6edf3; --soft: #9198a1; --line: #30363d;
- --code: #161b22; --mark: #3a2f0b; --error: #ff7b72; --warning: #e3b341; --info: #79c0ff; --clean: #56d364; } }
+:root { --mark: #fff3c4; --error: #c21c2c; --warning: #9a6200; --clean: #1a7f37; }
+@media (prefers-color-scheme: dark) { :root { --mark: #3a2f0b; --error: #ff7b72; --warning: #e3b341; --clean: #56d364; } }
 * { box-sizing: border-box; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 0 auto; padding: 2rem 1rem 6rem;
  background: var(--back); color: var(--fore); }
@@ -52,15 +53,22 @@ _HEAD = """<!doctype html>
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <title>{title}</title><style>{style}</style></head><body>
 """
+_NAVIGATION = (
+    '<nav><a href="#section-done">Definition of done</a> · <a href="#section-map">Service map</a> · '
+    '<a href="#section-findings">Findings</a></nav>\n'
+)
 
 
 def write(report: Report, project: Project, out: TextIO) -> None:
     """Write the page."""
     name = project.root.resolve().name if project.root is not None else "the project"
     title = f"Is {name} ready for production?"
-    out.write(_HEAD.format(title=escape(title), style=_STYLE))
-    out.write(f"<header><h1>{escape(title)}</h1>\n{''.join(_facts(report))}</header>\n<main>\n")
-    out.write(f"<h2>Definition of done</h2>\n{''.join(_definition_of_done(report))}")
+    out.write(_HEAD.format(title=escape(title), style=svg.THEME + _STYLE + page.STYLE))
+    out.write(f"<header><h1>{escape(title)}</h1>\n{''.join(_facts(report))}{_NAVIGATION}</header>\n<main>\n")
+    out.write(f'<h2 id="section-done">Definition of done</h2>\n{"".join(_definition_of_done(report))}')
+    out.write('<h2 id="section-map">Service map</h2>\n')
+    out.writelines(page.section(survey(Service(project), name=name)))
+    out.write('<div id="section-findings"></div>\n')
     for section in DEFINITION_OF_DONE:
         findings = [finding for finding in report.findings if _section(report, finding.rule) is section]
         out.writelines(_section_of_findings(section, findings, report, project))

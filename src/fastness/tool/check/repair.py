@@ -22,12 +22,18 @@ from fastness.tool.project.symbols import CallSite, Function, Kind
 
 @dataclass(frozen=True, slots=True, order=True)
 class Edit:
-    """One range of a file's text, in characters, and what takes its place. Of equal edits one is made."""
+    """One range of a file's text, in characters, and what takes its place. Of equal edits one is made.
+
+    Attributes:
+        origin: where the text, from its second line on, stands before the edit; -1 when it is new. What is found in it is no
+            new finding.
+    """
 
     path: str
     start: int
     end: int
     text: str
+    origin: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +125,37 @@ def lines_added(module: Module, statement: ast.stmt, *lines: str) -> Edit | None
     if before.strip() or (after and not after.startswith("#")):
         return None
     return Edit(module.path, stop, stop, "".join(f"\n{before}{line}" for line in lines))
+
+
+def lines_removed(module: Module, first: int, last: int, *, above: bool = False) -> Edit | None:
+    """Whole lines away, with the empty ones above them if asked. None: they hold more than one statement."""
+    if ";" in module.lines[first - 1] or ";" in module.lines[last - 1]:
+        return None
+    while above and first > 1 and not module.lines[first - 2].strip():
+        first -= 1
+    start = _offset(module, first, 0)
+    end = _offset(module, last, 0) + len(module.lines[last - 1])
+    return Edit(module.path, start, min(end + 1, len(module.text)), "")
+
+
+def block(module: Module, statement: ast.stmt) -> tuple[int, int]:
+    """The whole lines of a statement, from the comments that stand on it and its decorators to the end of its last line."""
+    decorators = getattr(statement, "decorator_list", ())
+    first = min([statement.lineno, *(decorator.lineno for decorator in decorators)])
+    while first > 1 and module.lines[first - 2].strip().startswith("#"):
+        first -= 1
+    last = statement.end_lineno or statement.lineno
+    return _offset(module, first, 0), _offset(module, last, 0) + len(module.lines[last - 1])
+
+
+def moved_up(module: Module, statement: ast.stmt, above: ast.stmt) -> tuple[Edit, Edit]:
+    """A statement to the place above one that stands before it in the same body, with the blank lines that it has now."""
+    start, end = block(module, statement)
+    before = len(module.text[:start].rstrip())
+    blank = module.text.count("\n", before, start)
+    target = block(module, above)[0] - 1
+    text = "\n" + module.text[start:end] + "\n" * (blank - 1)
+    return Edit(module.path, target, target, text, origin=start), Edit(module.path, before, end, "")
 
 
 def imported(module: Module, source: str, name: str) -> tuple[str, tuple[Edit, ...]] | None:

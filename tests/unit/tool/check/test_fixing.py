@@ -4,8 +4,10 @@ import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from types import ModuleType
+from typing import Any, Self
 
 import pytest
+from fastapi.testclient import TestClient
 
 from fastness.tool.check import engine, examples, fixing
 from fastness.tool.check.config import Config
@@ -197,3 +199,171 @@ def test_aligned_parameters_stay_aligned() -> None:
     )
     fixed = _fix({"app/main.py": source}, catalogue()["concurrency/blocking-call-in-async"])
     assert "def root(a: int,\n         b: int = 1):\n" in fixed.texts["app/main.py"]
+
+
+def _run(source: str) -> dict[str, Any]:
+    """The names of a module that is made of this source."""
+    namespace: dict[str, Any] = {"__name__": "app.main"}
+    exec(compile(source, "app/main.py", "exec"), namespace)
+    return namespace
+
+
+EVENTS = """
+from fastapi import FastAPI
+
+calls = []
+app = FastAPI()
+
+@app.on_event("startup")
+async def first(): calls.append("first")
+
+@app.on_event("shutdown")
+def closed(): calls.append("closed")
+
+def second(): calls.append("second")
+
+app.add_event_handler("startup", second)
+
+@app.get("/")
+def root(): return calls
+"""
+
+
+def test_a_lifespan_runs_what_events_ran() -> None:
+    """Start-up in the order of registration, then requests, then shutdown."""
+    fixed = _fix({"app/main.py": EVENTS}, catalogue()["lifespan/deprecated-event-handler"])
+    app = _run(fixed.texts["app/main.py"])
+    assert "on_event" not in fixed.texts["app/main.py"]
+    with TestClient(app["app"]) as client:
+        assert client.get("/").json() == ["first", "second"]
+    assert app["calls"] == ["first", "second", "closed"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "reason"),
+    [
+        ("app = FastAPI()", "app = FastAPI(**OPTIONS)", "the app has a lifespan, or events"),
+        ("app = FastAPI()", "app = FastAPI(on_startup=[])", "the app has a lifespan, or events"),
+        ("app = FastAPI()", "app = make(FastAPI())", "cannot be told"),
+        ("async def first()", "async def first(state)", "first takes arguments"),
+        ("def second()", "def first()", "first is defined more than once"),
+        ("def second()", "@cache\ndef second()", "what its decorators make of second"),
+        ("@app.get", "from tortoise import register_tortoise\nregister_tortoise(app)\n@app.get", "may add events of its own"),
+        ("@app.get", "if DEBUG:\n    app.add_event_handler('startup', print)\n@app.get", "which function it registers"),
+        ("from fastapi import FastAPI", "from fastapi import FastAPI\nfrom x import asynccontextmanager", "something else"),
+    ],
+)
+def test_events_that_a_lifespan_might_lose_stay(before: str, after: str, reason: str) -> None:
+    """Where it is not certain that all events of the app are seen, and what they call, nothing is moved."""
+    fixed = _fix({"app/main.py": EVENTS.replace(before, after)}, catalogue()["lifespan/deprecated-event-handler"])
+    assert not fixed.texts
+    assert all(reason in left.reason for left in fixed.left), [left.reason for left in fixed.left]
+
+
+ROUTES = """
+from fastapi import FastAPI
+
+app = FastAPI()
+
+@app.get("/{name}")
+def named(name: str): return name
+
+LIMIT = 3
+
+@app.get("/me")
+def me(limit: int = 3): return "it is me"
+"""
+
+
+def test_a_route_that_is_moved_up_answers() -> None:
+    """What hid it answers all others still."""
+    fixed = _fix({"app/main.py": ROUTES}, catalogue()["contracts/unreachable-route"])
+    with TestClient(_run(fixed.texts["app/main.py"])["app"]) as client:
+        assert (client.get("/me").json(), client.get("/you").json()) == ("it is me", "you")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "reason"),
+    [
+        ("= 3)", "= LIMIT)", "it uses what is defined"),
+        ("LIMIT = 3", "app.mount('/x', app)", "may depend on their order"),
+        ("LIMIT = 3", "def me(): ...", "it uses what is defined"),
+        ('"/me"', '"/{other}"', "it would hide a route in its turn"),
+        ('@app.get("/me")', '@app.get("/me")\n@app.get("/you")', "several routes"),
+        ("limit: int = 3", 'limit: "LIMIT" = 3', "it uses what is defined"),
+    ],
+)
+def test_routes_whose_order_may_matter_stay(before: str, after: str, reason: str) -> None:
+    """A route is not moved above what it uses, what it would hide, or what is no definition."""
+    fixed = _fix({"app/main.py": ROUTES.replace(before, after)}, catalogue()["contracts/unreachable-route"])
+    assert not fixed.texts
+    assert all(reason in left.reason for left in fixed.left), [left.reason for left in fixed.left]
+
+
+def test_findings_in_text_that_moves_are_not_new() -> None:
+    """A route with a fault of its own can be moved: the fault goes with it, and is known there."""
+    source = ROUTES.replace('return "it is me"', "return requests.get('x')").replace(
+        "import FastAPI", "import FastAPI\nimport requests"
+    )
+    rules = [catalogue()[name] for name in ("contracts/unreachable-route", "reliability/outbound-call-without-timeout")]
+    project = examples.project({"app/main.py": source})
+    report = engine.check(project, Config(), rules=rules)
+    hidden = [finding for finding in report.findings if finding.rule == "contracts/unreachable-route"]
+    fixed = fixing.fix(project, report, Config(), {one.name: one for one in rules}, only=hidden, unsafe=True)
+    assert [finding.rule for finding in fixed.report.findings] == ["reliability/outbound-call-without-timeout"]
+
+
+SESSIONS = """
+from fastapi import BackgroundTasks, Depends, FastAPI
+from fastapi.responses import StreamingResponse
+from sqlalchemy.orm import Session, sessionmaker
+
+Local = sessionmaker()
+app = FastAPI()
+
+def get_db():
+    with Local() as db:
+        yield db
+        db.commit()
+
+@app.post("/")
+def create(db: Session = Depends(get_db)) -> None: ...
+"""
+
+
+def test_a_commit_that_fails_is_told() -> None:
+    """With the scope that the fix gives, the client of a request whose commit fails gets no 200."""
+    sources = {"app/main.py": SESSIONS, "requirements.txt": "fastapi==0.130.0\n"}
+    fixed = _fix(sources, catalogue()["persistence/commit-after-response"], unsafe=False)
+    app = _run(fixed.texts["app/main.py"])
+
+    class Failing:
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+        def commit(self) -> None:
+            raise ValueError("conflict")
+
+    app["Local"] = Failing
+    with TestClient(app["app"], raise_server_exceptions=False) as client:
+        assert client.post("/").status_code == 500
+
+
+@pytest.mark.parametrize(
+    ("manifest", "before", "after", "reason"),
+    [
+        ("fastapi>=0.115", "", "", "needs FastAPI 0.121"),
+        ("fastapi", "", "", "needs FastAPI 0.121"),
+        ("fastapi>=0.121", "-> None: ...", "-> StreamingResponse: ...", "streams"),
+        ("fastapi>=0.121", "(db: Session", "(tasks: BackgroundTasks, db: Session", "needs review"),
+        ("fastapi>=0.121", "Depends(get_db)", "Depends(get_db, scope='request')", "with a scope already"),
+    ],
+)
+def test_sessions_that_are_needed_longer_stay(manifest: str, before: str, after: str, reason: str) -> None:
+    """A dependency is not ended early where the version is unknown, or where something may use it after the answer."""
+    sources = {"app/main.py": SESSIONS.replace(before, after), "requirements.txt": f"{manifest}\n"}
+    fixed = _fix(sources, catalogue()["persistence/commit-after-response"], unsafe=False)
+    assert not fixed.texts
+    assert all(reason in left.reason for left in fixed.left), [left.reason for left in fixed.left]

@@ -131,7 +131,7 @@ class _Trial:
 
     def __init__(self, project: Project, report: Report, config: Config, rules: Sequence[Rule]) -> None:
         self._project = project
-        self._before = Counter((finding.rule, finding.path, finding.line) for finding in report.findings)
+        self._before = Counter(map(_key, report.findings))
         self._report = report
         self._config = config
         self._rules = rules
@@ -179,33 +179,48 @@ class _Trial:
         lines = _Lines(self._project, edits)
         corrected = Counter((one.finding.rule, one.finding.path, one.finding.line) for one in made)
         allowed = self._before - corrected
-        found = Counter((f.rule, f.path, lines.before(f.path, f.line)) for f in report.findings)
-        for key in found - allowed:
+        found = [(f, (f.rule, f.path, lines.before(f.path, f.line))) for f in report.findings]
+        keys = Counter(key for _, key in found)
+        new, lost = keys - allowed, allowed - keys
+        gone = Counter((finding.rule, finding.count) for finding in self._report.findings if _key(finding) in lost)
+        for finding, key in found:
+            if key not in new:
+                continue
             rule, path, line = key
             if key in corrected:
                 return f"{rule} would still be found"
+            if finding.count > 1 and gone[rule, finding.count]:
+                gone[rule, finding.count] -= 1  # one cause in several places: another of them has become the first
+                continue
             return f"{rule} would be found in {path}, near line {line}"
         return None
+
+
+def _key(finding: Finding) -> tuple[str, str, int]:
+    return finding.rule, finding.path, finding.line
 
 
 class _Lines:
     """The line that a line of an edited file was before."""
 
     def __init__(self, project: Project, edits: set[Edit]) -> None:
-        self._shifts: dict[str, list[tuple[int, int, int]]] = {}
+        self._shifts: dict[str, list[tuple[int, int, int, int]]] = {}
         for edit in sorted(edits, key=_in_order):
             text = project.modules[edit.path].text
             first = text.count("\n", 0, edit.start) + 1
             removed = text.count("\n", edit.start, edit.end)
-            self._shifts.setdefault(edit.path, []).append((first, removed, edit.text.count("\n")))
+            origin = text.count("\n", 0, edit.origin) + 1 if edit.origin >= 0 else 0
+            self._shifts.setdefault(edit.path, []).append((first, removed, edit.text.count("\n"), origin))
 
     def before(self, path: str, line: int) -> int:
         moved = 0  # lines that the edits so far have added
-        for first, removed, added in self._shifts.get(path, ()):
+        for first, removed, added, origin in self._shifts.get(path, ()):
             start = first + moved
             if line <= start:
                 break
             if line <= start + added:
+                if origin:  # text that has moved: its first line is empty
+                    return origin + line - start - 1
                 return first + min(line - start, removed)
             moved += added - removed
         return line - moved

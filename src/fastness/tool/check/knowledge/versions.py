@@ -8,9 +8,11 @@ from fastness.tool.project import Service
 
 _V2_ONLY = {"ConfigDict", "field_validator", "model_validator", "field_serializer", "model_serializer", "computed_field",
             "RootModel", "TypeAdapter", "AfterValidator", "BeforeValidator"}  # fmt: skip
+_LOWEST = re.compile(r"(?:>=?|===?|~=|\^|~)v?(\d+)\.(\d+)")
 _MAJOR = re.compile(r"[=~^>v ]*(\d+)")
 _SINCE = (0, 118)  # FastAPI ends dependencies after the response is sent
 _BEFORE = (0, 106)  # as it did in the background before this one
+_SCOPED = (0, 121)  # `Depends(..., scope="function")`
 _FLAT = (0, 137)  # `app.routes` no longer lists what included routers hold
 
 
@@ -39,6 +41,13 @@ def ends_after_response(service: Service) -> bool:
 def ends_before_background(service: Service) -> bool:
     """Dependencies are over before background tasks and streams run (FastAPI 0.106 to 0.117)."""
     return not ends_after_response(service)
+
+
+def has_scopes(service: Service) -> bool:
+    """Whatever FastAPI the project admits, it has `Depends(..., scope="function")`. Without a lower bound nobody knows."""
+    bounds = (_LOWEST.search(specifier) for specifier in service.requirements.stated.get("fastapi", ()))
+    lowest = next((bound for bound in bounds if bound is not None), None)
+    return lowest is not None and (int(lowest[1]), int(lowest[2])) >= _SCOPED
 
 
 def routes_are_nested(service: Service) -> bool:

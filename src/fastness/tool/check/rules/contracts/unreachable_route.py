@@ -6,21 +6,26 @@ route with the same method and path is never called at all.
 
 Declare the fixed path before the one with the parameter; remove or rename duplicates. When the app is booted, its own routes
 are asked which of them answers, across routers, prefixes and mounts.
+
+The fix moves the later function above the one that hides it, where only definitions stand between them, none of which it uses
+and none of which it would hide in its turn. Which of two routes with the same path is meant, a person must say.
 """
 
 from __future__ import annotations
 
+import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 
 from fastness.tool.boot.app import BootedRoute
 from fastness.tool.check.knowledge.served import Served
+from fastness.tool.check.repair import Repair, function_at, moved_up
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
-from fastness.tool.findings import Fix, Severity
+from fastness.tool.findings import Finding, Fix, Severity
 from fastness.tool.project import Service
 from fastness.tool.project.routes import Include, Route, Router
-from fastness.tool.project.symbols import Function
+from fastness.tool.project.symbols import Class, Function
 
 _PARAMETER = re.compile(r"\{(\w+)(?::(\w+))?\}")
 _CONVERTERS = {
@@ -126,7 +131,116 @@ def _included_twice(router: Router) -> Iterator[Found]:
             yield found(include.scope, include.call, "this router is included a second time under the same prefix", evidence)
 
 
+def fix(service: Service, finding: Finding) -> Repair | str:
+    """Move the route above the first one that hides it."""
+    handler = function_at(service, finding)
+    routes = [route for route in service.routes if route.handler is handler]
+    if handler is None or not routes:
+        return "it is the order of `include_router` that decides"
+    if len(routes) > 1 or routes[0].router is None:
+        return "the function is declared as several routes, or on a router that cannot be told"
+    above = routes[0].router.routes[: routes[0].router.routes.index(routes[0])]
+    first = next((route.handler for route in above if _hides(route, routes[0])), None)
+    body = _body(handler)
+    if first is None or handler.node not in body or first.node not in body:
+        return "the two routes are not declared side by side"
+    between = body[body.index(first.node) : body.index(handler.node)]
+    return _obstacle(service, routes[0], between) or Repair(moved_up(handler.module, handler.node, first.node))
+
+
+def _obstacle(service: Service, later: Route, between: Sequence[ast.stmt]) -> str | None:
+    """Why a route must not be moved above these statements, None when it may."""
+    if any(_hides(later, route) for route in service.routes if route.handler.node in between):
+        return "it would hide a route in its turn: both match the same requests"
+    if not all(isinstance(statement, _QUIET) for statement in between):
+        return "what stands between the two routes may depend on their order"
+    if not _bound(between).isdisjoint({later.handler.name, *_used(later.handler.node)}):
+        return "it uses what is defined between the two routes"
+    return None
+
+
+_QUIET = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign, ast.Import, ast.ImportFrom)
+
+
+def _body(handler: Function) -> Sequence[ast.stmt]:
+    parent = handler.parent
+    return parent.node.body if isinstance(parent, Class | Function) else parent.tree.body
+
+
+def _bound(statements: Sequence[ast.stmt]) -> set[str]:
+    """The names that these statements give a value."""
+    found: set[str] = set()
+    for statement in statements:
+        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(statement.name)
+        elif isinstance(statement, ast.Import | ast.ImportFrom):
+            found.update((alias.asname or alias.name).partition(".")[0] for alias in statement.names)
+        else:
+            found.update(n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
+    return found
+
+
+def _used(node: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
+    """The names that defining a function needs: in its decorators, defaults and annotations, those in texts too."""
+    header = [*node.decorator_list, node.args, *([node.returns] if node.returns is not None else [])]
+    inner = [inner for part in header for inner in ast.walk(part)]
+    texts = " ".join(n.value for n in inner if isinstance(n, ast.Constant) and isinstance(n.value, str))
+    return {n.id for n in inner if isinstance(n, ast.Name)} | set(re.findall(r"[^\W\d]\w*", texts))
+
+
 EXAMPLES = [
+    Bad("""
+        from fastapi import APIRouter, FastAPI
+
+        app = FastAPI()
+        router = APIRouter(prefix="/teams")
+
+
+        @router.get("/{team_id}")
+        def one(team_id: int): ...
+
+
+        class Team:
+            name = "mine"
+
+
+        # The team of who asks.
+        @router.get("/mine")
+        def mine():  # found
+            return Team
+
+
+        @router.get("/other/{name}")
+        def other(name: str): ...
+
+
+        app.include_router(router)
+    """),
+    Bad(
+        """
+        from fastapi import APIRouter, FastAPI
+
+        app = FastAPI()
+        router = APIRouter()
+
+        @router.get("/teams/{team_id}")
+        def one(team_id: int): ...
+
+        class Team: ...
+
+        @router.get("/teams/mine")
+        def mine() -> Team: ...  # found
+
+        @router.get("/{kind}/{name}")
+        def any_of(kind: str, name: str): ...
+
+        app.include_router(router)
+
+        @router.get("/teams/late")
+        def late(): ...  # found
+    """,
+        by_hand=2,
+    ),
     Bad(
         """
         # file: app/users.py
@@ -183,7 +297,8 @@ EXAMPLES = [
         "the order of lines is not the order in which routers are included",
         booted=True,
     ),
-    Bad("""
+    Bad(
+        """
         from fastapi import APIRouter, FastAPI
 
         app = FastAPI()
@@ -203,7 +318,9 @@ EXAMPLES = [
 
         app.include_router(router)
         app.include_router(router)  # found
-    """),
+    """,
+        by_hand=2,
+    ),
     Good("""
         from fastapi import APIRouter, FastAPI
 

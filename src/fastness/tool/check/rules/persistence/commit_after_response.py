@@ -5,6 +5,8 @@ serialisation conflict or a lost connection, the client was told 201 and the dat
 once may not find what it has just written.
 
 Commit in the service, or declare `Depends(..., scope="function")` (FastAPI 0.121): it ends the dependency before the response.
+The fix does the second wherever the dependency is asked for, unless something needs it longer: another generator that depends
+on it, or a response that streams. Where background tasks are added it asks for review: they would find the session closed.
 """
 
 from __future__ import annotations
@@ -13,11 +15,14 @@ import ast
 from collections.abc import Iterator
 
 from fastness.tool.check.knowledge import sessions, versions
+from fastness.tool.check.repair import Repair, argument_added, is_written
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
-from fastness.tool.findings import Evidence, Fix, Severity
+from fastness.tool.findings import Evidence, Finding, Fix, Severity
 from fastness.tool.project import Service
+from fastness.tool.project.module import Module
 from fastness.tool.project.resolve import own_nodes
-from fastness.tool.project.symbols import Class, Function, argument, constant
+from fastness.tool.project.routes import Route
+from fastness.tool.project.symbols import Class, Function, argument, constant, last_name
 from fastness.tool.project.values import FunctionValue, Instance
 from fastness.tool.project.walk import walk
 
@@ -105,8 +110,134 @@ def _exit_commits(service: Service, defined: Class) -> list[Evidence] | None:
     return None
 
 
+def fix(service: Service, finding: Finding) -> Repair | str:
+    """End the dependency before the response, wherever it is asked for: with two scopes it would be two sessions."""
+    if not versions.has_scopes(service):
+        return "`scope` needs FastAPI 0.121, and the project does not say that it has it"
+    function = _of(service, finding)
+    asked = list(_asked_for(service, function)) if function is not None else []
+    if function is None or not asked:
+        return "where the dependency is asked for cannot be told"
+    if any(argument(call, "scope") is not None or not is_written(module, call) for module, call in asked):
+        return "it is asked for with a scope already, or in a text annotation"
+    routes = [route for route in service.routes if any(d.target is function for d in service.tree(route))]
+    for route in routes:
+        reason = _needs_it_longer(service, function, route)
+        if reason is not None:
+            return reason
+    edits = [argument_added(module, call, 'scope="function"') for module, call in asked]
+    return Repair(tuple(edits), review=any(map(_works_on, routes)))
+
+
+def _needs_it_longer(service: Service, function: Function, route: Route) -> str | None:
+    """Why the dependency must not end before the response of a route, None when it may."""
+    for dependency in service.tree(route):
+        outer = dependency.target
+        if outer is function and dependency.security:
+            return "a `Security` asks for it, which has no scope"
+        if isinstance(outer, Function) and outer.is_generator and any(d.target is function for d in service.parameters(outer)):
+            return f"{outer.qualified} depends on it and ends after the response, which FastAPI refuses"
+    return f"{route.handler.qualified} streams, and would find it closed" if _streams(service, route) else None
+
+
+def _of(service: Service, finding: Finding) -> Function | None:
+    """The dependency of a finding, whose first proof is its definition."""
+    proof_ = finding.evidence[0]
+    return next((f for f in service.project.modules[proof_.path].functions if f.node.lineno == proof_.line), None)
+
+
+def _asked_for(service: Service, function: Function) -> Iterator[tuple[Module, ast.Call]]:
+    """Every `Depends` on a function: those in annotations are no calls that anything makes."""
+    for module in service.project.readable:
+        if not module.mentions("Depends"):
+            continue
+        scopes = {id(site.node): site.scope for site in module.all_calls}
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.Call) and last_name(node) == "Depends":
+                values = service.resolver.infer(argument(node, "dependency", 0), scopes.get(id(node), module))
+                if any(isinstance(value, FunctionValue) and value.definition is function for value in values):
+                    yield module, node
+
+
+def _streams(service: Service, route: Route) -> bool:
+    """The response is made while it is sent, by code that may use the dependency."""
+    handler = route.handler
+    named = _written(route.option("response_class")) + _written(handler.node.returns)
+    if handler.is_generator or route.is_websocket or "Streaming" in named or "EventSource" in named:
+        return True
+    functions = (handler, *(edge.target for edge in service.graph.edges(handler)))
+    return any(("Streaming" in site.name or "EventSource" in site.name) for one in functions for site in one.calls)
+
+
+def _works_on(route: Route) -> bool:
+    """Something goes on after the response: it may have the session."""
+    asked = (_written(parameter.annotation) for parameter, _ in route.handler.parameters)
+    return "BackgroundTask" in " ".join((*asked, *(site.name for site in route.handler.calls)))
+
+
+def _written(node: ast.expr | None) -> str:
+    return "" if node is None else ast.unparse(node)
+
+
 EXAMPLES = [
     Bad("""
+        # file: requirements.txt
+        fastapi>=0.121
+        # file: app/main.py
+        from typing import Annotated
+        from fastapi import Depends, FastAPI
+        from sqlalchemy.orm import Session, sessionmaker
+
+        Local = sessionmaker()
+        app = FastAPI()
+
+        def get_db():
+            with Local() as db:
+                yield db
+                db.commit()  # found
+
+        def repository(db: Session = Depends(get_db)): ...
+
+        @app.post("/a")
+        def a(db: Annotated[Session, Depends(get_db, use_cache=True)], rows=Depends(repository)): ...
+    """),
+    Bad(
+        """
+        # file: pyproject.toml
+        [project]
+        dependencies = ["fastapi~=0.121"]
+        # file: app/main.py
+        from fastapi import Depends, FastAPI
+        from fastapi.responses import StreamingResponse
+        from sqlalchemy.orm import Session, sessionmaker
+
+        Local = sessionmaker()
+        app = FastAPI()
+
+        def get_db():
+            with Local() as db:
+                yield db
+                db.commit()  # found
+
+        def get_other():
+            with Local() as db:
+                yield db
+                db.commit()  # found
+
+        def locked(db: Session = Depends(get_other)):
+            yield db
+
+        @app.get("/a")
+        def a(db: Session = Depends(get_db)):
+            return StreamingResponse(row for row in db.execute("select 1"))
+
+        @app.get("/b")
+        def b(db: Session = Depends(locked)): ...
+    """,
+        by_hand=2,
+    ),
+    Bad(
+        """
         from typing import Annotated
         from fastapi import Depends, FastAPI
         from sqlalchemy.orm import Session, sessionmaker
@@ -136,8 +267,11 @@ EXAMPLES = [
 
         @app.post("/b")
         def b(db: Session = Depends(transaction)): ...
-    """),
-    Bad("""
+    """,
+        by_hand=2,
+    ),
+    Bad(
+        """
         # file: app/main.py
         from fastapi import Depends, FastAPI
         from app.db import scope
@@ -161,7 +295,9 @@ EXAMPLES = [
             async with Local() as db:
                 yield db
                 await db.commit()
-    """),
+    """,
+        by_hand=1,
+    ),
     Good(
         """
         from fastapi import Depends, FastAPI

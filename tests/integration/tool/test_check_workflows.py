@@ -145,10 +145,35 @@ def test_upstream_changes_are_not_the_pull_requests(project: Path) -> None:
     (project / "main.py").write_text("x = 1\n")
     _commit(project)
     _git(project, "checkout", "change")
-    changed = changes.since(project, "main")
+    changed = changes.since(project, "main").files
     assert changed.keys() == {"ä b/c.py"}
     assert changed["ä b/c.py"].lines == [(2, 3)]
     for revision in ("nowhere", "--output=x", "", "main..change"):
         with pytest.raises(CommandError, match="git knows no revision"):
             changes.since(project, revision)
     assert not (project / "x").exists()
+
+
+def test_a_fix_without_a_test_is_noticed(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By the messages of the pull request's commits; a test in any of them, or in the working tree, is enough."""
+
+    def found() -> str:
+        main(["check", str(project), "--diff", "main", "--select", "governance/fix-without-test"])
+        return capsys.readouterr().out
+
+    _git(project, "init", "--initial-branch", "main")
+    _commit(project)
+    _git(project, "checkout", "-b", "change")
+    (project / "main.py").write_text(f"import requests\n\n\ndef one():\n    print()\n{CALL}")
+    _git(project, "commit", "--all", "--message", "Print before asking")
+    assert "0 info" in found()
+    (project / "main.py").write_text(f"import requests\n\n\ndef one():\n    print(1)\n{CALL}")
+    _git(project, "commit", "--all", "--message", "fix: print\x1b[2J something\n\nBody.")
+    assert "no test in this change would fail without it: 'fix: print?[2J something'" in found()
+    assert main(["check", str(project), "--diff", "main", "--fail-on", "info", "--select", "governance"]) == 1
+    (project / "tests").mkdir()
+    (project / "tests" / "test_main.py").write_text("def test_one(): ...\n")
+    capsys.readouterr()
+    assert "0 info" in found()
+    main(["check", str(project), "--select", "governance/fix-without-test"])
+    assert "0 info" in capsys.readouterr().out

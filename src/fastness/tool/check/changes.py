@@ -1,11 +1,11 @@
-"""The lines that were changed since a revision, as git tells them, and the findings that lie in them."""
+"""What was changed since a revision, as git tells it: lines, commits and the texts before. And the findings that lie in it."""
 
 from __future__ import annotations
 
 import ast
 import re
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -36,8 +36,38 @@ class Changed:
         return any(first - 1 <= gap <= last for gap in self.gaps)
 
 
-def since(directory: Path, revision: str) -> dict[str, Changed]:
-    """What was changed below a directory since it parted from a revision, what is not committed included, by path.
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One commit of a change, merges left out.
+
+    Attributes:
+        subject: the first line of its message.
+        paths: the files that it touches.
+    """
+
+    subject: str
+    paths: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a pull request changes.
+
+    Attributes:
+        revision: since when.
+        files: what was changed in each file, by path, what is not committed included.
+        commits: the newest first.
+        before: the text of a file at the revision; None when it had no such file.
+    """
+
+    revision: str
+    files: dict[str, Changed]
+    commits: Sequence[Commit] = ()
+    before: Callable[[str], str | None] = lambda _: None
+
+
+def since(directory: Path, revision: str) -> Change:
+    """What was changed below a directory since it parted from a revision.
 
     Raises:
         CommandError: it is not in a git repository, or there is no such revision.
@@ -57,7 +87,21 @@ def since(directory: Path, revision: str) -> dict[str, Changed]:
     for path in untracked.split(b"\0"):
         if path:
             found[path.decode(errors="surrogateescape")] = Changed(lines=[(1, 1 << 31)])
-    return found
+    start = base.decode().strip()
+
+    def before(path: str) -> str | None:
+        text = _git(directory, "show", "--no-textconv", f"{start}:./{path}")
+        return None if text is None else text.decode(errors="replace")
+
+    return Change(revision, found, list(_commits(directory, start)), before)
+
+
+def _commits(directory: Path, base: str) -> Iterator[Commit]:
+    options = ("--no-merges", "--no-renames", "--relative", "--name-only", "-z", "--format=%x01%s")
+    told = _git(directory, "log", *options, f"{base}..HEAD", "--", ".") or b""
+    for entry in told.decode(errors="surrogateescape").split("\x01")[1:]:
+        subject, *paths = entry.split("\0")
+        yield Commit(subject, [path.strip("\n") for path in paths if path.strip("\n")])
 
 
 def _git(directory: Path, *arguments: str) -> bytes | None:
@@ -94,14 +138,14 @@ def _read(told: bytes) -> dict[str, Changed]:
     return found
 
 
-def only(report: Report, project: Project, changed: Mapping[str, Changed], revision: str) -> Report:
+def only(report: Report, project: Project, change: Change) -> Report:
     """The report with those findings alone whose place, or a place of whose evidence, was changed."""
     kept: list[Finding] = []
     for finding in report.findings:
         places = [(finding.path, finding.line), *((evidence.path, evidence.line) for evidence in finding.evidence)]
-        if any(path in changed and changed[path].touches(*_extent(project, path, line)) for path, line in places):
+        if any(path in change.files and change.files[path].touches(*_extent(project, path, line)) for path, line in places):
             kept.append(finding)
-    return replace(report, findings=kept, part=f"what was changed since {revision}")
+    return replace(report, findings=kept, part=f"what was changed since {change.revision}")
 
 
 def _extent(project: Project, path: str, line: int) -> tuple[int, int]:

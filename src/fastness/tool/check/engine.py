@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from fastness.tool.boot import Boot, BootedApp, Probed
 from fastness.tool.check import suppressions
 from fastness.tool.check.beside import Beside
+from fastness.tool.check.changes import Change
 from fastness.tool.check.config import Config
 from fastness.tool.check.knowledge.served import Served
 from fastness.tool.check.rule import Found, Rule
@@ -40,24 +41,30 @@ _BOOTED: Mapping[type, Callable[[Service, Boot], object]] = {
 }
 _SOURCES: Mapping[type, Source] = {BootedApp: "boot", Served: "boot", Probed: "probe"}
 
-
 # These families take about half of the time of all. Each half asks a model of its own, in one process or in two: what it
 # finds does not depend on who else asks what.
 _SECOND = frozenset({"architecture", "concurrency", "persistence"})
 
 
 def check(
-    project: Project, config: Config, *, rules: Iterable[Rule] | None = None, boot: Boot | None = None, apart: bool = False
+    project: Project,
+    config: Config,
+    *,
+    rules: Iterable[Rule] | None = None,
+    boot: Boot | None = None,
+    change: Change | None = None,
+    apart: bool = False,
 ) -> Report:
     """Run the rules that the configuration selects, all of them when `rules` is None.
 
     Args:
         boot: what booting the app gave. Rules that need it do not run without.
+        change: what a pull request changes. The same.
         apart: share the work with a second process.
     """
     begin = time.perf_counter()
     service = Service(project)
-    facts = {need: None if boot is None else give(service, boot) for need, give in _BOOTED.items()}
+    facts = _facts(service, boot, change)
     chosen = [
         rule
         for rule in (catalogue().values() if rules is None else rules)
@@ -70,8 +77,8 @@ def check(
     modules = project.readable
     first = [rule for rule in chosen if rule.family not in _SECOND]
     second = [rule for rule in chosen if rule.family in _SECOND]
-    with Beside(lambda: _outcome(second, service.branch(), config, boot), apart=apart and bool(first and second)) as half:
-        outcomes = [_outcome(first, service.branch(), config, boot), half.result()]
+    with Beside(lambda: _outcome(second, service.branch(), config, boot, change), apart=apart and bool(first and second)) as half:
+        outcomes = [_outcome(first, service.branch(), config, boot, change), half.result()]
     for outcome in outcomes:
         project.asked.update(outcome.asked)
     findings = [finding for outcome in outcomes for finding in outcome.findings]
@@ -109,9 +116,16 @@ class _Outcome:
     asked: dict[Question, str]
 
 
-def _outcome(rules: Iterable[Rule], service: Service, config: Config, boot: Boot | None) -> _Outcome:
+def _facts(service: Service, boot: Boot | None, change: Change | None) -> dict[type, object]:
+    """What not every run has, None where it is missing."""
+    return {**{need: None if boot is None else give(service, boot) for need, give in _BOOTED.items()}, Change: change}
+
+
+def _outcome(
+    rules: Iterable[Rule], service: Service, config: Config, boot: Boot | None, change: Change | None
+) -> _Outcome:
     """What some rules say about a service."""
-    facts = {need: None if boot is None else give(service, boot) for need, give in _BOOTED.items()}
+    facts = _facts(service, boot, change)
     outcome = _Outcome([], [], service.project.asked)
     for rule in rules:
         for result in _run(rule, service, facts):

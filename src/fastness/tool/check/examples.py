@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from textwrap import dedent
 
 from fastness.tool.boot import Boot, BootedApp, Probed
 from fastness.tool.check import engine
+from fastness.tool.check.changes import Change, Changed
 from fastness.tool.check.config import Config
 from fastness.tool.check.knowledge.served import Served
 from fastness.tool.check.rule import Example, Rule
@@ -20,7 +23,11 @@ _DEFAULT = "app/main.py"
 
 def files(example: Example) -> dict[str, str]:
     """The example's files by path."""
-    parts = _FILE.split(dedent(example.source).strip("\n") + "\n")
+    return _files(example.source)
+
+
+def _files(source: str) -> dict[str, str]:
+    parts = _FILE.split(dedent(source).strip("\n") + "\n")
     found = {_DEFAULT: parts[0]} if parts[0].strip() else {}
     return {**found, **dict(zip(parts[1::2], parts[2::2], strict=True))}
 
@@ -36,9 +43,25 @@ def needs_boot(rule: Rule, example: Example) -> bool:
     return example.booted or any(need in (BootedApp, Served, Probed) for need in set(rule.needs) - rule.optional)
 
 
+def change(example: Example) -> Change | None:
+    """What the example's commits change, None when it has none."""
+    if not example.commits:
+        return None
+    old, new = _files(example.before), _files(example.source)
+    changed: dict[str, Changed] = {}
+    for path in sorted(old.keys() | new.keys()):
+        before, after = old.get(path, "").splitlines(), new.get(path, "").splitlines()
+        for kind, _, _, start, end in difflib.SequenceMatcher(a=before, b=after, autojunk=False).get_opcodes():
+            if kind != "equal":
+                one = changed.setdefault(path, Changed())
+                (one.gaps.append(start) if kind == "delete" else one.lines.append((start + 1, end)))
+    commits = [commit if commit.paths else replace(commit, paths=list(changed)) for commit in example.commits]
+    return Change("main", changed, commits, old.get)
+
+
 def report(rule: Rule, example: Example, boot: Boot | None = None) -> Report:
     """What one rule says about one example."""
-    return engine.check(project(files(example)), Config(), rules=[rule], boot=boot)
+    return engine.check(project(files(example)), Config(), rules=[rule], boot=boot, change=change(example))
 
 
 def expected(example: Example) -> set[tuple[str, int]]:

@@ -7,7 +7,7 @@ A rule's file is `rules/<family>/<name>.py`, and the file's place is the rule's 
 - one function `check`, decorated with `@rule(...)`, that yields `Found`s. Its parameters say what it needs, by type:
   `Service`, `Module` (then it is called once per module of the service), `Requirements`, `Resolver`, `CallGraph`, `Project`.
   One that takes `BootedApp`, `Served` or `Probed` runs only when the app is booted or probed; one that takes `Served | None`
-  runs always, and lets facts overrule its guesses when it gets them;
+  runs always, and lets facts overrule its guesses when it gets them. One that takes `Change` runs on pull requests: `--diff`;
 - where it can correct what it finds, a function `fix`: see `repair`;
 - `EXAMPLES`: `Bad` and `Good` sources, which run as tests. In a bad one `# found` ends each line that must be reported.
 """
@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from types import ModuleType, NoneType
 from typing import TypeVar, get_args, get_type_hints
 
+from fastness.tool.check.changes import Commit
 from fastness.tool.check.repair import Fixer
 from fastness.tool.findings import Evidence, Fix, Severity, Source
 from fastness.tool.project.module import Module
@@ -94,20 +95,26 @@ class Bad:
     Attributes:
         booted: the app is booted and probed, as it always is for a rule that needs it: `app` in `app/main.py`.
         by_hand: how many of the findings the rule's `fix` leaves to a person.
+        before: the sources before a change; what is not in them is new.
+        commits: what the change consists of; one without paths touches every file that changes.
     """
 
     source: str
     booted: bool = False
     by_hand: int = 0
+    before: str = ""
+    commits: Sequence[Commit] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Good:
-    """Sources in which the rule must find nothing, and the reason why."""
+    """Sources in which the rule must find nothing, and the reason why; the rest is as in `Bad`."""
 
     source: str
     why: str = ""
     booted: bool = False
+    before: str = ""
+    commits: Sequence[Commit] = ()
 
 
 Example = Bad | Good

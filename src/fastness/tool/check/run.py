@@ -71,30 +71,31 @@ def run(
     config = _configured(directory, select, ignore, fail_on)
     file = baseline or config.baseline
     known = _known(file, writing=write_baseline)
-    changed = None if since is None else changes.since(directory, since)
+    change = None if since is None else changes.since(directory, since)
     gc.disable()  # the model is one large, living graph: collecting it costs a third of the time and frees nothing
     sys.setrecursionlimit(max(sys.getrecursionlimit(), _DEEPEST))
     project = Project.at(directory)
     if not project.modules and not project.unreadable:
         raise CommandError(f"{directory} has no Python files that are its own: is this the right directory?")
     boot = None if wanted is None else examine(directory, wanted)
-    # What booting gives depends on more than files, and fixes are judged by what is found now.
-    place = cache.place(directory, cache_directory) if cached and boot is None and fixes is None else None
+    # What booting gives and what a change is depends on more than files, and fixes are judged by what is found now.
+    cached = cached and boot is None and change is None and fixes is None
+    place = cache.place(directory, cache_directory) if cached else None
     kept = cache.Cache(place, project)
     report = kept.report(config)
     if report is None:
-        report = engine.check(project, config, boot=boot, apart=_apart(project, jobs))
+        report = engine.check(project, config, boot=boot, change=change, apart=_apart(project, jobs))
         kept.keep(config, report)
     if write_baseline and file is not None and not report.failures:
         return _write_baseline(file, known, report, project)
 
     def counted(report: Report, project: Project) -> Report:
         report = report if file is None else known_findings.apply(report, project, known)
-        return report if changed is None else changes.only(report, project, changed, since or "")
+        return report if change is None else changes.only(report, project, change)
 
     shown = counted(report, project)
     if fixes is not None and not report.failures:
-        report, project = _fix(project, report, shown, config, fixes, out=sys.stdout if form == "text" else sys.stderr)
+        report, project = _fix(project, report, shown, config, fixes, change, out=sys.stdout if form == "text" else sys.stderr)
         shown = counted(report, project)
     reports.write(shown, form=form, project=project, out=sys.stdout)
     for failure in report.failures:
@@ -125,11 +126,18 @@ def _write_baseline(file: Path, known: Counter[known_findings.Entry], report: Re
     return OK
 
 
-def _fix(
-    project: Project, report: Report, shown: Report, config: configuration.Config, fixes: Fixes, *, out: TextIO
+def _fix(  # noqa: PLR0917
+    project: Project,
+    report: Report,
+    shown: Report,
+    config: configuration.Config,
+    fixes: Fixes,
+    change: changes.Change | None,
+    *,
+    out: TextIO,
 ) -> tuple[Report, Project]:
     """Correct what is shown, and give what is found then."""
-    fixed = fixing.fix(project, report, config, catalogue(), only=shown.findings, unsafe=fixes.unsafe)
+    fixed = fixing.fix(project, report, config, catalogue(), only=shown.findings, unsafe=fixes.unsafe, change=change)
     out.writelines(fixing.diff(project, fixed.texts))
     told = (f"not fixed: {one.finding.path}:{one.finding.line} {one.finding.rule}: {one.reason}\n" for one in fixed.left)
     out.writelines(told)

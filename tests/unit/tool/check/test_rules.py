@@ -33,7 +33,7 @@ PROMISED = {
         unpinned-dependencies unsupported-version
     """,
     "governance": """
-        ungated-merge unowned-contract untraceable-artefact
+        fix-without-test ungated-merge unowned-contract untraceable-artefact
     """,
     "lifespan": """
         deprecated-event-handler events-bypassed-by-lifespan resource-never-closed resource-outside-lifespan

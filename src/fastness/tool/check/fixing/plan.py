@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fastness.tool.check import engine
+from fastness.tool.check.changes import Change
 from fastness.tool.check.config import Config
 from fastness.tool.check.repair import Edit, Repair
 from fastness.tool.check.rule import Rule
@@ -54,12 +55,14 @@ def fix(
     *,
     only: Sequence[Finding] | None = None,
     unsafe: bool = False,
+    change: Change | None = None,
 ) -> Fixed:
     """Try the repairs of a report's findings. Nothing is written.
 
     Args:
         only: the findings to correct; None: all.
         unsafe: make those too that a person must review.
+        change: what the project was checked with.
     """
     service = Service(project)
     proposed: list[_Proposal] = []
@@ -80,7 +83,7 @@ def fix(
         else:
             taken.update(repair.edits)
             proposed.append(_Proposal(finding, repair))
-    trial = _Trial(project, report, config, [rules[name] for name in report.rules if name in rules])
+    trial = _Trial(project, report, config, [rules[name] for name in report.rules if name in rules], change)
     made = trial.settle([], proposed)
     texts, after, checked = trial.outcome(made)
     return Fixed([one.finding for one in made], [*left, *trial.refused], texts, checked, after)
@@ -129,12 +132,13 @@ def _collide(repair: Repair, taken: set[Edit]) -> bool:
 class _Trial:
     """The project as it would be with some repairs, checked in memory."""
 
-    def __init__(self, project: Project, report: Report, config: Config, rules: Sequence[Rule]) -> None:
+    def __init__(self, project: Project, report: Report, config: Config, rules: Sequence[Rule], change: Change | None) -> None:
         self._project = project
         self._before = Counter(map(_key, report.findings))
         self._report = report
         self._config = config
         self._rules = rules
+        self._change = change
         self._last: tuple[list[_Proposal], tuple[dict[str, str], Project, Report]] = ([], ({}, project, report))
         self.refused: list[Left] = []
 
@@ -156,7 +160,7 @@ class _Trial:
         if self._last[0] != made:
             texts = self._texts(made)
             project = self._project.changed(texts)
-            report = engine.check(project, self._config, rules=self._rules)
+            report = engine.check(project, self._config, rules=self._rules, change=self._change)
             self._last = (list(made), (texts, project, report))
         return self._last[1]
 

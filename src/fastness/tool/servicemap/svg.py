@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from itertools import pairwise
@@ -71,7 +72,11 @@ def overview(drawn: ServiceMap) -> str:
     of_entry = {entry: Component(_named(name, entries), name) for name, entries in modules.items() for entry in entries}
     ways: list[tuple[Box, ...]] = [(of_entry[entry], path[-1]) for entry in drawn.entries for path in paths(entry) if path[1:]]
     boxes = list(dict.fromkeys(of_entry.values()))
-    labels: dict[object, str] = {box: box.name for box in boxes}
+    known = Counter(box.name.rpartition(" (")[0] for box in boxes)
+    labels: dict[object, str] = {
+        box: f"{box.name}, {PurePosixPath(box.path).name}" if known[box.name.rpartition(" (")[0]] > 1 else box.name
+        for box in boxes
+    }
     labels |= {way[1]: label(way[1]) for way in ways}
     return _drawn(arranged({"": boxes}, ways, labels), ways, 0, summary(drawn))
 

@@ -28,6 +28,19 @@ def text(resolver: Resolver, node: ast.expr, scope: Scope) -> str | None:
     return None
 
 
+def beginning(resolver: Resolver, node: ast.expr, scope: Scope) -> str:
+    """What the text of an expression begins with, as far as it is known."""
+    found, holder = origin(resolver, node, scope)
+    if isinstance(found, ast.JoinedStr):
+        first = found.values[:1]
+    else:
+        first = [found.left] if isinstance(found, ast.BinOp) and isinstance(found.op, ast.Add) else []
+    whole = text(resolver, found, holder)
+    if whole is not None or not first:
+        return whole or ""
+    return _part(resolver, first[0], holder) or beginning(resolver, first[0], holder)
+
+
 def _part(resolver: Resolver, value: ast.expr, scope: Scope) -> str | None:
     return text(resolver, value.value if isinstance(value, ast.FormattedValue) else value, scope)
 

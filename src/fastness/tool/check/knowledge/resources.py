@@ -24,6 +24,8 @@ _CLOSES = (
 _CLOSED = re.compile(rf"\.(?:{'|'.join(_CLOSES)})\b")
 _BEFORE = re.compile(r"(?:[\w.]|\[[^\]\n]*\]|\([^()\n]*\))+$")
 _CLOSED_BY = re.compile(r"(?:clos\w+|dispos\w+|disconnect\w*|shutdown\w*|stop\w*)\(([^\n()]{1,80})\)")
+# `async with client:` and `enter_async_context(client)` close what they are given by name.
+_CLOSED_BY_CONTEXT = re.compile(r"(?:\bwith |enter_(?:async_)?context\()([\w.]+)(?: as \w+)?[:),]")
 _NAMES: WeakKeyDictionary[Service, dict[Module, set[str]]] = WeakKeyDictionary()
 
 
@@ -66,9 +68,7 @@ def is_closed(service: Service, name: str, module: Module | None = None) -> bool
 
 def _closed_in(module: Module) -> set[str]:
     """The words of what is closed; those that follow a dot with it."""
-    if not module.mentions(*_CLOSES):
-        return set()
-    closed = []
+    closed = _CLOSED_BY_CONTEXT.findall(module.text)
     for matched in _CLOSED.finditer(module.text):
         line = module.text[module.text.rfind("\n", 0, matched.start()) + 1 : matched.start()]
         closed += _BEFORE.findall(line)

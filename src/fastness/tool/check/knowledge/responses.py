@@ -7,7 +7,7 @@ import ast
 from fastness.tool.project import Service
 from fastness.tool.project.resolve import own_nodes
 from fastness.tool.project.routes import Route
-from fastness.tool.project.symbols import Function, Scope, last_name
+from fastness.tool.project.symbols import Function, Scope, argument, last_name
 from fastness.tool.project.values import External, Instance
 
 _BODILESS = {"204", "205", "304", "HTTP_204_NO_CONTENT", "HTTP_205_RESET_CONTENT", "HTTP_304_NOT_MODIFIED", "NO_CONTENT"}
@@ -40,6 +40,8 @@ def sends_json(route: Route) -> bool:
     if status is not None and (last_name(status) in _BODILESS or ast.unparse(status) in _BODILESS):
         return False
     cls = route.option("response_class")
+    if cls is None and route.router is not None:
+        cls = argument(route.router.call, "default_response_class")
     if cls is None:
         return last_name(route.call) != "route"
     return "JSON" in last_name(cls)

@@ -99,4 +99,43 @@ EXAMPLES = [
         # file: app/__init__.py
         from app import a
     """),
+    Good(
+        """
+        # file: app/models/__init__.py
+        from app.models.order import Order
+        from app.models.user import User
+        # file: app/models/user.py
+        class User: ...
+        # file: app/models/order.py
+        from app.models.user import User
+
+        class Order:
+            buyer: User
+    """,
+        "a package that re-exports its modules, which import each other by their own names, is loaded in one direction",
+    ),
+    Good(
+        """
+        # file: app/users.py
+        import typing as t
+
+        if t.TYPE_CHECKING:
+            from app import orders
+
+        def recent(user: "orders.Order"): ...
+        # file: app/orders.py
+        from app import users
+
+        class Order:
+            def buyers(self):
+                from app.reports import table
+
+                return table(users.recent(self))
+        # file: app/reports.py
+        from app.orders import Order
+
+        def table(rows): ...
+    """,
+        "both directions are for the type checker, or wait for the first call",
+    ),
 ]

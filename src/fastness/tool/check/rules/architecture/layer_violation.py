@@ -118,4 +118,44 @@ EXAMPLES = [
         def read():
             raise HTTPException(404)
     """),
+    Good(
+        """
+        # file: app/services/payments.py
+        from app.gateways.api.client import pay
+        from http import HTTPStatus
+
+        def settle(order):
+            return pay(order) == HTTPStatus.OK
+        # file: app/gateways/api/client.py
+        def pay(order): ...
+        # file: app/api/orders.py
+        from fastapi import APIRouter, HTTPException
+        from app.services import payments
+
+        router = APIRouter()
+
+        @router.post("/")
+        def create():
+            if not payments.settle(1):
+                raise HTTPException(402)
+    """,
+        "a package that is named api and speaks to somebody else's API is no layer of this service",
+    ),
+    Good(
+        """
+        # file: app/services/reports.py
+        from fastapi.concurrency import run_in_threadpool
+        from fastapi.encoders import jsonable_encoder
+        from app.services.errors import HTTPException
+
+        async def build(rows):
+            try:
+                return await run_in_threadpool(jsonable_encoder, rows)
+            except HTTPException:
+                return None
+        # file: app/services/errors.py
+        class HTTPException(Exception): ...
+    """,
+        "threads and encoders of the framework are no HTTP, and an exception is not Starlette's for its name",
+    ),
 ]

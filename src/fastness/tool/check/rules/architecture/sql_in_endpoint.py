@@ -100,4 +100,60 @@ EXAMPLES = [
         def users(db):
             return db.scalars(select(int)).all()
     """),
+    Good(
+        """
+        # file: app/main.py
+        from fastapi import Depends, FastAPI
+        from app.menu import select, text
+        from app.users import Users
+
+        app = FastAPI()
+        cache: dict[str, int] = {}
+
+        @app.get("/menu")
+        def menu(name: str):
+            return select(name).where(text("open"))
+
+        @app.post("/users")
+        def create(name: str, users: Users = Depends()):
+            users.add(name)
+            return cache.get(name)
+        # file: app/menu.py
+        class Choice:
+            def where(self, text): ...
+
+        def select(name):
+            return Choice()
+
+        def text(name): ...
+        # file: app/users.py
+        class Users:
+            def add(self, name): ...
+    """,
+        "the names of a query that mean something else: a menu's select, a cache's get, a repository's add",
+    ),
+    Good(
+        """
+        # file: app/main.py
+        from fastapi import Depends, FastAPI
+        from sqlalchemy.orm import Session, sessionmaker
+        from app import crud
+
+        app = FastAPI()
+        get_db = sessionmaker()
+
+        @app.post("/users")
+        def create(db: Session = Depends(get_db)):
+            with db.begin():
+                user = crud.create(db)
+                db.flush()
+            return user.id
+        # file: app/crud.py
+        from sqlalchemy import insert
+
+        def create(db):
+            return db.scalars(insert(int)).one()
+    """,
+        "it ends the transaction of what a service asked for, and asks for nothing itself",
+    ),
 ]

@@ -131,4 +131,24 @@ EXAMPLES = [
 
         app.include_router(router, prefix=settings.prefix)
     """),
+    Good(
+        """
+        from fastapi import FastAPI
+
+        app = FastAPI()
+
+        @app.get("/healthz")
+        def health(): ...
+
+        @app.get("/v1/users")
+        def users(): ...
+
+        @app.get("/api/v1/orders")
+        def orders(): ...
+
+        @app.post("/{version}/orders")
+        def create(version: str): ...
+    """,
+        "every decorator has the version, and what stands beside is for the platform",
+    ),
 ]

@@ -102,4 +102,26 @@ EXAMPLES = [
     """,
         "the project's own queue is not BackgroundTasks",
     ),
+    Good(
+        """
+        import os
+        from fastapi import BackgroundTasks, FastAPI
+        from fastapi.responses import FileResponse
+        from redis import Redis
+
+        app = FastAPI()
+        redis = Redis()
+
+        def forget(key):
+            redis.delete(key)
+            redis.incr("exports")
+
+        @app.get("/export")
+        def export(tasks: BackgroundTasks):
+            tasks.add_task(os.remove, "export.csv")
+            tasks.add_task(forget, "export")
+            return FileResponse("export.csv", background=tasks)
+    """,
+        "a file that was sent is removed, a cache is told, a metric counted: the next request does without",
+    ),
 ]

@@ -69,4 +69,45 @@ EXAMPLES = [
         async def register(password: str):
             return await asyncio.to_thread(bcrypt.hashpw, password.encode(), bcrypt.gensalt())
     """),
+    Good(
+        """
+        import bcrypt
+        from fastapi import Depends, FastAPI
+
+        app = FastAPI()
+
+        def password_matches(password: str) -> bool:
+            return bcrypt.checkpw(password.encode(), b"")
+
+        @app.post("/login")
+        async def login(matches: bool = Depends(password_matches)):
+            return matches
+    """,
+        "FastAPI runs a `def` dependency in a thread, whatever its endpoint is",
+    ),
+    Good(
+        """
+        import asyncio
+        from concurrent.futures import ProcessPoolExecutor
+        from functools import partial
+        import pandas
+        from anyio import to_thread
+        from passlib.hash import bcrypt
+        from fastapi import FastAPI
+
+        app = FastAPI()
+        pool = ProcessPoolExecutor()
+
+        def summary(path):
+            return pandas.read_csv(path).describe()
+
+        @app.get("/report")
+        async def report(path: str):
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(None, partial(bcrypt.verify, "password", "hash"))
+            await to_thread.run_sync(lambda: summary(path))
+            return await loop.run_in_executor(pool, summary, path)
+    """,
+        "handed to an executor by name, through a partial or inside of a function",
+    ),
 ]

@@ -74,4 +74,53 @@ EXAMPLES = [
 
         TEXT = "loop.run_until_complete(main())"
     """),
+    Good(
+        """
+        import asyncio
+        import threading
+        from celery import Celery
+        from fastapi import FastAPI
+
+        app = FastAPI()
+        celery = Celery()
+
+        async def consume(): ...
+
+        def consumer():
+            asyncio.run(consume())
+
+        @celery.task
+        def report():
+            asyncio.run(consume())
+
+        @app.post("/consumers")
+        async def start():
+            threading.Thread(target=consumer, daemon=True).start()
+            report.delay()
+    """,
+        "a thread has no loop that runs, and neither has a worker's task that the endpoint only queues",
+    ),
+    Good(
+        """
+        import asyncio
+        import subprocess
+        from fastapi import FastAPI
+
+        app = FastAPI()
+
+        class Runner:
+            async def run(self, command): ...
+
+            def run_until_complete(self, commands): ...
+
+        runner = Runner()
+
+        @app.post("/jobs")
+        async def start():
+            await runner.run("a")
+            runner.run_until_complete(["b"])
+            return asyncio.iscoroutinefunction(subprocess.run)
+    """,
+        "the `run` of something else",
+    ),
 ]

@@ -148,4 +148,47 @@ EXAMPLES = [
             del recent[0]
             return totals
     """),
+    Good(
+        """
+        from fastapi import FastAPI
+
+        app = FastAPI()
+        EXPORTERS = {}
+
+        def exporter(name):
+            def register(function):
+                EXPORTERS[name] = function
+                return function
+            return register
+
+        @exporter("csv")
+        def csv(rows): ...
+
+        @app.get("/export/{name}")
+        def export(name: str):
+            return EXPORTERS[name]([])
+    """,
+        "filled while modules are imported, when there is no request yet",
+    ),
+    Good(
+        """
+        from contextvars import ContextVar
+        from cachetools import TTLCache
+        from fastapi import FastAPI
+
+        app = FastAPI()
+        quotes = TTLCache(maxsize=100, ttl=60)
+        notes = ContextVar("notes", default=None)
+        rows = []
+
+        @app.get("/quotes/{name}")
+        def quote(name: str):
+            rows = []
+            rows.append(name)
+            quotes[name] = len(rows)
+            notes.set([*(notes.get() or []), name])
+            return quotes[name]
+    """,
+        "bounded by a lifetime, kept per context, or a local that has the module's name",
+    ),
 ]

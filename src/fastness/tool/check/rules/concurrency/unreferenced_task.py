@@ -116,4 +116,45 @@ EXAMPLES = [
         def queue():
             create_task("not asyncio's")
     """),
+    Good(
+        """
+        import asyncio
+
+        async def work(): ...
+
+        def spawn(task):
+            ...
+
+        def started():
+            return asyncio.create_task(work())
+
+        async def main():
+            task = asyncio.create_task(work())
+            await task
+            await asyncio.wait({asyncio.ensure_future(work())})
+            spawn(asyncio.create_task(work()))
+            async with asyncio.timeout(1):
+                await asyncio.shield(asyncio.create_task(work()))
+    """,
+        "returned, awaited, waited for with others, or given to whoever keeps it",
+    ),
+    Good(
+        """
+        import anyio
+        from app.tracker import Tracker
+
+        tracker = Tracker()
+
+        async def work(): ...
+
+        async def main():
+            tracker.create_task("write the report")
+            async with anyio.create_task_group() as group:
+                group.start_soon(work)
+        # file: app/tracker.py
+        class Tracker:
+            def create_task(self, title): ...
+    """,
+        "a queue and a task group of another library have methods of the same name",
+    ),
 ]

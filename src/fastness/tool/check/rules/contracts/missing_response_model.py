@@ -19,7 +19,7 @@ from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
 from fastness.tool.project.routes import Route
-from fastness.tool.project.symbols import Function
+from fastness.tool.project.symbols import Function, argument
 
 _BODILESS = (204, 205, 304)
 
@@ -70,7 +70,15 @@ def _returns_json(service: Service, handler: Function) -> bool:
 
 
 def _hidden(route: Route) -> bool:
-    option = route.option("include_in_schema")
+    """It is in no document: the route says so, its router, or every place that includes that."""
+    if _hides(route.call) or route.router is None:
+        return _hides(route.call)
+    included = [include.call for include in route.router.included_in]
+    return _hides(route.router.call) or (bool(included) and all(map(_hides, included)))
+
+
+def _hides(call: ast.Call) -> bool:
+    option = argument(call, "include_in_schema")
     return isinstance(option, ast.Constant) and option.value is False
 
 
@@ -159,4 +167,63 @@ EXAMPLES = [
         async def ws(socket):
             return 1
     """),
+    Good(
+        """
+        from fastapi import APIRouter, FastAPI
+        from fastapi.responses import FileResponse, PlainTextResponse
+
+        app = FastAPI()
+        texts = APIRouter(default_response_class=PlainTextResponse)
+
+        @texts.get("/robots.txt")
+        def robots():
+            return "User-agent: *"
+
+        @app.get("/report", response_class=FileResponse)
+        def report():
+            return "report.pdf"
+
+        @app.get("/internal", include_in_schema=False)
+        def internal():
+            return {}
+
+        admin = APIRouter()
+
+        @admin.get("/pages")
+        def pages():
+            return {}
+
+        app.include_router(texts)
+        app.include_router(admin, include_in_schema=False)
+    """,
+        "the router says that its answers are no JSON, the route that it is not in the document",
+    ),
+    Good(
+        """
+        from fastapi import FastAPI, HTTPException
+        from fastapi.responses import JSONResponse
+
+        app = FastAPI()
+
+        @app.post("/events")
+        def note(name: str):
+            print(name)
+
+        @app.get("/gone")
+        def gone():
+            raise HTTPException(410)
+
+        @app.get("/users")
+        def users():
+            response = JSONResponse([])
+            response.headers["X-Total-Count"] = "0"
+            return response
+
+        async def listed():
+            return {}
+
+        app.add_api_route("/listed", listed, response_model=dict[str, int])
+    """,
+        "nothing is returned, something is only raised, or the response is made a few lines above",
+    ),
 ]

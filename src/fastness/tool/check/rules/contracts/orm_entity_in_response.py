@@ -160,4 +160,69 @@ EXAMPLES = [
         class User(BaseModel):
             id: int
     """),
+    Good(
+        """
+        from typing import Generic, TypeVar
+        from fastapi import FastAPI
+        from pydantic import BaseModel
+        from sqlalchemy.orm import DeclarativeBase
+
+        class Base(DeclarativeBase): ...
+
+        class User(Base):
+            __tablename__ = "users"
+
+        class UserPublic(BaseModel):
+            id: int
+
+        Item = TypeVar("Item")
+
+        class Page(BaseModel, Generic[Item]):
+            items: list[Item]
+
+        app = FastAPI()
+
+        @app.get("/me", response_model=UserPublic)
+        def me() -> User:
+            return User()
+
+        @app.get("/users", response_model=Page[UserPublic])
+        def users():
+            return {"items": [User()]}
+    """,
+        "`response_model` wins over the annotation, and a page is a page of what it holds",
+    ),
+    Good(
+        """
+        from fastapi import Depends, FastAPI
+        from pydantic import BaseModel
+        from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
+
+        class Base(DeclarativeBase): ...
+
+        class User(Base):
+            __tablename__ = "users"
+            name: str
+
+        class UserPublic(BaseModel):
+            name: str
+
+        app = FastAPI()
+        get_db = sessionmaker()
+
+        @app.get("/a")
+        def a(db: Session = Depends(get_db)):
+            user = db.query(User).first()
+            return UserPublic.model_validate(user, from_attributes=True)
+
+        @app.get("/b")
+        def b(db: Session = Depends(get_db)):
+            return [user.name for user in db.query(User).all()]
+
+        @app.get("/c")
+        def c(db: Session = Depends(get_db)):
+            return {"count": db.query(User).count()}
+    """,
+        "the entity becomes a model, or only a part of it is sent",
+    ),
 ]

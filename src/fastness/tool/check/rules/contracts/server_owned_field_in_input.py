@@ -135,4 +135,33 @@ EXAMPLES = [
     """,
         "the caller's own tenant is used, whatever the body says",
     ),
+    Good(
+        """
+        from datetime import datetime
+        from typing import Annotated
+        from fastapi import Depends, FastAPI
+        from pydantic import BaseModel
+
+        class Filter(BaseModel):
+            created_at: datetime | None = None
+
+        class Note(BaseModel):
+            text: str
+
+        class Stored(BaseModel):
+            note: Note
+            created_at: datetime
+
+        app = FastAPI()
+
+        @app.post("/notes/search")
+        def search(text: Note, filter: Annotated[Filter, Depends()]) -> list[Stored]:
+            return []
+
+        @app.post("/notes")
+        def create(note: Note) -> Stored:
+            return Stored(note=note, created_at=datetime.now())
+    """,
+        "a filter asks for dates, and an envelope that is only sent has them",
+    ),
 ]

@@ -92,4 +92,47 @@ EXAMPLES = [
         def read() -> list[ItemOut]:
             return []
     """),
+    Good(
+        """
+        # file: app/main.py
+        from fastapi import FastAPI
+        from app import inputs, outputs
+
+        app = FastAPI()
+
+        @app.put("/items/{id}")
+        def replace(id: int, item: inputs.Item) -> outputs.Item:
+            return outputs.Item(id=id, name=item.name)
+        # file: app/inputs.py
+        from pydantic import BaseModel
+
+        class Item(BaseModel):
+            name: str
+        # file: app/outputs.py
+        from app import inputs
+
+        class Item(inputs.Item):
+            id: int
+    """,
+        "two models of one name, each for its direction",
+    ),
+    Good(
+        """
+        from fastapi import FastAPI
+        from pydantic import BaseModel
+
+        class Item(BaseModel):
+            name: str
+
+        class Receipt(BaseModel):
+            id: int
+
+        app = FastAPI()
+
+        @app.post("/items", response_model=Receipt)
+        def create(item: Item) -> Item:
+            return item
+    """,
+        "what is sent is what `response_model` says, not what the function returns",
+    ),
 ]

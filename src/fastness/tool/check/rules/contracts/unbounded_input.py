@@ -181,4 +181,65 @@ EXAMPLES = [
         def internal(limit: int = 100):
             return limit
     """),
+    Good(
+        """
+        # file: app/main.py
+        from typing import Annotated, Literal
+        from fastapi import Depends, FastAPI, Query
+        from pydantic import Field, conint
+        from app.paging import PageSize
+
+        app = FastAPI()
+
+        class Page:
+            def __init__(self, size: int = Query(20, ge=1, le=100)):
+                self.size = size
+
+        @app.get("/a")
+        def a(limit: Literal[10, 20, 50] = 10):
+            return limit
+
+        @app.get("/b")
+        def b(page: Page = Depends()):
+            return page.size
+
+        @app.get("/c")
+        def c(limit: conint(ge=1, le=100) = 20, page_size: Annotated[int, Field(lt=50)] = 20, size: PageSize = 20):
+            return limit
+        # file: app/paging.py
+        from typing import Annotated
+        from fastapi import Query
+
+        PageSize = Annotated[int, Query(le=200)]
+    """,
+        "bounded by its type, in a dependency's constructor, or by an alias of another file",
+    ),
+    Good(
+        """
+        from fastapi import FastAPI, HTTPException
+
+        app = FastAPI()
+        MOST = 100
+
+        @app.get("/a")
+        def a(limit: int = 10):
+            if limit > MOST:
+                raise HTTPException(422)
+            return limit
+
+        @app.get("/b")
+        def b(per_page: int = 10):
+            per_page = max(1, min(per_page, MOST))
+            return per_page
+
+        @app.get("/c/{count}")
+        def c(count: int):
+            return count
+
+        @app.post("/orders")
+        def order(count: int):
+            return count
+    """,
+        "refused or cut before it is used; a part of the path, and the body of a write, are no page sizes",
+    ),
 ]

@@ -351,4 +351,38 @@ EXAMPLES = [
         app.include_router(router, prefix="/v1")
         app.include_router(router, prefix="/v2")
     """),
+    Good(
+        """
+        from fastapi import APIRouter, FastAPI
+
+        app = FastAPI()
+        admin = FastAPI()
+        files = APIRouter(prefix="/files")
+
+        @files.api_route("/{name}", methods=["GET", "HEAD"])
+        def read(name: str): ...
+
+        @files.post("/{name}")
+        def write(name: str): ...
+
+        @files.get("/{name}/{path:path}")
+        def below(name: str, path: str): ...
+
+        @app.get("/users/{user_id:int}")
+        def one(user_id: int): ...
+
+        @app.get("/users/me")
+        def me(): ...
+
+        @admin.get("/users/me")
+        def admins_me(): ...
+
+        app.include_router(files)
+        app.mount("/admin", admin)
+
+        @app.get("/{path:path}")
+        def page(path: str): ...
+    """,
+        "a path for everything comes last, and a path that looks the same answers other methods or another app",
+    ),
 ]

@@ -113,4 +113,55 @@ EXAMPLES = [
         def counts(body: dict[str, int]):
             return body
     """),
+    Good(
+        """
+        from typing import Annotated, TypedDict
+        import httpx
+        from fastapi import Depends, FastAPI
+
+        def claims() -> dict: ...
+
+        class Item(TypedDict):
+            name: str
+
+        app = FastAPI()
+
+        @app.post("/a")
+        async def a(user: Annotated[dict, Depends(claims)], items: dict[str, Item]):
+            async with httpx.AsyncClient() as client:
+                response = await client.get("https://example.org")
+            return response.json()
+
+        @app.post("/b")
+        def b(item: Item):
+            return item
+    """,
+        "the mapping is a dependency's, its keys and values are declared, or the JSON is somebody else's answer",
+    ),
+    Good(
+        """
+        from fastapi import FastAPI, Request
+        from pydantic import TypeAdapter
+        import stripe
+        from app.schemas import Order
+
+        app = FastAPI()
+        orders = TypeAdapter(list[Order])
+
+        @app.post("/payments")
+        async def paid(request: Request):
+            event = stripe.Webhook.construct_event(await request.body(), request.headers["stripe-signature"], "secret")
+            return event.id
+
+        @app.post("/orders")
+        async def create(request: Request):
+            return orders.validate_python(await request.json())
+        # file: app/schemas.py
+        from pydantic import BaseModel
+
+        class Order(BaseModel):
+            name: str
+    """,
+        "read raw for its signature, or given to whoever validates it",
+    ),
 ]

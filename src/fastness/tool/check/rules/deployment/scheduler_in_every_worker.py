@@ -121,4 +121,65 @@ EXAMPLES = [
         def main():
             BlockingScheduler().start()
     """),
+    Good(
+        """
+        # file: app/main.py
+        from contextlib import asynccontextmanager
+        from fastapi import FastAPI
+        from app.pool import Scheduler
+
+        scheduler = Scheduler()
+
+        @asynccontextmanager
+        async def lifespan(app):
+            scheduler.start()
+            yield
+
+        app = FastAPI(lifespan=lifespan)
+        # file: app/pool.py
+        class Scheduler:
+            def start(self): ...
+        # file: app/worker.py
+        import asyncio
+        from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+        async def main():
+            scheduler = AsyncIOScheduler()
+            scheduler.start()
+
+        if __name__ == "__main__":
+            asyncio.run(main())
+    """,
+        "a thing that starts, and is no scheduler; a scheduler that a process of its own starts",
+    ),
+    Good(
+        """
+        from contextlib import asynccontextmanager
+        from apscheduler.schedulers.background import BackgroundScheduler
+        from fastapi import FastAPI
+        from pydantic_settings import BaseSettings
+
+        class Settings(BaseSettings):
+            run_scheduler: bool = False
+
+        settings = Settings()
+        jobs, reports = BackgroundScheduler(), BackgroundScheduler()
+
+        def start_jobs():
+            if settings.run_scheduler:
+                jobs.start()
+
+        async def try_advisory_lock(key): ...
+
+        @asynccontextmanager
+        async def lifespan(app):
+            start_jobs()
+            async with try_advisory_lock(1):
+                reports.start()
+                yield
+
+        app = FastAPI(lifespan=lifespan)
+    """,
+        "only where a setting says so, or where the lock was free",
+    ),
 ]

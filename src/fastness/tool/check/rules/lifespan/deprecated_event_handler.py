@@ -295,4 +295,39 @@ EXAMPLES = [
         app = FastAPI(lifespan=lifespan)
         TEXT = 'app.on_event("startup")'
     """),
+    Good(
+        """
+        from slack_bolt.async_app import AsyncApp
+        from telethon import TelegramClient, events
+
+        app = AsyncApp()
+        api = TelegramClient("session", 1, "hash")
+
+        @app.on_event("startup")
+        async def ready(event): ...
+
+        async def received(event): ...
+
+        api.add_event_handler(received, events.NewMessage)
+    """,
+        "a client that is called app has handlers for what happens elsewhere",
+    ),
+    Good(
+        """
+        from app.bus import Application
+
+        app = Application()
+
+        @app.on_event("startup")
+        def begin(): ...
+
+        def register(router):
+            router.on_event("message")
+        # file: app/bus.py
+        class Application:
+            def on_event(self, name):
+                return lambda function: function
+    """,
+        "an application of the project's own, and a name that is no event of an app",
+    ),
 ]

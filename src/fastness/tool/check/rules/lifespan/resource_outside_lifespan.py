@@ -59,4 +59,58 @@ EXAMPLES = [
 
         client = httpx.Client()
     """),
+    Good(
+        """
+        from functools import cache, partial
+        import httpx
+        from contextlib import asynccontextmanager
+        from fastapi import FastAPI
+        from sqlalchemy.orm import sessionmaker
+
+        make_client = partial(httpx.AsyncClient, timeout=5)
+        SessionLocal = sessionmaker()
+
+        @cache
+        def client():
+            return httpx.AsyncClient()
+
+        @asynccontextmanager
+        async def lifespan(app):
+            yield
+            await client().aclose()
+
+        app = FastAPI(lifespan=lifespan)
+    """,
+        "what makes one is no resource, and one that a cache makes on demand is closed by name",
+    ),
+    Good(
+        """
+        # file: app/db.py
+        import httpx
+        import redis.asyncio as redis
+        from sqlalchemy.ext.asyncio import create_async_engine
+
+        engine = create_async_engine("sqlite+aiosqlite://")
+        cache = redis.from_url("redis://localhost")
+        client = httpx.AsyncClient()
+        # file: app/main.py
+        from contextlib import AsyncExitStack, asynccontextmanager
+        from fastapi import FastAPI
+        from app import db
+        from app.db import cache, client
+
+        async def close_redis(pool): ...
+
+        @asynccontextmanager
+        async def lifespan(app):
+            async with AsyncExitStack() as stack:
+                stack.push_async_callback(db.engine.dispose)
+                await stack.enter_async_context(client)
+                yield
+            await close_redis(cache)
+
+        app = FastAPI(lifespan=lifespan)
+    """,
+        "closed in another file, by an event, an exit stack or a function that closes",
+    ),
 ]

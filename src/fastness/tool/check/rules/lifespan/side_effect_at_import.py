@@ -103,4 +103,51 @@ EXAMPLES = [
 
         os.makedirs("seeds")
     """),
+    Good(
+        """
+        import boto3
+        import httpx
+        import redis
+        from pathlib import Path
+        from fastapi import FastAPI
+        from sqlalchemy import create_engine
+
+        app = FastAPI()
+        engine = create_engine("postgresql://localhost/app")
+        bucket = boto3.client("s3")
+        cache = redis.Redis()
+        client = httpx.Client()
+        HERE = Path(__file__).parent
+        VERSION = (HERE / "VERSION").read_text()
+        with open(HERE / "banner.txt") as file:
+            BANNER = file.read()
+    """,
+        "a client is made and speaks to nobody yet; a file is read, not written",
+    ),
+    Good(
+        """
+        import os
+        import subprocess
+        from pathlib import Path
+        from fastapi import FastAPI
+
+        app = FastAPI()
+        revision = lambda: subprocess.run(["git", "rev-parse", "HEAD"])
+
+        class Store:
+            path = Path("uploads")
+
+            def __init__(self):
+                self.path.mkdir(exist_ok=True)
+
+            @staticmethod
+            def clean():
+                os.remove("uploads/old")
+
+        @app.on_event("startup")
+        def prepare():
+            os.makedirs("uploads", exist_ok=True)
+    """,
+        "in functions, methods, lambdas and decorators' bodies, which wait for somebody to call them",
+    ),
 ]

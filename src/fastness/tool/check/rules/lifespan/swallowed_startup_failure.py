@@ -31,13 +31,21 @@ def check(service: Service) -> Iterator[Found]:
         if entry.decorated("repeat_every"):
             continue  # it will be tried again
         before = _first_yield(entry)
+        retried = {id(inner) for loop in entry.nodes for inner in _retried(loop)}
         for node in entry.nodes:
             if not isinstance(node, ast.Try) or node.lineno > before or _yields(node) or not _works(node):
                 continue
             for handler in node.handlers:
-                if is_broad(handler) and not raises(handler):
+                if is_broad(handler) and not raises(handler) and id(node) not in retried:
                     message = f"{entry.qualified} goes on when its start-up work fails"
                     yield found(entry, handler, message, proof(entry, node, "the work that may fail"))
+
+
+def _retried(loop: ast.AST) -> list[ast.stmt]:
+    """What a loop tries again, and raises when it has run out of attempts: `for ...: try ... else: raise`."""
+    if not isinstance(loop, ast.For | ast.AsyncFor) or not any(isinstance(node, ast.Raise) for node in own(loop.orelse)):
+        return []
+    return loop.body
 
 
 def _first_yield(entry: Function) -> int:
@@ -100,4 +108,66 @@ EXAMPLES = [
 
         app = FastAPI(lifespan=lifespan)
     """),
+    Good(
+        """
+        import asyncio
+        import logging
+        from contextlib import asynccontextmanager
+        from fastapi import FastAPI
+
+        async def connect(): ...
+
+        @asynccontextmanager
+        async def lifespan(app):
+            for attempt in range(5):
+                try:
+                    await connect()
+                    break
+                except Exception:
+                    if attempt == 4:
+                        raise
+                    logging.warning("not yet")
+                    await asyncio.sleep(1)
+            for _ in range(5):
+                try:
+                    await connect()
+                    break
+                except Exception:
+                    await asyncio.sleep(1)
+            else:
+                raise RuntimeError("the queue does not answer")
+            yield
+
+        app = FastAPI(lifespan=lifespan)
+    """,
+        "the last of several attempts raises",
+    ),
+    Good(
+        """
+        import os
+        import sys
+        from pathlib import Path
+        from fastapi import FastAPI
+
+        app = FastAPI()
+
+        async def migrate(): ...
+
+        @app.on_event("startup")
+        async def start():
+            try:
+                await migrate()
+            except Exception as error:
+                print(error)
+                sys.exit(1)
+
+        @app.on_event("startup")
+        def load():
+            try:
+                app.state.banner = Path("banner.txt").read_text()
+            except FileNotFoundError:
+                app.state.banner = ""
+    """,
+        "the process ends, or what is caught is one failure that was expected",
+    ),
 ]

@@ -86,4 +86,29 @@ EXAMPLES = [
     """,
         "the 500 has it in its body",
     ),
+    Good(
+        """
+        from fastapi import FastAPI
+        from starlette.responses import JSONResponse
+
+        class Traced:
+            def __init__(self, app):
+                self.app = app
+
+            async def __call__(self, scope, receive, send):
+                async def traced(message):
+                    if message["type"] == "http.response.start":
+                        message["headers"] = [*message["headers"], (b"traceresponse", b"00-1-2-01")]
+                    await send(message)
+
+                try:
+                    await self.app(scope, receive, traced)
+                except Exception:
+                    await JSONResponse({"detail": "internal error"}, 500)(scope, receive, traced)
+
+        app = FastAPI()
+        app.add_middleware(Traced)
+    """,
+        "the id of a trace is one, and a middleware of its own around everything gives it to failures too",
+    ),
 ]

@@ -112,4 +112,42 @@ EXAMPLES = [
             users.create()
             Repository().commit()
     """),
+    Good(
+        """
+        from aiokafka import AIOKafkaConsumer
+        from fastapi import FastAPI
+        from git import Repo
+
+        app = FastAPI()
+        repository = Repo(".")
+        consumer = AIOKafkaConsumer("orders")
+
+        @app.post("/config")
+        async def save():
+            repository.index.commit("a change")
+            await consumer.commit()
+    """,
+        "other things commit: an offset, a repository, a connection that this request does not have",
+    ),
+    Good(
+        """
+        from fastapi import FastAPI
+        from sqlalchemy.orm import sessionmaker
+
+        SessionLocal = sessionmaker()
+        app = FastAPI()
+
+        def purge():
+            with SessionLocal() as db:
+                db.execute("delete from sessions")
+                db.commit()
+
+        @app.get("/")
+        def root(): ...
+
+        if __name__ == "__main__":
+            purge()
+    """,
+        "a job and a command that a file with endpoints holds beside them have a transaction of their own",
+    ),
 ]

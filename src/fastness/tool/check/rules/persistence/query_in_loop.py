@@ -164,4 +164,44 @@ EXAMPLES = [
             for row in db.query(int).all():
                 print(row)
     """),
+    Good(
+        """
+        from itertools import batched
+        from fastapi import Depends, FastAPI
+        from sqlalchemy import select
+        from sqlalchemy.orm import Session, sessionmaker
+
+        app = FastAPI()
+        get_db = sessionmaker()
+
+        @app.post("/import")
+        def load(ids: list[int], db: Session = Depends(get_db)):
+            for portion in batched(ids, 500):
+                db.execute(select(int).where(int.in_(portion)))
+            for offset in range(0, 10_000, 1_000):
+                db.scalars(select(int).offset(offset)).all()
+    """,
+        "the loop goes over pages and portions, and each query asks for many",
+    ),
+    Good(
+        """
+        import httpx
+        from fastapi import Depends, FastAPI
+        from sqlalchemy import select
+        from sqlalchemy.orm import Session, sessionmaker
+
+        app = FastAPI()
+        get_db = sessionmaker()
+
+        @app.get("/orders")
+        def orders(db: Session = Depends(get_db)):
+            prices = dict(db.execute(select(int, int)).all())
+            found = []
+            for order in db.scalars(select(int)).all():
+                found.append(prices.get(order))
+                db.add(order)
+            return found
+    """,
+        "what is in the loop asks a dictionary, another service or the session's own memory",
+    ),
 ]

@@ -130,4 +130,69 @@ EXAMPLES = [
         app = FastAPI()
         # Base.metadata.create_all(engine)
     """),
+    Good(
+        """
+        from alembic.config import Config
+        from alembic.runtime.migration import MigrationContext
+        from alembic.script import ScriptDirectory
+        from contextlib import asynccontextmanager
+        from fastapi import FastAPI
+        from sqlalchemy import create_engine
+
+        engine = create_engine("sqlite://")
+
+        @asynccontextmanager
+        async def lifespan(app):
+            head = ScriptDirectory.from_config(Config("alembic.ini")).get_current_head()
+            with engine.connect() as connection:
+                if MigrationContext.configure(connection).get_current_revision() != head:
+                    raise RuntimeError("the schema is old")
+            yield
+
+        app = FastAPI(lifespan=lifespan)
+    """,
+        "start-up looks at the schema and changes nothing",
+    ),
+    Good(
+        """
+        # file: app/main.py
+        from contextlib import asynccontextmanager
+        from fastapi import FastAPI
+        from app.folders import Folders
+
+        folders = Folders()
+
+        @asynccontextmanager
+        async def lifespan(app):
+            folders.create_all()
+            yield
+
+        app = FastAPI(lifespan=lifespan)
+        # file: app/folders.py
+        class Folders:
+            def create_all(self): ...
+        # file: app/cli.py
+        import typer
+        from app.models import Base, engine
+
+        cli = typer.Typer()
+
+        @cli.command()
+        def create():
+            Base.metadata.create_all(engine)
+        # file: app/models.py
+        from sqlalchemy import create_engine
+        from sqlalchemy.orm import DeclarativeBase
+
+        engine = create_engine("sqlite://")
+
+        class Base(DeclarativeBase): ...
+        # file: tests/conftest.py
+        from app.models import Base, engine
+
+        def pytest_configure():
+            Base.metadata.create_all(engine)
+    """,
+        "tests and a command make tables, and something that is no schema is created too",
+    ),
 ]

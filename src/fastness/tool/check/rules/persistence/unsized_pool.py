@@ -50,8 +50,7 @@ def _makes_engine(service: Service, site: CallSite) -> bool:
 
 def _is_sqlite(service: Service, site: CallSite) -> bool:
     url = site.argument("url", 0)
-    text = literals.text(service.resolver, url, site.scope) if url is not None else None
-    return text is not None and text.startswith("sqlite")
+    return url is not None and literals.beginning(service.resolver, url, site.scope).startswith("sqlite")
 
 
 EXAMPLES = [
@@ -82,4 +81,48 @@ EXAMPLES = [
 
         settings = Settings()
     """),
+    Good(
+        """
+        from pathlib import Path
+        from sqlalchemy import create_engine
+        from sqlalchemy.ext.asyncio import create_async_engine
+        from pydantic_settings import BaseSettings
+
+        class Settings(BaseSettings):
+            database_url: str = "sqlite:///app.db"
+
+        FILE = Path("app.db")
+        URL = f"sqlite:///{FILE}"
+        files = create_engine(URL)
+        memory = create_async_engine(url="sqlite+aiosqlite://")
+        joined = create_engine("sqlite:///" + str(FILE))
+    """,
+        "SQLite by whatever way its URL is written",
+    ),
+    Good(
+        """
+        # file: app/main.py
+        from sqlalchemy import create_engine as make
+        from app.search import create_engine
+        from app.config import settings
+
+        OPTIONS = {"pool_size": 5, "max_overflow": 0}
+        search = create_engine(settings.index)
+        engine = make(settings.database_url, **OPTIONS)
+        # file: app/search.py
+        def create_engine(index): ...
+        # file: app/config.py
+        class Settings:
+            database_url: str
+            index: str
+
+        settings = Settings()
+        # file: tests/conftest.py
+        from sqlalchemy import create_engine
+        from app.config import settings
+
+        engine = create_engine(settings.database_url)
+    """,
+        "an engine of something else, one that tests make, and options that another name brings",
+    ),
 ]

@@ -265,4 +265,59 @@ EXAMPLES = [
         async def handle(request, exc):
             return JSONResponse({"error": str(exc)}, 409)
     """),
+    Good(
+        """
+        import logging
+        from fastapi import FastAPI, HTTPException
+        from fastapi.exceptions import RequestValidationError
+        from fastapi.responses import JSONResponse
+
+        app = FastAPI()
+
+        @app.get("/a")
+        def a():
+            try:
+                return 1
+            except HTTPException as error:
+                raise HTTPException(error.status_code, detail=error.detail) from error
+            except Exception as error:
+                logging.error("failed: %s", str(error))
+                raise HTTPException(500, detail="internal error") from error
+
+        @app.exception_handler(RequestValidationError)
+        async def invalid(request, exc):
+            return JSONResponse({"detail": exc.errors()}, 422)
+    """,
+        "an error that was meant for clients goes on as it is, and validation says what was sent",
+    ),
+    Good(
+        """
+        import logging
+        import uuid
+        from fastapi import FastAPI, HTTPException
+        from fastapi.responses import JSONResponse
+
+        app = FastAPI()
+
+        def report(error):
+            logging.error(error)
+            return uuid.uuid4().hex
+
+        @app.get("/a")
+        def a():
+            try:
+                return 1
+            except Exception as error:
+                reference = report(error)
+                message = f"failed, see {reference}"
+                raise HTTPException(500, detail=message) from error
+
+        @app.exception_handler(Exception)
+        async def failed(request, exc):
+            text = str(exc)
+            logging.error(text)
+            return JSONResponse({"error": type(exc).__name__, "id": report(exc)}, 500)
+    """,
+        "its text goes to the log, and the client gets what the log is found by, or the error's class",
+    ),
 ]

@@ -82,4 +82,26 @@ EXAMPLES = [
     """,
         "one member in all of them, though a 422 has a list in it",
     ),
+    Good(
+        """
+        from fastapi import FastAPI
+        from fastapi.exceptions import RequestValidationError
+        from fastapi.responses import JSONResponse
+        from starlette.exceptions import HTTPException
+
+        async def refused(request, error):
+            return JSONResponse({"error": {"code": error.status_code}}, error.status_code)
+
+        async def invalid(request, error):
+            return JSONResponse({"error": {"code": 422, "fields": []}}, 422)
+
+        async def failed(request, error):
+            return JSONResponse({"error": {"code": 500}}, 500)
+
+        app = FastAPI(
+            exception_handlers={HTTPException: refused, RequestValidationError: invalid, Exception: failed},
+        )
+    """,
+        "a form of one's own is one form, when all three handlers speak it",
+    ),
 ]

@@ -139,4 +139,50 @@ EXAMPLES = [
             async with aiohttp.ClientSession() as client:
                 await client.get("https://example.org", timeout=3)
     """),
+    Good(
+        """
+        import asyncio
+        import smtplib
+        import urllib.request
+        import aiohttp
+        import httpx
+
+        def a():
+            urllib.request.urlopen("https://example.org", None, 5)
+            smtplib.SMTP("localhost", 25, None, 10)
+            httpx.Client(timeout=httpx.Timeout(None, connect=5))
+
+        async def b():
+            async with asyncio.timeout(5):
+                async with aiohttp.ClientSession() as client:
+                    await client.get("https://example.org")
+    """,
+        "a deadline stands around the call, or is given by place",
+    ),
+    Good(
+        """
+        # file: app/main.py
+        from functools import partial
+        import requests
+        from fastapi import APIRouter
+        from app import requests as orders
+
+        router = APIRouter()
+        fetch = partial(requests.get, timeout=5)
+
+        @router.get("/orders")
+        def read():
+            fetch("https://example.org")
+            return orders.get("open")
+        # file: app/requests.py
+        def get(state): ...
+        # file: tests/test_orders.py
+        from fastapi.testclient import TestClient
+        from app.main import router
+
+        def test_orders():
+            assert TestClient(router).get("/orders").json() == []
+    """,
+        "the names of a client that mean something else: a test client, a router, a dictionary, a module of the project",
+    ),
 ]

@@ -133,4 +133,58 @@ EXAMPLES = [
         def b() -> tuple[int, int]:
             return 1, 404 if a(1) else 2
     """),
+    Good(
+        """
+        from fastapi import FastAPI
+        from pydantic import BaseModel
+
+        class QuotaError(BaseModel):
+            used: int
+
+        class Refused(Exception):
+            def response(self):
+                return {"refused": True}
+
+        app = FastAPI()
+
+        @app.get("/quota")
+        def quota():
+            return QuotaError(used=1)
+
+        @app.get("/a")
+        def a():
+            try:
+                return [1], 400000
+            except Refused as error:
+                return error.response()
+
+        @app.get("/b")
+        def b(total: int = 500) -> tuple[list[int], int]:
+            return [], total
+    """,
+        "a model that is called an error, an exception's own answer, and a total beside a page",
+    ),
+    Good(
+        """
+        from fastapi import FastAPI, HTTPException
+        from fastapi.responses import JSONResponse
+
+        app = FastAPI()
+
+        @app.exception_handler(ValueError)
+        async def invalid(request, error):
+            return JSONResponse({"detail": "invalid"}, 400)
+
+        @app.get("/a")
+        def a(x: int):
+            def missing():
+                return HTTPException(404)
+
+            errors = [HTTPException(400, "one"), missing()]
+            if x:
+                raise errors[0]
+            return {"errors": len(errors)}
+    """,
+        "what a handler of exceptions or a nested function returns is no endpoint's answer",
+    ),
 ]

@@ -9,6 +9,7 @@ Catch what you expect, by its type; let the rest reach the error handler, or log
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from fastness.tool.check.knowledge.handlers import is_broad
@@ -19,6 +20,7 @@ from fastness.tool.project import Service
 from fastness.tool.project.symbols import Function, last_name
 from fastness.tool.project.walk import own
 
+_PROBE = re.compile(r"health|ready|readiness|livez|liveness|alive|heartbeat|(?:^|_)(?:ping|probe)(?:_|$)", re.IGNORECASE)
 _WORDS = 5  # a directive for a linter, or "ignore errors", explains nothing
 _CLEANUP = frozenset(
     [
@@ -82,7 +84,7 @@ def check(service: Service) -> Iterator[Found]:
     reached = from_requests(service)
     for module in service.project.service:
         for function in module.functions:
-            if function in reached:
+            if function in reached and not _PROBE.search(function.name):
                 yield from _of(function)
 
 
@@ -186,5 +188,24 @@ EXAMPLES = [
                 pass
     """,
         "somebody has thought about it, and says what",
+    ),
+    Good(
+        """
+        from fastapi import FastAPI, Response
+
+        app = FastAPI()
+
+        @app.get("/healthz")
+        def health(response: Response, db=None):
+            up = False
+            try:
+                db.execute("select 1")
+                up = True
+            except Exception:
+                pass
+            response.status_code = 200 if up else 503
+            return {"up": up}
+    """,
+        "a probe says with its status what it caught",
     ),
 ]

@@ -121,4 +121,51 @@ EXAMPLES = [
             while True:
                 retry_order()
     """),
+    Good(
+        """
+        # file: app/main.py
+        import logging
+        import backoff
+        from tenacity import AsyncRetrying, stop_after_attempt, stop_after_delay
+        from app.orders import retry
+
+        def consume(queue):
+            while True:
+                try:
+                    queue.get()
+                except Exception:
+                    logging.exception("the next one then")
+
+        @retry
+        def order(): ...
+
+        @backoff.on_exception(backoff.expo, OSError, max_time=30)
+        def send(): ...
+
+        async def fetch():
+            async for attempt in AsyncRetrying(stop=stop_after_attempt(3) | stop_after_delay(10)):
+                with attempt:
+                    return 1
+        # file: app/orders.py
+        def retry(function):
+            return function
+    """,
+        "a consumer's loop is no retry, and neither is a `retry` of the project's own",
+    ),
+    Good(
+        """
+        import functools
+        import tenacity
+
+        patient = functools.partial(tenacity.retry, stop=tenacity.stop_after_delay(30))
+        bounded = tenacity.retry(stop=tenacity.stop_after_attempt(3), reraise=True)
+
+        @patient()
+        def a(): ...
+
+        @bounded
+        def b(): ...
+    """,
+        "bounded where it is defined, and used under another name",
+    ),
 ]

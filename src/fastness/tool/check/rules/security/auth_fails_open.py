@@ -145,4 +145,54 @@ EXAMPLES = [
                 return Response(status_code=401)
             return await call_next(request)
     """),
+    Good(
+        """
+        from fastapi import Depends, FastAPI, HTTPException, Request
+        from pydantic_settings import BaseSettings
+
+        class Settings(BaseSettings):
+            auth_enabled: bool = True
+            api_key: str | None = None
+
+        settings = Settings()
+        app = FastAPI()
+
+        def verify_key(request: Request):
+            if not settings.auth_enabled:
+                return None
+            if settings.api_key is None:
+                raise HTTPException(503)
+            if request.headers.get("x-api-key") != settings.api_key:
+                raise HTTPException(401)
+
+        @app.get("/", dependencies=[Depends(verify_key)])
+        def root(): ...
+    """,
+        "a mode that says its name lets in, a missing secret does not",
+    ),
+    Good(
+        """
+        import os
+        from fastapi import Depends, FastAPI, Header
+
+        app = FastAPI()
+        SIGNING_KEY = os.environ["SIGNING_KEY"]
+
+        def current_user_or_none(api_key: str | None = Header(None)):
+            if not api_key:
+                return None
+            return api_key == SIGNING_KEY
+
+        @app.middleware("http")
+        async def secret_of_webhooks(request, call_next):
+            token = os.environ.get("WEBHOOK_TOKEN")
+            if not token:
+                request.state.trusted = False
+            return await call_next(request)
+
+        @app.get("/")
+        def root(user=Depends(current_user_or_none)): ...
+    """,
+        "the secret that is missing is the caller's, who stays a stranger",
+    ),
 ]

@@ -190,4 +190,21 @@ EXAMPLES = [
         app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_credentials=False)
         app.add_middleware(CORSMiddleware, allow_origins=origins, allow_credentials=True)
     """),
+    Good(
+        r"""
+        from fastapi import FastAPI
+        from fastapi.middleware.cors import CORSMiddleware
+        from pydantic_settings import BaseSettings
+
+        class Settings(BaseSettings):
+            credentials: bool = False
+
+        settings = Settings()
+        app = FastAPI()
+        app.add_middleware(CORSMiddleware, allow_origin_regex=r"https://.*\.example\.org", allow_credentials=True)
+        app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_credentials=settings.credentials)
+        app.add_middleware(CORSMiddleware, allow_origins=["https://*.example.org"], allow_methods=["*"], allow_credentials=True)
+    """,
+        "a pattern names the hosts of one domain, and credentials are a setting that is off",
+    ),
 ]

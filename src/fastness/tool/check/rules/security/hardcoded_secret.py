@@ -185,4 +185,27 @@ EXAMPLES = [
     """,
         "another service's secret may be missing: that service refuses; and what only a script uses is not served",
     ),
+    Good(
+        r"""
+        from enum import Enum
+        from pydantic_settings import BaseSettings
+
+        class TokenType(str, Enum):
+            ACCESS_TOKEN = "access"
+            PASSWORD_RESET = "reset"
+
+        class Settings(BaseSettings):
+            token_url: str = "/v1/token"
+            secret_key_file: str = "/run/secrets/key"
+            access_token_type: str = "bearer"
+            password_hash_algorithm: str = "argon2"
+            api_key_env: str = "SERVICE_API_KEY"
+            jwt_secret_name: str = "projects/app/secrets/jwt"
+
+        SECRET_KEY_NAME = "session"
+        PASSWORD_PATTERN = r"^(?=.*\d).{12,}$"
+        INVALID_TOKEN = "invalid_token"
+    """,
+        "where a secret is found, what it is called and of what kind it is",
+    ),
 ]

@@ -82,4 +82,35 @@ EXAMPLES = [
     """,
         "no route answered, so nothing is known of those that do",
     ),
+    Good(
+        """
+        from fastapi import FastAPI
+        from starlette.responses import JSONResponse
+
+        HEADERS = [
+            (b"x-content-type-options", b"nosniff"),
+            (b"content-security-policy", b"default-src 'self'; frame-ancestors 'none'"),
+            (b"strict-transport-security", b"max-age=31536000"),
+        ]
+
+        class Careful:
+            def __init__(self, app):
+                self.app = app
+
+            async def __call__(self, scope, receive, send):
+                async def careful(message):
+                    if message["type"] == "http.response.start":
+                        message["headers"] = [*message["headers"], *HEADERS]
+                    await send(message)
+
+                try:
+                    await self.app(scope, receive, careful)
+                except Exception:
+                    await JSONResponse({"detail": "internal error"}, 500)(scope, receive, careful)
+
+        app = FastAPI()
+        app.add_middleware(Careful)
+    """,
+        "a policy of content says who may frame, in place of the older header",
+    ),
 ]

@@ -47,12 +47,15 @@ def _reads_upload(site: CallSite, resolver: Resolver) -> bool:
 
 
 def _looks_at_size_first(function: Function) -> bool:
-    """The size is asked for before the first read."""
+    """The size is asked for before the first read: as the file's, the request's, or where the file ends."""
     reads = [site.node.lineno for site in function.calls if site.name == "read"]
     first = min(reads, default=0)
     return any(
         node.lineno < first
-        and ((isinstance(node, ast.Attribute) and node.attr == "size") or (isinstance(node, ast.Constant) and _is_length(node)))
+        and (
+            (isinstance(node, ast.Attribute) and node.attr in {"size", "tell"})
+            or (isinstance(node, ast.Constant) and _is_length(node))
+        )
         for node in walk(function.node)
         if isinstance(node, ast.Attribute | ast.Constant)
     )
@@ -112,5 +115,34 @@ EXAMPLES = [
         class MaxBodySizeMiddleware: ...
     """,
         "a middleware limits every body",
+    ),
+    Good(
+        """
+        import shutil
+        from fastapi import FastAPI, HTTPException, UploadFile
+
+        app = FastAPI()
+        MOST = 1_000_000
+
+        @app.post("/a")
+        async def a(file: UploadFile):
+            file.file.seek(0, 2)
+            if file.file.tell() > MOST:
+                raise HTTPException(413)
+            await file.seek(0)
+            return await file.read()
+
+        @app.post("/b")
+        async def b(file: UploadFile):
+            if len(content := await file.read(MOST + 1)) > MOST:
+                raise HTTPException(413)
+            return content
+
+        @app.post("/c")
+        def c(file: UploadFile):
+            with open("upload", "wb") as target:
+                shutil.copyfileobj(file.file, target)
+    """,
+        "measured by its end before it is read, cut off while it is read, or copied to disk in pieces",
     ),
 ]

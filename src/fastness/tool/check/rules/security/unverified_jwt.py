@@ -101,7 +101,10 @@ def _endless(site: CallSite, resolver: Resolver) -> bool:
 
 
 def _mentions_exp(function: Function) -> bool:
-    return any(isinstance(node, ast.Constant) and node.value == "exp" for node in walk(function.node))
+    return any(
+        (isinstance(node, ast.Constant) and node.value == "exp") or (isinstance(node, ast.keyword) and node.arg == "exp")
+        for node in walk(function.node)
+    )
 
 
 def fix(service: Service, finding: Finding) -> Repair | None:
@@ -169,4 +172,48 @@ EXAMPLES = [
 
         jwt.decode("x")
     """),
+    Good(
+        """
+        import jwt
+        from app.config import settings
+
+        ALGORITHMS = ("RS256",)
+
+        def verified(token, keys):
+            key = keys[jwt.get_unverified_header(token)["kid"]]
+            return jwt.decode(token, key, algorithms=ALGORITHMS, options={"verify_aud": False})
+
+        def own(token):
+            return jwt.decode(token, settings.key, [settings.algorithm])
+        # file: app/config.py
+        class Settings:
+            key: str
+            algorithm: str = "HS256"
+
+        settings = Settings()
+    """,
+        "the header is read to choose the key, and the algorithms come from where settings are",
+    ),
+    Good(
+        """
+        # file: app/main.py
+        import base64
+        import jwt
+        from app import jwt as own
+
+        def read(token, body):
+            return own.decode(token), base64.b64decode(token), body.decode("utf-8")
+
+        def token(user, until):
+            claims = {"sub": user}
+            claims.update(exp=until)
+            return jwt.encode(claims, "key", algorithm="HS256")
+
+        def page_token(offset):
+            return jwt.encode({"offset": offset}, "key", algorithm="HS256")
+        # file: app/jwt.py
+        def decode(token): ...
+    """,
+        "other things decode, and a token gets its end in another line",
+    ),
 ]

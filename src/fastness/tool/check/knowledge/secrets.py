@@ -26,6 +26,7 @@ _OWN = frozenset({
 _PLACEHOLDER = re.compile(
     r"^(?:<.*>|\{\{?.*\}?\}|\$\{.*\}|%\(.*\)s|\.{2,}|x{3,}|\*{3,}|none|null|string|str|bearer|token|password)$", re.IGNORECASE
 )
+_PUBLISHED = ("pk_live_", "pk_test_", "phc_")  # of Stripe and PostHog: they identify an account, and open nothing
 _DSN = re.compile(r"^[a-z][a-z0-9+._]*://[^\s:/@{}]+:([^\s@/{}]+)@[^\s]+$", re.IGNORECASE)
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
@@ -46,8 +47,8 @@ def signs(name: str) -> bool:
 
 
 def is_dummy(text: str) -> bool:
-    """The literal says of itself that it is none."""
-    return text.lower().startswith(("dummy", "fake", "placeholder"))
+    """The literal says of itself that it is none, or is a key that its issuer makes to be published, in browsers for one."""
+    return text.lower().startswith(("dummy", "fake", "placeholder")) or text.startswith(_PUBLISHED)
 
 
 def is_literal_secret(text: str) -> bool:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import PurePosixPath
 
 from fastness.tool.check.knowledge.imports import Import, graph
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
@@ -30,16 +32,33 @@ def check(project: Project) -> Iterator[Found]:
     }
     covered: set[Module] = set()
     shown: dict[int, int] = {}
+    packages: dict[Module, list[Found]] = {}
     for module in sorted(edges, key=lambda module: module.path):
         if module in covered:
             continue
         cycle = _shortest(module, edges)
         if cycle:
+            inward = next((edge for edge in cycle if _is_inside(edge.importer, edge.imported)), None)
+            if inward is not None:
+                if inward.importer not in covered:
+                    covered.add(inward.importer)
+                    first = cycle.index(inward)
+                    packages.setdefault(inward.imported, []).append(_fault([*cycle[first:], *cycle[:first]]))
+                continue
             knot = min(id(edge.importer) for edge in cycle)
             shown[knot] = shown.get(knot, 0) + 1
             covered.update(edge.importer for edge in cycle)
             if shown[knot] <= _MOST:
                 yield _fault(cycle)
+    for through in packages.values():
+        evidence = [one for other in through[1:] for one in other.evidence[:1]]
+        yield replace(through[0], evidence=(*through[0].evidence, *evidence), count=len(through))
+
+
+def _is_inside(module: Module, package: Module) -> bool:
+    """A module that imports from the package that it is in: all that do so have their cycles from the package's own imports."""
+    path = PurePosixPath(package.path)
+    return path.name == "__init__.py" and path.parent in PurePosixPath(module.path).parents and module is not package
 
 
 def _shortest(start: Module, edges: Mapping[Module, Sequence[Import]]) -> list[Import]:
@@ -67,6 +86,22 @@ def _fault(cycle: Sequence[Import]) -> Found:
 
 
 EXAMPLES = [
+    Bad("""
+        # file: app/exchange/__init__.py
+        from app.exchange.base import Base
+        from app.exchange.first import First
+        from app.exchange.second import Second
+        # file: app/exchange/base.py
+        class Base: ...
+        # file: app/exchange/first.py
+        from app.exchange import Base  # found
+
+        class First(Base): ...
+        # file: app/exchange/second.py
+        from app.exchange import Base
+
+        class Second(Base): ...
+    """),
     Bad("""
         # file: app/a.py
         from app.b import g  # found

@@ -24,6 +24,7 @@ _LOWER = frozenset({"services", "service", "domain", "domains", "crud", "reposit
                     "entities", "dal", "dao"})  # fmt: skip
 _UPPER = frozenset({"api", "routes", "routers", "endpoints", "views", "controllers"})
 _WEB = frozenset({"HTTPException", "APIRouter", "JSONResponse"})
+_DATA = frozenset({"models", "db", "database", "core"})
 _PURE = frozenset({"domain", "entities"})
 _DATABASE = re.compile(r"^(?:sqlalchemy|sqlmodel|tortoise|pymongo|motor|redis)(?:\.|$)")
 
@@ -31,13 +32,20 @@ _DATABASE = re.compile(r"^(?:sqlalchemy|sqlmodel|tortoise|pymongo|motor|redis)(?
 @rule(severity=Severity.ERROR, practice="1.2", help="raise an exception of the domain, and translate it in the layer above")
 def check(service: Service) -> Iterator[Found]:
     routed = {route.handler.module for route in service.routes}
-    upper = {PurePosixPath(module.path).parent for module in routed if PurePosixPath(module.path).parent.name in _UPPER}
+    whole = {parent for module in service.project.service for parent in _around_layers(PurePosixPath(module.path))}
+    upper = {PurePosixPath(module.path).parent for module in routed if PurePosixPath(module.path).parent.name in _UPPER} - whole
     edges = graph(service.project)
     for module in service.project.service:
         if module in routed or not _is_lower(module):
             continue
         yield from _upwards(module, edges.get(module, ()), routed, upper)
         yield from _outside(module)
+
+
+def _around_layers(path: PurePosixPath) -> Iterator[PurePosixPath]:
+    """The packages that hold a lower layer and are therefore none themselves, whatever their names: `api/services/`."""
+    folders = list(path.parents)
+    yield from (above for folder in folders if folder.name in _LOWER | _DATA for above in folder.parents)
 
 
 def _upwards(
@@ -79,6 +87,25 @@ def _is_adapter(module: Module) -> bool:
 
 
 EXAMPLES = [
+    Good(
+        """
+        # file: app/service/masking.py
+        from app.api.errors import Invalid
+        # file: app/api/errors.py
+        class Invalid(Exception): ...
+        # file: app/api/main.py
+        from fastapi import FastAPI
+        from app.api.models import user
+
+        app = FastAPI()
+
+        @app.get("/")
+        def root(): ...
+        # file: app/api/models/user.py
+        class User: ...
+    """,
+        "a package that is named api and holds the models too is the whole application",
+    ),
     Bad("""
         # file: app/services/users.py
         from fastapi import HTTPException  # found

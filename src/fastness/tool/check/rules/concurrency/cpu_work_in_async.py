@@ -36,6 +36,27 @@ def _kind(call: Outward) -> str | None:
 
 
 EXAMPLES = [
+    Good(
+        """
+        import bcrypt
+        from fastapi import FastAPI
+
+        app = FastAPI()
+
+        async def hashed(text):
+            return bcrypt.hashpw(text, b"")
+
+        async def stored(text):
+            return text
+
+        WORK = {"hash": hashed, "store": stored}
+
+        @app.post("/store")
+        async def store(text: str, name: str = "store"):
+            return await WORK[name](text)
+    """,
+        "which function of a table is called, only the key says",
+    ),
     Bad("""
         # file: app/security.py
         from passlib.context import CryptContext

@@ -202,6 +202,7 @@ EXAMPLES = [
             api_key_env: str = "SERVICE_API_KEY"
             jwt_secret_name: str = "projects/app/secrets/jwt"
 
+        POSTHOG_API_KEY = "phc_OcwKvVT5QCgASAk"
         SECRET_KEY_NAME = "session"
         PASSWORD_PATTERN = r"^(?=.*\d).{12,}$"
         INVALID_TOKEN = "invalid_token"

@@ -109,7 +109,8 @@ class CallGraph:
 
     def _resolve(self, site: CallSite, edges: list[Edge], outward: list[Outward]) -> None:
         targets = self.resolver.targets(site)
-        if _is_looked_up(site) and sum(isinstance(value, FunctionValue) for value in targets) > 1:
+        # `handlers[name](...)`: which function of a table it is, only the key says.
+        if isinstance(site.node.func, ast.Subscript) and sum(isinstance(value, FunctionValue) for value in targets) > 1:
             targets = tuple(value for value in targets if not isinstance(value, FunctionValue))
         for value in targets:
             if isinstance(value, External):
@@ -160,12 +161,6 @@ def _chain(entry: Function, ends: Mapping[Function, Outward], steps: Mapping[Fun
         edges.append(steps[function])
         function = edges[-1].target
     return Chain(entry, tuple(edges), ends[function])
-
-
-def _is_looked_up(site: CallSite) -> bool:
-    """`handlers[name](...)`: which function of the table it is, only the key says."""
-    called = site.node.func
-    return isinstance(called, ast.Subscript) and not isinstance(called.slice, ast.Constant)
 
 
 def is_abstract(function: Function) -> bool:

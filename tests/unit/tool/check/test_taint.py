@@ -69,6 +69,12 @@ def below(text): return "below-" + text
 def again(text):
     return again(text)
 
+def ping(text):
+    return pong(text)
+
+def pong(text):
+    return ping(text)
+
 @app.post("/orders/{part}/{rest:path}")
 async def endpoint(
     part: str, rest: str, name: str, number: int, anything: Any, order: Order, opaque: Opaque, file: UploadFile,
@@ -128,6 +134,7 @@ ENDED = {
     "the position that is not passed on": "store.second(name, 'a')",
     "behind a prefix that a function puts there": "below(name)",
     "a function without an end": "again(name)",
+    "two functions without an end": "ping(name)",
     "a comparison": "name == 'a'",
 }
 

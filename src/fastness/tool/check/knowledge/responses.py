@@ -29,7 +29,8 @@ def is_response(service: Service, node: ast.expr, scope: Scope) -> bool:
         ):
             return True
     called = node.value if isinstance(node, ast.Await) else node
-    return isinstance(called, ast.Call) and last_name(called).endswith("Response")
+    # Clients of OAuth and single sign-on make the redirect themselves: `authorize_redirect`, `get_login_redirect`.
+    return isinstance(called, ast.Call) and last_name(called).endswith(("Response", "_redirect"))
 
 
 def sends_json(route: Route) -> bool:

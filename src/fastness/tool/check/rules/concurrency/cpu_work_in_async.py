@@ -131,4 +131,41 @@ EXAMPLES = [
     """,
         "handed to an executor by name, through a partial or inside of a function",
     ),
+    Bad("""
+        import hashlib
+        from fastapi import BackgroundTasks, FastAPI
+        from starlette.middleware.base import BaseHTTPMiddleware
+
+        app = FastAPI()
+
+        def digest():
+            return hashlib.pbkdf2_hmac("sha256", b"", b"", 600_000)
+
+        class Signed(BaseHTTPMiddleware):
+            async def dispatch(self, request, call_next):  # found
+                digest()
+                return await call_next(request)
+
+        class Pure:
+            def __init__(self, app):
+                self.app = app
+
+            async def __call__(self, scope, receive, send):  # found
+                digest()
+                await self.app(scope, receive, send)
+
+        async def later():  # found
+            digest()
+
+        async def refused(request, error):  # found
+            digest()
+
+        app.add_middleware(Signed)
+        app.add_middleware(Pure)
+        app.add_exception_handler(ValueError, refused)
+
+        @app.post("/")
+        async def create(tasks: BackgroundTasks):
+            tasks.add_task(later)
+    """),
 ]

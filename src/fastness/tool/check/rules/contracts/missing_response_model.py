@@ -226,4 +226,34 @@ EXAMPLES = [
     """,
         "nothing is returned, something is only raised, or the response is made a few lines above",
     ),
+    Good(
+        """
+        from authlib.integrations.starlette_client import OAuth
+        from fastapi import FastAPI, Request
+
+        app = FastAPI()
+        oauth = OAuth()
+
+        @app.get("/login")
+        async def login(request: Request):
+            return await oauth.google.authorize_redirect(request, "https://example.org/callback")
+    """,
+        "the client of an identity provider makes the redirect",
+    ),
+    Good(
+        """
+        from fastapi import FastAPI
+        from starlette.responses import StreamingResponse
+
+        class Csv(StreamingResponse):
+            media_type = "text/csv"
+
+        app = FastAPI()
+
+        @app.get("/export")
+        def export():
+            return Csv(iter(["a,b"]))
+    """,
+        "a response class of the project's own",
+    ),
 ]

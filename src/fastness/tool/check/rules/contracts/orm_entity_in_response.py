@@ -225,4 +225,23 @@ EXAMPLES = [
     """,
         "the entity becomes a model, or only a part of it is sent",
     ),
+    Bad("""
+        from fastapi import Depends, FastAPI
+        from sqlalchemy import select
+        from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
+
+        class Base(DeclarativeBase): ...
+
+        class User(Base):
+            __tablename__ = "users"
+
+        app = FastAPI()
+        get_db = sessionmaker()
+
+        @app.get("/users")
+        def users(db: Session = Depends(get_db)):  # found
+            statement = select(User).limit(10)
+            found = db.execute(statement).scalars().all()
+            return found
+    """),
 ]

@@ -113,4 +113,41 @@ EXAMPLES = [
     """,
         "closed in another file, by an event, an exit stack or a function that closes",
     ),
+    Bad("""
+        # file: app/main.py
+        import httpx
+        from sqlalchemy.ext.asyncio import create_async_engine
+
+        def make_client():
+            return httpx.AsyncClient(timeout=5)
+
+        client = make_client()  # found
+        engine = create_async_engine("sqlite+aiosqlite://")  # found
+        # file: app/other.py
+        class Pool:
+            async def stop(self):
+                await self.engine.dispose()
+    """),
+    Good(
+        """
+        # file: app/db/__init__.py
+        from app.db.connection import engine
+        # file: app/db/connection.py
+        from sqlalchemy.ext.asyncio import create_async_engine
+
+        engine = create_async_engine("sqlite+aiosqlite://")
+        # file: app/main.py
+        from contextlib import asynccontextmanager
+        from fastapi import FastAPI
+        from app.db import engine
+
+        @asynccontextmanager
+        async def lifespan(app):
+            yield
+            await engine.dispose()
+
+        app = FastAPI(lifespan=lifespan)
+    """,
+        "closed under the name that its package passes on",
+    ),
 ]

@@ -21,7 +21,7 @@ from fastness.tool.project.values import ClassValue, External
 from fastness.tool.project.walk import own, walk
 
 _QUERY = re.compile(
-    r"(?:sqlalchemy\.orm\.(?:Session|scoped_session)|sqlalchemy\.ext\.asyncio\.AsyncSession)\(\)\.(?:query|execute|exec|scalars?|get|get_one)"
+    r"(?:sqlalchemy\.orm\.(?:Session|scoped_session)|sqlalchemy\.ext\.asyncio\.AsyncSession)\(\)\.(?:query|execute|exec|scalars?|get|get_one|refresh)"
 )
 _FIXED = {
     "range",
@@ -121,6 +121,26 @@ def _entries(node: ast.expr) -> bool:
 
 
 EXAMPLES = [
+    Bad("""
+        from fastapi import Depends, FastAPI
+        from sqlalchemy.orm import Session, sessionmaker
+        from app.models import Order
+
+        app = FastAPI()
+        get_db = sessionmaker()
+
+        @app.post("/orders/batch")
+        def create(names: list[str], db: Session = Depends(get_db)):
+            orders = [Order(name) for name in names]
+            db.add_all(orders)
+            db.commit()
+            for order in orders:
+                db.refresh(order)  # found
+            return orders
+        # file: app/models.py
+        class Order:
+            def __init__(self, name): ...
+    """),
     Bad("""
         from fastapi import Depends, FastAPI
         from sqlalchemy import select

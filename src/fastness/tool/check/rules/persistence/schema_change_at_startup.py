@@ -195,4 +195,17 @@ EXAMPLES = [
     """,
         "tests and a command make tables, and something that is no schema is created too",
     ),
+    Bad("""
+        from alembic import command
+        from fastapi import FastAPI
+
+        def migrate():
+            command.upgrade(None, "head")  # found
+
+        def reset():
+            command.downgrade(None, "base")  # found
+
+        app = FastAPI(on_startup=[migrate])
+        app.add_event_handler("startup", func=reset)
+    """),
 ]

@@ -22,7 +22,7 @@ from fastness.tool.project import Service
 from fastness.tool.project.module import Module
 from fastness.tool.project.resolve import own_nodes
 from fastness.tool.project.routes import Dependency, Route
-from fastness.tool.project.symbols import Class, Function
+from fastness.tool.project.symbols import Class, Function, last_name
 from fastness.tool.project.values import External
 from fastness.tool.project.walk import walk
 
@@ -48,6 +48,7 @@ _PERSONAL = re.compile(
     r"|notification|message|logs?\b|audit|export|report|contract|document)",
     re.IGNORECASE,
 )
+_CREDENTIAL = re.compile(r"api_?key|authorization|token", re.IGNORECASE)
 _SHARE = 0.5  # of the siblings that are guarded
 _FEWEST = 2
 
@@ -127,10 +128,19 @@ def _guarded_inside(handler: Function) -> bool:
     """A decorator guards, or the body's calls do: `Authorize.jwt_required()`."""
     if any(_GUARD.search(ast.unparse(decorator).partition("(")[0].rpartition(".")[2]) for decorator in handler.decorators):
         return True
+    if any(_takes_credential(parameter, default) for parameter, default in handler.parameters):
+        return True
     return any(_ASKS.search(site.name) for site in handler.calls) or any(
         isinstance(node, ast.Raise) and node.exc is not None and _REFUSES.search(ast.unparse(node.exc))
         for node in handler.nodes
     )
+
+
+def _takes_credential(parameter: ast.arg, default: ast.expr | None) -> bool:
+    """`x_api_key: str | None = Header(None)`: it looks at who is calling itself, and answers strangers what they may see."""
+    declared = ast.unparse(parameter.annotation) if parameter.annotation is not None else ""
+    comes_along = last_name(default) in {"Header", "Cookie"} if isinstance(default, ast.Call) else "Header(" in declared
+    return comes_along and bool(_CREDENTIAL.search(parameter.arg))
 
 
 def _names_guard(cls: Class | External) -> bool:
@@ -293,5 +303,32 @@ EXAMPLES = [
             return users()
     """,
         "the endpoint refuses strangers itself",
+    ),
+    Good(
+        """
+        from typing import Annotated
+        from fastapi import APIRouter, Depends, Header
+
+        router = APIRouter()
+
+        def current_user(): ...
+
+        def find(number, key): ...
+
+        @router.get("/payments")
+        def payments(user=Depends(current_user)): ...
+
+        @router.post("/payments")
+        def pay(user=Depends(current_user)): ...
+
+        @router.get("/payments/{number}")
+        def payment(number: int, x_api_key: str | None = Header(None)):
+            return find(number, x_api_key)
+
+        @router.get("/payments/{number}/status")
+        def state(number: int, authorization: Annotated[str | None, Header()] = None):
+            return find(number, authorization)
+    """,
+        "it takes the key itself, and shows strangers less",
     ),
 ]

@@ -145,4 +145,26 @@ EXAMPLES = [
     """,
         "measured by its end before it is read, cut off while it is read, or copied to disk in pieces",
     ),
+    Good(
+        """
+        from fastapi import FastAPI, UploadFile
+
+        class Guard:
+            def __init__(self, app):
+                self.app = app
+
+            async def __call__(self, scope, receive, send):
+                if int(dict(scope["headers"]).get(b"content-length", 0)) > 1000:
+                    raise ValueError("too large")
+                await self.app(scope, receive, send)
+
+        app = FastAPI()
+        app.add_middleware(Guard)
+
+        @app.post("/a")
+        async def a(file: UploadFile):
+            return await file.read()
+    """,
+        "a middleware of another name looks at the length",
+    ),
 ]

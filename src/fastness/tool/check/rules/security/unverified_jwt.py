@@ -9,6 +9,7 @@ Pass `algorithms=["..."]` as a list, leave verification on, and set `exp` when a
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from fastness.tool.check.repair import Repair, argument_added, calls_at, replaced, text_of
@@ -23,6 +24,7 @@ from fastness.tool.project.walk import walk
 _DECODES = ("jwt.decode", "jose.jwt.decode", "jwt.PyJWT().decode")
 _ENCODES = ("jwt.encode", "jose.jwt.encode")
 _CHECKS = ("verify_signature", "verify_exp", "verify_aud")
+_VERIFIES = re.compile(r"^(?:decode|verify|validate)\w*(?:token|jwt)|^verify", re.IGNORECASE)
 _CLAIMS = {"sub", "user_id", "username", "email", "scope", "scopes", "role", "uid"}
 
 
@@ -50,7 +52,7 @@ def _decoding(site: CallSite, resolver: Resolver) -> str | None:
         return None
     off = _switched_off(site, resolver)
     if off == "verify_signature":
-        return None if _display_only(site) else "the signature is not verified: anyone can write this token"
+        return None if _display_only(site, resolver) else "the signature is not verified: anyone can write this token"
     if off is not None:
         return f"{off} is switched off" + (": an expired token is accepted" if off == "verify_exp" else "")
     given = site.argument("algorithms", 2)
@@ -80,10 +82,13 @@ def _switched_off(site: CallSite, resolver: Resolver) -> str | None:
     return None
 
 
-def _display_only(site: CallSite) -> bool:
-    """The header or claims are read to choose a key, and the token is verified in the same function."""
+def _display_only(site: CallSite, resolver: Resolver) -> bool:
+    """The header or claims are read to choose a key or for the log, and the token is verified in the same function."""
     scope = site.scope
-    return isinstance(scope, Function) and sum(inner.name == "decode" for inner in scope.calls) > 1
+    return isinstance(scope, Function) and any(
+        inner.node is not site.node and (resolver.calls(inner, *_DECODES) or _VERIFIES.search(inner.name))
+        for inner in scope.calls
+    )
 
 
 def _endless(site: CallSite, resolver: Resolver) -> bool:
@@ -128,6 +133,13 @@ def _algorithm(site: CallSite, resolver: Resolver) -> str | None:
 
 
 EXAMPLES = [
+    Bad("""
+        import jwt
+
+        def user(header: bytes):
+            token = header.decode("utf-8")
+            return jwt.decode(token, options={"verify_signature": False})["sub"]  # found
+    """),
     Bad(
         """
         import jwt
@@ -215,5 +227,23 @@ EXAMPLES = [
         def decode(token): ...
     """,
         "other things decode, and a token gets its end in another line",
+    ),
+    Good(
+        """
+        import logging
+        import jwt
+
+        class Provider:
+            def decode_token(self, token):
+                return jwt.decode(token, "key", algorithms=["RS256"])
+
+            def user(self, token):
+                try:
+                    return self.decode_token(token)
+                except jwt.PyJWTError:
+                    logging.exception("refused: %r", jwt.decode(token, options={"verify_signature": False}))
+                    return None
+    """,
+        "what did not verify is shown in the log, and nobody is let in",
     ),
 ]

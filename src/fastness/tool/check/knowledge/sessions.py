@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from fastness.tool.project import Service
 from fastness.tool.project.symbols import CallSite, Class, Function, Kind
-from fastness.tool.project.values import External, FunctionValue, Instance, Value
+from fastness.tool.project.values import External, Instance, Value
 from fastness.tool.project.walk import walk
 
 SESSIONS = frozenset({
@@ -71,17 +71,3 @@ def held_by(service: Service, function: Function, receiver: Class) -> Iterator[a
             and is_session(service.resolver.attribute(Instance(receiver), node.attr))
         ):
             yield node
-
-
-def provided_by(service: Service, function: Function) -> bool:
-    """The generator gives out a session."""
-    return function.is_generator and is_session(service.resolver.provided(ast.Name(function.name), function.parent))
-
-
-def handed_over(service: Service, site: CallSite) -> Iterator[FunctionValue]:
-    """The functions of the project that a call is given, with `partial` and coroutine calls looked through."""
-    for argument in site.node.args[:1]:
-        node = argument.func if isinstance(argument, ast.Call) else argument
-        for value in service.resolver.infer(node, site.scope):
-            if isinstance(value, FunctionValue):
-                yield value

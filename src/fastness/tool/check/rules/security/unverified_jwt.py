@@ -133,13 +133,16 @@ def _algorithm(site: CallSite, resolver: Resolver) -> str | None:
 
 
 EXAMPLES = [
-    Bad("""
+    Bad(
+        """
         import jwt
 
         def user(header: bytes):
             token = header.decode("utf-8")
             return jwt.decode(token, options={"verify_signature": False})["sub"]  # found
-    """),
+    """,
+        by_hand=1,
+    ),
     Bad(
         """
         import jwt

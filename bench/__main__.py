@@ -116,6 +116,15 @@ def _check(arguments: argparse.Namespace) -> tuple[Any, list[str]]:
     return figures, check.failures(figures)
 
 
+def _corpus(arguments: argparse.Namespace) -> tuple[Any, list[str]]:
+    from bench import corpus
+
+    figures = corpus.measure()
+    if arguments.write:
+        corpus.write(figures)
+    return figures, corpus.failures(figures)
+
+
 COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], tuple[Any, list[str]]], str]] = {
     "overhead": (_overhead, "CPU per request beside bare FastAPI and two stacks of public packages (about two minutes)"),
     "inprocess": (_inprocess, "extra CPU per request without a socket: the part of `overhead` that CI gates on"),
@@ -128,6 +137,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], tuple[Any, list[str]]],
     "startup": (_startup, "seconds from process start to ready, for the template on SQLite"),
     "contract": (_contract, "seconds to compare a document of 1,000 operations, and the template's, with edited copies"),
     "check": (_check, "thousand lines a second of `fastness check`, without a cache and with one"),
+    "corpus": (_corpus, "findings of `fastness check` in pinned public services, beside those that were last reviewed"),
     "chaos": (_chaos, "what was lost, duplicated or left behind after that many SIGKILLs under load (about 2 s each)"),
     "drain": (_drain, "requests that fail while two replicas are restarted in turn under load (about 8 s each)"),
     "retries": (_retries, "requests to a dead upstream per call, with the retry budget and without; --rounds are thousands"),
@@ -162,6 +172,8 @@ def main(words: list[str] | None = None) -> int:
             command.add_argument("--peer", metavar="COMMAND", help="time another checker too, run in the project's directory")
         if name == "drain":
             command.add_argument("--restarts", type=int, default=20, help="how many (default: %(default)s)")
+        if name == "corpus":
+            command.add_argument("--write", action="store_true", help="store what is found, to be reviewed as a diff")
         if name == "layers":
             command.add_argument("--profile", action="store_true", help="profile the whole pass instead")
         if name == "mutation":

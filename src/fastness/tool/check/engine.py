@@ -77,7 +77,8 @@ def check(
     modules = project.readable
     first = [rule for rule in chosen if rule.family not in _SECOND]
     second = [rule for rule in chosen if rule.family in _SECOND]
-    with Beside(lambda: _outcome(second, service.branch(), config, boot, change), apart=apart and bool(first and second)) as half:
+    shared = apart and bool(first and second)
+    with Beside(lambda: _outcome(second, service.branch(), config, boot, change), apart=shared) as half:
         outcomes = [_outcome(first, service.branch(), config, boot, change), half.result()]
     for outcome in outcomes:
         project.asked.update(outcome.asked)

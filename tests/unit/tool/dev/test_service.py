@@ -51,7 +51,7 @@ def test_worker_is_named_in_the_projects_table(directory: Path) -> None:
     (directory / "pyproject.toml").write_text('[tool.fastness]\nworker = "shop.work:resources"\n')
     assert service.find(directory).worker
     (directory / "pyproject.toml").write_text("[tool.fastness")
-    with pytest.raises(CommandError, match="pyproject.toml cannot be read"):
+    with pytest.raises(CommandError, match=r"pyproject\.toml cannot be read"):
         service.find(directory)
 
 

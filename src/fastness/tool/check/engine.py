@@ -122,9 +122,7 @@ def _facts(service: Service, boot: Boot | None, change: Change | None) -> dict[t
     return {**{need: None if boot is None else give(service, boot) for need, give in _BOOTED.items()}, Change: change}
 
 
-def _outcome(
-    rules: Iterable[Rule], service: Service, config: Config, boot: Boot | None, change: Change | None
-) -> _Outcome:
+def _outcome(rules: Iterable[Rule], service: Service, config: Config, boot: Boot | None, change: Change | None) -> _Outcome:
     """What some rules say about a service."""
     facts = _facts(service, boot, change)
     outcome = _Outcome([], [], service.project.asked)

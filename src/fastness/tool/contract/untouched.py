@@ -24,6 +24,8 @@ class Untouched:
 
     def __call__(self, one: Any, other: Any) -> bool:
         """Whether a part of the old document is the same as one of the new."""
+        if isinstance(one, bool):
+            return one is other  # nothing is described in either, or nothing allowed
         return self._comparable and self._same(one, other)
 
     def _same(self, one: Any, other: Any) -> bool:

@@ -111,3 +111,16 @@ def test_parts_that_are_something_else(compared: Compared, parts: Any, says: str
     with pytest.raises(CommandError) as caught:
         compared(document(operation(**parts)), document())
     assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(("required", "says"), [(["b"], "request.type.narrowed"), (["a", "b"], "request.type.undecided")])
+def test_json_within_json_without_end(compared: Compared, required: list[str], says: str) -> None:
+    """A model may hold itself as JSON in a string; one that has to can never be written down, and proves nothing."""
+
+    def api(kind: str) -> dict[str, Any]:
+        again = {"type": "string", "contentMediaType": "application/json", "contentSchema": ref("Model")}
+        model = {"type": "object", "properties": {"a": again, "b": {"type": kind}}, "required": required}
+        return document(body(ref("Model")), components={"schemas": {"Model": model}})
+
+    assert breaking(compared(api("string"), api("integer"))) == [says]
+    assert not compared(api("string"), api("string")).changes

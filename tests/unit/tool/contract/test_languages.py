@@ -66,3 +66,14 @@ def test_long_lengths_are_not_counted() -> None:
     """A length beyond what is counted proves nothing by itself, and takes nothing from what is proven without it."""
     assert escape(Strings("^a+$", 0, 2083), Strings("^[ab]+$")) is True
     assert escape(Strings("^a+$"), Strings(None, 0, 2083)) is None
+
+
+def test_a_proof_for_all_lengths_holds_for_some() -> None:
+    """An address of at most 254 characters is one of the wider pattern, and nobody counts to 254 for that."""
+    sent = Strings(r"^[\w.+-]+@[\w-]+(\.[\w-]+)+$", 0, 254)
+    assert escape(sent, Strings(r"^[\w.%+-]+@[\w-]+(\.[\w-]+)*$")) is True
+
+
+def test_work_has_an_end() -> None:
+    """Three hundred choices that may all be left out are many states at once, and are given up."""
+    assert escape(Strings("^" + "(a|b)?" * 300 + "$"), Strings("^[ab]{0,299}$")) is None

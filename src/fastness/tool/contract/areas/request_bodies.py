@@ -140,13 +140,18 @@ def _content(context: Context, pair: Pair, old: Media, new: Media) -> None:
             context.add(
                 "request.encoding.changed",
                 Level.BREAKING,
-                f"the body at {name}: its encoding changed",
+                f"the body at {name} was written as {_words(written[0])} and is written as {_words(written[1])}",
                 operation=pair.old,
                 places=(old.pointer, new.pointer),
                 counterexample={"request": _with_body(context, pair, old)},
                 old=encoding,
                 new=after,
             )
+
+
+def _words(written: tuple[str, str, bool]) -> str:
+    media, style, explode = written
+    return media if (style, explode) == ("form", True) else f"{media} with style {style}, explode {explode}"
 
 
 def _all_taken(sent: str, taken: str) -> bool:
@@ -159,15 +164,15 @@ def _is_form(media: Media) -> bool:
     return media_type(media.type).partition(";")[0] in ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
-def _written(contract: Contract, encoding: Any, raw: Any) -> tuple[Any, ...]:
+def _written(contract: Contract, encoding: Any, raw: Any) -> tuple[str, str, bool]:
     """How a field of a form is written: as the Encoding Object says, or as OpenAPI does for its type."""
     encoding = encoding if isinstance(encoding, dict) else {}
     schema = follow(contract.raw, raw)
     schema = schema if isinstance(schema, dict) else {}
     kind = schema.get("type")
     default = "application/json" if kind == "object" else _OCTETS if _binary(contract, schema) else "text/plain"
-    style = encoding.get("style", "form")
-    return (str(encoding.get("contentType", default)), style, encoding.get("explode", style == "form"))
+    style = str(encoding.get("style", "form"))
+    return str(encoding.get("contentType", default)), style, bool(encoding.get("explode", style == "form"))
 
 
 def _binary(contract: Contract, raw: Any, depth: int = 0) -> bool:

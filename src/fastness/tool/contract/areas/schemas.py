@@ -256,4 +256,6 @@ def _joined(value: Any) -> str:
 def _said(value: Any) -> str:
     if isinstance(value, float) and value.is_integer() and abs(value) < 10**15:
         value = int(value)  # as people write it
+    if isinstance(value, str) and value.startswith("content:"):
+        value = value.removeprefix("content:").rstrip(";")  # what a string holds, see dialect
     return "unlimited" if value is None else repr(value)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 
 import jsonschema_rs
@@ -129,7 +128,7 @@ class _Definitions:
         self._names: dict[str, str] = {}
         self._nodes: dict[str, Node] = {}
         self._used: dict[str, list[str]] = {}
-        self._formats: dict[str, Callable[[str], bool]] = {JSON: _is_json}
+        self._formats: dict[str, Callable[[str], bool]] = {}
 
     def validator(self, node: Node) -> jsonschema_rs.Validator | None:
         """A validator for a schema of the document; None when it is no schema."""
@@ -148,7 +147,7 @@ class _Definitions:
             # Beside `$ref` in the root, not in its place: what it holds may be a reference itself.
             whole = {"allOf": [whole], "$defs": found}
         try:
-            return jsonschema_rs.Draft202012Validator(whole, validate_formats=True, offline=True, formats=self._formats)
+            return jsonschema_rs.Draft202012Validator(whole, validate_formats=True, offline=True, formats=self._formats or None)
         except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError):
             return None
 
@@ -160,26 +159,31 @@ class _Definitions:
         if "$ref" in made:
             used.append(made["$ref"])
             made["$ref"] = f"#/$defs/{self._names.setdefault(made['$ref'], f'd{len(self._names)}')}"
-        if made.pop("contentSchema", None) is not None and made.get("format") == JSON:
+        made.pop("contentSchema", None)
+        if made.get("format") == JSON:
             made["format"] = f"{JSON}{len(self._formats)}"
-            self._formats[made["format"]] = partial(self._holds, node["contentSchema"])
+            self._formats[made["format"]] = _Document(self, node.get("contentSchema", True)).holds
         return made
 
-    def _holds(self, node: Node, text: str) -> bool:
-        """Whether a string is a JSON document that a schema admits."""
+
+class _Document:
+    """A string that is a JSON document: what a format is for that a validator does not know."""
+
+    def __init__(self, definitions: _Definitions, node: Node) -> None:
+        self._definitions = definitions
+        self._node = node
+        self._validator: jsonschema_rs.Validator | None = None
+        self._made = False
+
+    def holds(self, text: str) -> bool:
+        """Whether the document can be read, and the schema admits it."""
+        if not self._made:  # not before it is needed: the schema may come round to itself
+            self._validator, self._made = self._definitions.validator(self._node), True
         try:
-            validator = self.validator(node)
-            return validator is None or validator.is_valid(json.loads(text))
+            value = json.loads(text)
+            return self._validator is None or self._validator.is_valid(value)
         except (ValueError, RecursionError):
             return False
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True
 
 
 def _mapped(node: dict[str, Any], change: Callable[[Node], Node]) -> dict[str, Any]:

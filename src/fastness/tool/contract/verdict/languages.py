@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 _MOST_STATES = 2_000  # of one expression
 _MOST_PAIRS = 4_000
+_MOST_WORK = 200_000  # states that are looked at
 _LONGEST = 300  # lengths up to here are counted
 _PLAINEST = "a0A-_ .!"
 _LAST = 0x10FFFF
@@ -49,13 +50,18 @@ class Strings(NamedTuple):
 
 def escape(sent: Strings, taken: Strings) -> str | bool | None:
     """The shortest string that is sent and not taken; True when there is none, which is a proof; None when undecided."""
+    # What holds for all lengths holds for those that are sent, and is found sooner.
+    return True if _answer(Strings(sent.pattern), taken) is True else _answer(sent, taken)
+
+
+@lru_cache(maxsize=1024)
+def _answer(sent: Strings, taken: Strings) -> str | bool | None:
     try:
         return _escape(sent, taken)
     except (_NotRegularError, re.error, RecursionError, OverflowError):
         return None
 
 
-@lru_cache(maxsize=1024)
 def _escape(sent: Strings, taken: Strings) -> str | bool:
     limits = [limit for limit in (taken.least, taken.most) if limit is not None]
     if any(limit >= _LONGEST for limit in limits):
@@ -100,6 +106,7 @@ class _Machine:
     _last: int = 0
     _again: State = frozenset()
     _steps: dict[tuple[State, int], State] = field(default_factory=dict)
+    _work: int = 0
 
     def __post_init__(self) -> None:
         if self.pattern is None:
@@ -126,6 +133,9 @@ class _Machine:
             return state
         known = self._steps.get((state, letter))
         if known is None:
+            self._work += len(state)
+            if self._work > _MOST_WORK:
+                raise _NotRegularError
             reached = {to for at in state for found, to in self._edges[at] if any(low <= letter <= high for low, high in found)}
             known = self._steps[state, letter] = self._found(self._closed(reached, "") | self._again)
         return known

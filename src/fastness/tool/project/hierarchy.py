@@ -10,7 +10,7 @@ from functools import cached_property
 from fastness.tool.project.external import canonical
 from fastness.tool.project.module import Module
 from fastness.tool.project.project import Project
-from fastness.tool.project.symbols import Class, Function
+from fastness.tool.project.symbols import Class, Function, Scope
 from fastness.tool.project.values import ClassValue, External, FunctionValue, Values
 
 _CLASS, _ROOT = re.compile(r"\bclass\b"), re.compile(r"\bclass\s+\w+\s*:")
@@ -62,6 +62,15 @@ class Hierarchy(ABC):
             if found is not None:
                 return (FunctionValue(found, owner),)
         return ()
+
+    @staticmethod
+    def enclosing_class(scope: Scope) -> Class | None:
+        """The class in whose method a scope lies."""
+        while not isinstance(scope, Module):
+            if isinstance(scope, Class):
+                return scope
+            scope = scope.parent
+        return None
 
     def subclasses(self, defined: Class) -> Iterator[Class]:
         """Every class of the project that has this one among its ancestors."""

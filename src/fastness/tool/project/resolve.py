@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from copy import copy
 from typing import TypeVar
 
@@ -18,9 +18,20 @@ from fastness.tool.project.hierarchy import Hierarchy
 from fastness.tool.project.module import Module
 from fastness.tool.project.project import Project
 from fastness.tool.project.symbols import Binding, CallSite, Class, Function, Kind, Scope, dotted
-from fastness.tool.project.values import ClassValue, Elements, External, FunctionValue, Instance, ModuleValue, Value, Values
+from fastness.tool.project.values import (
+    MOST,
+    ClassValue,
+    Elements,
+    External,
+    FunctionValue,
+    Instance,
+    ModuleValue,
+    Value,
+    Values,
+    item,
+    union,
+)
 
-_MOST = 8  # values of one expression; more is noise
 _DEEPEST = 60  # nested questions; what lies deeper is not told
 _N = TypeVar("_N", bound=ast.AST)
 _BUILTINS = frozenset(dir(builtins))
@@ -101,17 +112,17 @@ class Resolver(Hierarchy):
             case ast.Await():
                 return self.infer(node.value, scope)
             case ast.Subscript():
-                return self._each(self.infer(node.value, scope), _item)
+                return self._each(self.infer(node.value, scope), item)
             case ast.IfExp():
-                return _union((self.infer(node.body, scope), self.infer(node.orelse, scope)))
+                return union((self.infer(node.body, scope), self.infer(node.orelse, scope)))
             case ast.BoolOp():
-                return _union(self.infer(value, scope) for value in node.values)
+                return union(self.infer(value, scope) for value in node.values)
             case ast.NamedExpr() | ast.Starred():
                 return self.infer(node.value, scope)
             case ast.List() | ast.Tuple() | ast.Set():
-                return (Elements(_union(self.infer(element, scope) for element in node.elts[:_MOST])),)
+                return (Elements(union(self.infer(element, scope) for element in node.elts[:MOST])),)
             case ast.Dict():
-                return (Elements(_union(self.infer(value, scope) for value in node.values[:_MOST])),)
+                return (Elements(union(self.infer(value, scope) for value in node.values[:MOST])),)
             case ast.ListComp() | ast.SetComp() | ast.GeneratorExp():
                 return (Elements(self.infer(node.elt, scope)),)
             case ast.DictComp():
@@ -130,7 +141,7 @@ class Resolver(Hierarchy):
         found = self.binding(name, scope)
         if found is not None:
             bindings, where = found
-            return _union(self.bound(binding, where) for binding in bindings[:_MOST])
+            return union(self.bound(binding, where) for binding in bindings[:MOST])
         module = scope if isinstance(scope, Module) else scope.module
         starred = self._starred(name, module)
         if starred is not None:
@@ -186,10 +197,10 @@ class Resolver(Hierarchy):
             case Kind.WITH:
                 return self._each(self.infer(binding.value, scope), self._entered)
             case Kind.LOOP:
-                return self._each(self.infer(binding.value, scope), _item)
+                return self._each(self.infer(binding.value, scope), item)
             case Kind.EXCEPT:
                 caught = binding.annotation.elts if isinstance(binding.annotation, ast.Tuple) else [binding.annotation]
-                return _union(self.annotation(node, scope) for node in caught if node is not None)
+                return union(self.annotation(node, scope) for node in caught if node is not None)
             case _:
                 declared = self.annotation(binding.annotation, scope)
                 return declared or self.infer(binding.value, scope)
@@ -266,7 +277,7 @@ class Resolver(Hierarchy):
     def _supplied(self, value: Value) -> Values:
         if isinstance(value, FunctionValue):
             found = self.returns(value.definition)
-            return self._each(found, _item) if value.definition.is_generator else found
+            return self._each(found, item) if value.definition.is_generator else found
         if isinstance(value, ClassValue):
             return (Instance(value.definition),)
         if isinstance(value, Instance):
@@ -285,11 +296,11 @@ class Resolver(Hierarchy):
         if function.is_generator:
             if any(isinstance(value, Elements) and value.of for value in declared):
                 return declared
-            found = _union(self.infer(node.value, function) for node in own_nodes(function, ast.Yield))
+            found = union(self.infer(node.value, function) for node in own_nodes(function, ast.Yield))
             return (Elements(found or declared),)
         if declared:
             return declared
-        return _union(self.infer(node.value, function) for node in own_nodes(function, ast.Return))
+        return union(self.infer(node.value, function) for node in own_nodes(function, ast.Return))
 
     def result(self, callee: Value, call: ast.Call, scope: Scope) -> Values:  # noqa: PLR0911 - one answer per kind
         """What a call gives when this is what it calls."""
@@ -360,7 +371,7 @@ class Resolver(Hierarchy):
                 found.append(declared or (self.provided(provider, base) if provider is not None else ()))
         if instance:
             found += [self.bound(binding, function) for binding, function in base.instance.get(name, ())]
-        return _union(found)
+        return union(found)
 
     def _entered(self, value: Value) -> Values:
         if isinstance(value, External):
@@ -378,19 +389,10 @@ class Resolver(Hierarchy):
             "bases",
             defined,
             defined,
-            lambda: _union(
+            lambda: union(
                 self.infer(b.value if isinstance(b, ast.Subscript) else b, defined.parent) for b in defined.node.bases
             ),
         )
-
-    @staticmethod
-    def enclosing_class(scope: Scope) -> Class | None:
-        """The class in whose method a scope lies."""
-        while not isinstance(scope, Module):
-            if isinstance(scope, Class):
-                return scope
-            scope = scope.parent
-        return None
 
     @staticmethod
     def _is_super(node: ast.expr) -> bool:
@@ -398,7 +400,7 @@ class Resolver(Hierarchy):
 
     @staticmethod
     def _each(values: Values, answer: Callable[[Value], Values]) -> Values:
-        return values and _union(answer(value) for value in values)
+        return values and union(answer(value) for value in values)
 
 
 def own_nodes(function: Function, kind: type[_N]) -> Iterator[_N]:
@@ -408,16 +410,3 @@ def own_nodes(function: Function, kind: type[_N]) -> Iterator[_N]:
 
 def _literal(node: ast.expr | None) -> Values:
     return (External("str()"),) if isinstance(node, ast.Constant) and isinstance(node.value, str) else ()
-
-
-def _item(value: Value) -> Values:
-    if isinstance(value, Elements):
-        return value.of
-    return (value,) if isinstance(value, ClassValue | External) else ()
-
-
-def _union(found: Iterable[Values]) -> Values:
-    kept: dict[Value, None] = {}
-    for values in found:
-        kept.update(dict.fromkeys(values))
-    return tuple(kept)[:_MOST]

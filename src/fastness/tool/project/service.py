@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 from copy import copy
 from functools import cached_property
 
 from fastness.tool.project import literals
 from fastness.tool.project.calls import CallGraph
+from fastness.tool.project.dependencies import Dependencies
 from fastness.tool.project.module import Module
 from fastness.tool.project.project import Project
 from fastness.tool.project.requirements import Requirements
 from fastness.tool.project.resolve import Resolver
-from fastness.tool.project.routes import METHODS, Dependency, Include, Middleware, Route, Router
-from fastness.tool.project.symbols import CallSite, Class, Function, Kind, Scope, argument
-from fastness.tool.project.values import ClassValue, External, FunctionValue, Instance, Values
+from fastness.tool.project.routes import METHODS, Include, Middleware, Route, Router
+from fastness.tool.project.symbols import CallSite, Class, Function, Scope, argument
+from fastness.tool.project.values import ClassValue, External, FunctionValue, Instance
 
 _APP = "fastapi.FastAPI"
 _ROUTER = "fastapi.APIRouter"
@@ -26,7 +26,7 @@ _ORM_BASES = frozenset({
 })  # fmt: skip
 
 
-class Service:
+class Service(Dependencies):
     """One project seen as FastAPI sees it.
 
     Attributes:
@@ -36,11 +36,9 @@ class Service:
     """
 
     def __init__(self, project: Project) -> None:
+        super().__init__(Resolver(project))
         self.project = project
-        self.resolver = Resolver(project)
         self.graph = CallGraph(self.resolver)
-        self._parameters: dict[Function, list[Dependency]] = {}
-        self._trees: dict[Route, list[Dependency]] = {}
 
     def branch(self) -> Service:
         """The same service with a memory of its own, for questions that must not depend on what others have asked.
@@ -289,130 +287,6 @@ class Service:
             above = self.mounted_at(include.parent, seen | {id(router)}) if include.parent is not None else [""]
             found += [outer + given + own for outer in above]
         return found
-
-    # -- dependencies
-
-    def declared(self, listed: ast.expr | None, scope: Scope) -> list[Dependency]:
-        """The dependencies of a `dependencies=[...]`."""
-        if isinstance(listed, ast.Name):
-            found = self.resolver.binding(listed.id, scope)
-            if found is not None and found[0][-1].kind is Kind.ASSIGN:
-                listed, scope = found[0][-1].value, found[1]
-        if isinstance(listed, ast.BinOp) and isinstance(listed.op, ast.Add):
-            return self.declared(listed.left, scope) + self.declared(listed.right, scope)
-        if not isinstance(listed, ast.List | ast.Tuple):
-            return []
-        return [dependency for element in listed.elts if (dependency := self.dependency(element, scope))]
-
-    def dependency(self, node: ast.expr, scope: Scope, parameter: str | None = None) -> Dependency | None:
-        """The dependency that a `Depends(...)` expression declares; a name that stands for one counts."""
-        if isinstance(node, ast.Name | ast.Attribute):
-            for value in self.resolver.infer(node, scope):
-                if isinstance(value, External) and value.path in ("fastapi.Depends()", "fastapi.Security()") and value.call:
-                    return self.dependency(value.call[0], value.call[1], parameter)
-            return None
-        provider = self.resolver.provider(node, scope)
-        if not isinstance(node, ast.Call):
-            return None
-        security = "fastapi.Security" in self.resolver.paths(node.func, scope)
-        if provider is None:
-            is_dependency = self.resolver.paths(node.func, scope) & {"fastapi.Depends", "fastapi.Security"}
-            return Dependency(None, node, scope, node, parameter, security) if is_dependency else None
-        return Dependency(self._target(self.resolver.infer(provider, scope)), node, scope, node, parameter, security)
-
-    def _target(self, values: Values) -> Function | Class | External | None:
-        for value in values:
-            if isinstance(value, FunctionValue | ClassValue):
-                return value.definition
-            if isinstance(value, Instance):
-                return self.resolver.method(value.definition, "__call__") or value.definition
-            if isinstance(value, External):
-                return value
-        return None
-
-    def parameters(self, function: Function) -> list[Dependency]:
-        """The dependencies that a function's parameters declare, in `Annotated` or as defaults."""
-        known = self._parameters.get(function)
-        if known is None:
-            known = self._parameters[function] = list(self._declared_by(function))
-        return known
-
-    def _declared_by(self, function: Function) -> Iterator[Dependency]:
-        scope = function.parent
-        for parameter, default in function.parameters:
-            found = self.dependency(default, scope, parameter.arg) if default is not None else None
-            found = found or self._annotated(parameter, scope)
-            if found is not None:
-                if found.target is None and isinstance(found.node, ast.Call) and not found.node.args:
-                    found.target = self._target(self._class_of(parameter.annotation, scope))  # `x: Class = Depends()`
-                yield found
-
-    def _class_of(self, annotation: ast.expr | None, scope: Scope) -> Values:
-        values = self.resolver.annotation(annotation, scope)
-        made = (ClassValue(value.definition) for value in values if isinstance(value, Instance))
-        return (*made, *(value for value in values if isinstance(value, External)))
-
-    def _annotated(self, parameter: ast.arg, scope: Scope) -> Dependency | None:
-        for metadata, where in literals.metadata(self.resolver, parameter.annotation, scope):
-            found = self.dependency(metadata, where, parameter.arg)
-            if found is not None:
-                if found.target is None:
-                    found.target = self._target(self._class_of(parameter.annotation, scope))
-                return found
-        return None
-
-    def dependencies(self, route: Route) -> list[Dependency]:
-        """Everything that a route depends on directly: its own, its router's, those of every include, its app's."""
-        found = [*self.parameters(route.handler), *self.declared(route.option("dependencies"), route.scope)]
-        if route.handler.owner is not None:
-            found += self._of_class(route.handler.owner)
-        return found + (self._inherited(route.router, frozenset()) if route.router is not None else [])
-
-    def _of_class(self, defined: Class) -> list[Dependency]:
-        found = []
-        for base in self.resolver.mro(defined):
-            if isinstance(base, Class):
-                for name, bindings in base.bindings.items():
-                    values = [binding.value for binding in bindings if binding.value is not None]
-                    found += [made for value in values if (made := self.dependency(value, base, name))]
-        return found
-
-    def _inherited(self, router: Router, seen: frozenset[int]) -> list[Dependency]:
-        if id(router) in seen:
-            return []
-        found = list(router.dependencies)
-        for include in router.included_in:
-            found += self.declared(argument(include.call, "dependencies"), include.scope)
-            if include.parent is not None:
-                found += self._inherited(include.parent, seen | {id(router)})
-        return found
-
-    def tree(self, route: Route) -> list[Dependency]:
-        """Every dependency of a route, direct or not, each target once."""
-        known = self._trees.get(route)
-        if known is None:
-            known = self._trees[route] = list(self._tree(route))
-        return known
-
-    def _tree(self, route: Route) -> Iterator[Dependency]:
-        seen: set[int] = set()
-        pending = self.dependencies(route)
-        while pending:
-            dependency = pending.pop(0)
-            if dependency.target is not None and id(dependency.target) in seen:
-                continue
-            seen.add(id(dependency.target))
-            yield dependency
-            pending += self.nested(dependency)
-
-    def nested(self, dependency: Dependency) -> list[Dependency]:
-        """What a dependency itself depends on."""
-        target = dependency.target
-        if isinstance(target, Class):
-            made = self.resolver.method(target, "__init__")
-            fields = [d for _, b in target.fields if b.value is not None and (d := self.dependency(b.value, target))]
-            return [*(self.parameters(made) if made else ()), *fields]
-        return self.parameters(target) if isinstance(target, Function) else []
 
     # -- classes
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from fastness.tool.project.module import Module
 from fastness.tool.project.symbols import Class, Function, Scope
+
+MOST = 8
+"""Values of one expression; more is noise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +68,18 @@ class Elements:
 
 Value: TypeAlias = External | ModuleValue | ClassValue | Instance | FunctionValue | Elements
 Values: TypeAlias = tuple[Value, ...]
+
+
+def item(value: Value) -> Values:
+    """What iterating over a value gives, or subscribing it."""
+    if isinstance(value, Elements):
+        return value.of
+    return (value,) if isinstance(value, ClassValue | External) else ()
+
+
+def union(found: Iterable[Values]) -> Values:
+    """All values of several expressions, each once."""
+    kept: dict[Value, None] = {}
+    for values in found:
+        kept.update(dict.fromkeys(values))
+    return tuple(kept)[:MOST]

@@ -1,4 +1,4 @@
-"""Writes the pages of docs/reference from the code. With --check it writes nothing and exits 1 where a page has drifted."""
+"""Writes docs/reference, and the map of the template's service, from the code. With --check it only says what has drifted."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import ast
 import difflib
 import importlib
 import inspect
+import io
 import pkgutil
 import sys
 from collections.abc import Iterable, Iterator
@@ -18,10 +19,14 @@ from fastness.problems import ProblemType
 from fastness.settings import ServiceSettings
 from fastness.settings.describe import rows
 from fastness.tool.cli import _parser as cli_parser
+from fastness.tool.project import Project, Service
+from fastness.tool.servicemap import svg
+from fastness.tool.servicemap.survey import survey
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "fastness"
 OUTPUT = ROOT / "docs" / "reference"
+MAP = ROOT / "docs" / "images" / "relay-map.svg"
 NOTE = "<!-- Written by docs/generate.py from the code; edit the code, then scripts/check --fix. -->"
 
 
@@ -31,8 +36,9 @@ def main() -> int:
     arguments.add_argument("--check", action="store_true", help="write nothing; exit 1 when a page has drifted")
     check = arguments.parse_args().check
     drifted = 0
-    for name, lines in {"settings": settings(), "cli": cli(), "metrics": metrics(), "problems": problems()}.items():
-        page, text = OUTPUT / f"{name}.md", "\n".join([NOTE, "", *lines]).rstrip() + "\n"
+    pages = {"settings": settings(), "cli": cli(), "metrics": metrics(), "problems": problems()}
+    texts = {OUTPUT / f"{name}.md": "\n".join([NOTE, "", *lines]).rstrip() + "\n" for name, lines in pages.items()}
+    for page, text in {**texts, MAP: service_map()}.items():
         found = page.read_text() if page.exists() else ""
         if found == text:
             continue
@@ -49,8 +55,15 @@ def main() -> int:
             page.write_text(text)
             print(page.relative_to(ROOT))
     if drifted:
-        print("docs/reference has drifted from the code: run scripts/check --fix", file=sys.stderr)
+        print("the documentation has drifted from the code: run scripts/check --fix", file=sys.stderr)
     return drifted
+
+
+def service_map() -> str:
+    """What `fastness map template --format svg` prints."""
+    drawn = io.StringIO()
+    svg.write(survey(Service(Project.at(ROOT / "template")), name="relay"), drawn)
+    return drawn.getvalue()
 
 
 def settings() -> Iterator[str]:

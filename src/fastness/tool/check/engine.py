@@ -15,6 +15,7 @@ from fastness.tool.check.beside import Beside
 from fastness.tool.check.changes import Change
 from fastness.tool.check.config import Config
 from fastness.tool.check.knowledge.served import Served
+from fastness.tool.check.progress import Step, unseen
 from fastness.tool.check.rule import Found, Rule
 from fastness.tool.check.rules import catalogue
 from fastness.tool.findings import Documented, Finding, NotChecked, Report, Source
@@ -54,6 +55,7 @@ def check(
     boot: Boot | None = None,
     change: Change | None = None,
     apart: bool = False,
+    progress: Step = unseen,
 ) -> Report:
     """Run the rules that the configuration selects, all of them when `rules` is None.
 
@@ -61,6 +63,7 @@ def check(
         boot: what booting the app gave. Rules that need it do not run without.
         change: what a pull request changes. The same.
         apart: share the work with a second process.
+        progress: is told how far the rules of this process are.
     """
     begin = time.perf_counter()
     service = Service(project)
@@ -78,8 +81,17 @@ def check(
     first = [rule for rule in chosen if rule.family not in _SECOND]
     second = [rule for rule in chosen if rule.family in _SECOND]
     shared = apart and bool(first and second)
-    with Beside(lambda: _outcome(second, service.branch(), config, boot, change), apart=shared) as half:
-        outcomes = [_outcome(first, service.branch(), config, boot, change), half.result()]
+    total = len(first if shared else chosen)
+
+    def step(done: int) -> None:
+        progress(done, total)
+
+    def there(done: int) -> None:
+        if not shared:  # a second process has no say on the terminal
+            step(len(first) + done)
+
+    with Beside(lambda: _outcome(second, service.branch(), config, boot, change, there), apart=shared) as half:
+        outcomes = [_outcome(first, service.branch(), config, boot, change, step), half.result()]
     for outcome in outcomes:
         project.asked.update(outcome.asked)
     findings = [finding for outcome in outcomes for finding in outcome.findings]
@@ -122,11 +134,19 @@ def _facts(service: Service, boot: Boot | None, change: Change | None) -> dict[t
     return {**{need: None if boot is None else give(service, boot) for need, give in _BOOTED.items()}, Change: change}
 
 
-def _outcome(rules: Iterable[Rule], service: Service, config: Config, boot: Boot | None, change: Change | None) -> _Outcome:
+def _outcome(  # noqa: PLR0917
+    rules: Iterable[Rule],
+    service: Service,
+    config: Config,
+    boot: Boot | None,
+    change: Change | None,
+    step: Callable[[int], object],
+) -> _Outcome:
     """What some rules say about a service."""
     facts = _facts(service, boot, change)
     outcome = _Outcome([], [], service.project.asked)
-    for rule in rules:
+    for done, rule in enumerate(rules):
+        step(done)
         for result in _run(rule, service, facts):
             if isinstance(result, NotChecked):
                 outcome.failures.append(result)

@@ -13,7 +13,7 @@ from typing import TextIO
 
 from fastness.tool.boot import Wanted, examine
 from fastness.tool.check import baseline as known_findings
-from fastness.tool.check import beside, cache, changes, engine, fixing
+from fastness.tool.check import beside, cache, changes, engine, fixing, progress
 from fastness.tool.check import config as configuration
 from fastness.tool.check.rule import Good
 from fastness.tool.check.rules import catalogue
@@ -21,7 +21,7 @@ from fastness.tool.errors import CANNOT_RUN, FAILED, OK, CommandError
 from fastness.tool.findings import Report, Severity, reports
 from fastness.tool.project.project import Project
 
-_WORTH_TWO = 1 << 20  # characters, some 30,000 lines: a second process is felt
+_LARGE = 1 << 20  # characters, some 30,000 lines: a second process is felt, and somebody waits
 _DEEPEST = 10_000  # nested expressions; Python's own default stops at what generated code reaches
 
 
@@ -84,7 +84,10 @@ def run(
     kept = cache.Cache(place, project)
     report = kept.report(config)
     if report is None:
-        report = engine.check(project, config, boot=boot, change=change, apart=_apart(project, jobs))
+        large = sum(len(module.text) for module in project.modules.values()) > _LARGE
+        apart = beside.possible() and (large if jobs is None else jobs > 1)
+        with progress.bar(files=len(project.modules), wanted=large) as step:
+            report = engine.check(project, config, boot=boot, change=change, apart=apart, progress=step)
         kept.keep(config, report)
     if write_baseline and file is not None and not report.failures:
         return _write_baseline(file, known, report, project)
@@ -104,11 +107,6 @@ def run(
     if report.failures:
         return CANNOT_RUN
     return FAILED if shown.at_or_above(config.fail_on) else OK
-
-
-def _apart(project: Project, jobs: int | None) -> bool:
-    large = sum(len(module.text) for module in project.modules.values()) > _WORTH_TWO
-    return beside.possible() and (large if jobs is None else jobs > 1)
 
 
 def _known(file: Path | None, *, writing: bool) -> Counter[known_findings.Entry]:

@@ -260,3 +260,11 @@ def _leaves(layers: tuple[Layer, ...]) -> tuple[Callable[[Exchange], None], ...]
 
 def _has(layer: Layer, hook: str) -> bool:
     return getattr(type(layer), hook) is not getattr(Layer, hook)
+
+
+def path_below_root(scope: Scope) -> str:
+    """The path of a request as the app's routes have it: without the `root_path` under which the app is served."""
+    path: str = scope["path"]
+    # Below a mount `root_path` has grown by the mount's own.
+    root = scope.get("app_root_path", scope.get("root_path", "")).rstrip("/")
+    return path[len(root) :] if root and path.startswith(root + "/") else path

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
-from fastness._asgi import PROBES, ASGIApp, Exchange, HeaderLines, Layer, Message, Receive, Scope, Send
+from fastness._asgi import PROBES, ASGIApp, Exchange, HeaderLines, Layer, Message, Receive, Scope, Send, path_below_root
 from fastness.problems import Problem, ProblemType, respond
 from fastness.security.policy import CORS, SecurityPolicy
 
@@ -257,10 +257,7 @@ def _route_limit(scope: Scope, default: int) -> int:
 
 
 def _matching(routes: Any, scope: Scope) -> Iterator[Any]:
-    path = scope["path"]
-    root = scope.get("app_root_path", scope.get("root_path", ""))
-    if root and path.startswith(root):
-        path = path[len(root) :]
+    path = path_below_root(scope)
     for route in iter_route_contexts(routes):
         regex = getattr(route, "path_regex", None)
         if regex is not None and regex.match(path) and scope["method"] in (route.methods or ()):

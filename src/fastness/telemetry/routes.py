@@ -15,7 +15,7 @@ from fastapi.routing import iter_route_contexts
 from starlette.convertors import CONVERTOR_TYPES
 from starlette.routing import BaseRoute, Host, Mount
 
-from fastness._asgi import Scope
+from fastness._asgi import Scope, path_below_root
 
 UNMATCHED = "unmatched"
 """The label of every request that no route matched."""
@@ -74,7 +74,7 @@ class Routes:
         return label
 
     def _find(self, target: object, scope: Scope) -> str:
-        path = _path(scope)
+        path = path_below_root(scope)
         found = _first(self._places.get(id(target), ()), path)
         if found is None and self._fruitless < _MAX_FRUITLESS:
             # The first request, or a route that was added since.
@@ -146,15 +146,9 @@ def _first(places: Iterable[_Place], path: str) -> _Place | None:
     return next((place for place in places if place.pattern.match(path)), None)
 
 
-def _path(scope: Scope) -> str:
-    path: str = scope["path"]
-    root = scope.get("app_root_path", scope.get("root_path", "")).rstrip("/")
-    return path[len(root) :] if root and path.startswith(root + "/") else path
-
-
 def _frontend(fastapi: Any, scope: Scope) -> str:
     """Static frontends (`app.frontend`) are routes of another kind: they leave the path below their own."""
     below = fastapi.get("frontend_path") if type(fastapi) is dict else None
     if below is None or "app_root_path" in scope:
         return UNMATCHED
-    return _path(scope).removesuffix(below).rstrip("/") + "/{path}"
+    return path_below_root(scope).removesuffix(below).rstrip("/") + "/{path}"

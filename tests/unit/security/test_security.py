@@ -146,6 +146,7 @@ def service(**policy: Any) -> FastAPI:
         return len(await request.body())
 
     app.include_router(uploads, prefix="/v1")
+    app.include_router(uploads, prefix="/apiary")
     return app
 
 
@@ -185,6 +186,15 @@ async def test_a_route_may_take_more_or_less() -> None:
     assert (await request(app, "/v1/uploads", method="POST", body=[b"x" * 60, b"x" * 41])).status == 413
     assert (await post(app, b"x" * 5, "/v1/uploads/small")).status == 413
     assert (await post(app, b"x" * 50, "/v1/uploads", headers={}, state={})).status == 200
+
+
+@pytest.mark.skipif(not ROUTE_LIMITS, reason="this FastAPI has no max_body_size")
+@pytest.mark.parametrize("path", ["/api/v1/uploads", "/v1/uploads", "/apiary/uploads"])
+@pytest.mark.parametrize("root_path", ["/api", "/api/"])
+async def test_a_route_is_found_below_the_root_path(path: str, root_path: str) -> None:
+    """Whether or not the proxy in front takes the root path off; a path that only begins with its letters is another one."""
+    refused = await post(service(), b"x" * 101, path, root_path=root_path)
+    assert (refused.status, refused.json()["limit"]) == (413, 100)
 
 
 async def test_an_unwanted_body_is_read_before_the_refusal() -> None:

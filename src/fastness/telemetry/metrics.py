@@ -85,9 +85,6 @@ class _Sections(Collector):
         if self._section != "infrastructure":
             yield from (metric for metric in found if metric.name.startswith(PREFIX))
 
-    def describe(self) -> Iterable[Metric]:
-        return ()  # or the registry would collect everything once more to learn the names
-
 
 def _collect_own() -> Iterator[Metric]:
     yield from REGISTRY.collect()

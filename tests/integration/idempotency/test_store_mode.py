@@ -128,6 +128,19 @@ async def test_a_failure_leaves_the_outcome_unknown(bare, store, end):
     assert calls == [1, 1]
 
 
+async def test_an_answer_that_cannot_be_kept_is_an_error_that_says_why(bare, caplog):
+    """Its client is told nothing; whoever reads the log learns what to return instead."""
+    shop = bare(idempotency_store=MemoryStore())
+
+    @shop.post(guard=stored())
+    async def pay() -> StreamingResponse:
+        return StreamingResponse(iter([b"a"]))
+
+    assert (await shop.send(key="a")).status == 500
+    (error,) = [record.exc_info[1] for record in caplog.records if record.name == "fastness.problems" and record.exc_info]
+    assert "return the whole body" in str(error)
+
+
 async def test_a_request_that_is_not_valid_frees_the_key(bare, store):
     """A handler that was never called has done nothing."""
     shop = bare(idempotency_store=store)

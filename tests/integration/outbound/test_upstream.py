@@ -2,21 +2,24 @@
 
 import asyncio
 import gzip
+import sys
 from email.utils import formatdate
 from time import monotonic, time
 
+import httpx2
 import pytest
 import stamina
 from fastapi import FastAPI
 from prometheus_client import REGISTRY
 from starlette.middleware import Middleware
 
-from fastness import problems
+from fastness import outbound, problems
 from fastness.context import ContextMiddleware
 from fastness.deadline import DeadlineMiddleware
 from fastness.lifespan import Resources
 from fastness.outbound import (
     PROBLEMS,
+    Guard,
     OutboundError,
     ResponseTooLargeError,
     Retries,
@@ -454,10 +457,27 @@ async def test_it_is_a_resource(opened):
                 await upstream.check()
 
 
+async def test_it_is_opened_once_at_a_time(opened):
+    """Another client would take the place of the first, which nobody closes then."""
+    upstream = await opened("http://x.example", name="payments")
+    with pytest.raises(RuntimeError, match="'payments' is already open"):
+        await upstream.open()
+
+
+async def test_what_is_not_installed_is_said_when_it_opens(monkeypatch):
+    """With the extra to install, not with the name of a library."""
+    monkeypatch.delattr(outbound, "_call", raising=False)
+    monkeypatch.delitem(sys.modules, "fastness.outbound._call", raising=False)
+    monkeypatch.setitem(sys.modules, "stamina", None)
+    with pytest.raises(RuntimeError, match=r"'payments' needs the http extra: pip install 'fastness\[http\]'"):
+        await Upstream("payments", "http://x.example").open()
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
         ({"base_url": None}, "base_url"),
+        ({"base_url": None, "guard": Guard(), "transport": httpx2.MockTransport(lambda _: httpx2.Response(200))}, "transport"),
         ({"timeout": 0}, "timeout"),
         ({"attempt_timeout": float("inf")}, "attempt_timeout"),
         ({"max_in_flight": 0}, "max_in_flight"),

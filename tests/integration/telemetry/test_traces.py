@@ -1,9 +1,10 @@
 """One trace id from the client through the service to what it calls, traced or not."""
 
+import asyncio
 import logging
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Self
 
 import httpx2
 import pytest
@@ -130,6 +131,16 @@ async def test_what_is_not_traced_says_so_to_what_it_calls(flags: str | None) ->
         assert service.outbound[0].headers["tracestate"] == "vendor=1"
 
 
+async def test_a_request_that_is_not_traced_leaves_no_span_to_the_next() -> None:
+    """A server may run the requests of one connection in one task."""
+    service = Service(sample_ratio=0)
+    received, sent = asyncio.Queue[Any](), asyncio.Queue[Any]()
+    await received.put({"type": "http.request"})
+    await service.app(asgi.scope("/call/1"), received.get, sent.put)
+    await service.engine.dispose()
+    assert not trace.get_current_span().get_span_context().is_valid
+
+
 async def test_callers_that_are_not_trusted_cannot_force_a_trace() -> None:
     """A service that anyone can call draws for those requests as well."""
     service = Service(sample_ratio=0, trust_incoming=False)
@@ -177,6 +188,41 @@ async def test_a_call_that_fails_is_an_error(status: int, kind: str) -> None:
     assert span.status.status_code is StatusCode.ERROR
     assert span.attributes["error.type"].endswith(kind.rpartition(".")[2])
     assert "secret-host" not in span.to_json()
+
+
+class Transport(httpx2.AsyncBaseTransport):
+    """Notes how it is used, and sends nothing."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        raise httpx2.ConnectError("refused")
+
+    async def __aenter__(self) -> Self:
+        self.calls.append("open")
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self.calls.append(f"leave {error[0]}")
+
+    async def aclose(self) -> None:
+        self.calls.append("close")
+
+
+async def test_a_traced_client_is_opened_and_closed_as_before() -> None:
+    """What the client's own transport does at its begin and end, and what it raises, reaches it and the caller."""
+    entered, closed = Transport(), Transport()
+    http = httpx2.AsyncClient(transport=entered)
+    instrument.httpx2(http)
+    with pytest.raises(httpx2.ConnectError, match="refused"):
+        async with http:
+            await http.get("http://other.example/")
+    assert entered.calls == ["open", f"leave {httpx2.ConnectError}"]
+    http = httpx2.AsyncClient(transport=closed)
+    instrument.httpx2(http)
+    await http.aclose()
+    assert closed.calls == ["close"]
 
 
 async def test_a_statement_that_fails_is_an_error() -> None:

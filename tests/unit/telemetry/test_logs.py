@@ -261,3 +261,16 @@ def test_a_stream_that_is_gone_fails_nobody(configure: Configure) -> None:
     log.stream.close()
     output.write("{}\n")
     assert output._lost._value.get() == lost + 1
+
+
+def test_a_record_that_cannot_be_written_is_counted_and_told(configure: Configure, capsys: pytest.CaptureFixture[str]) -> None:
+    """Arguments that do not fit their text fail nobody either; where they come from is on standard error."""
+    log = configure()
+    output = logs.output()
+    assert output is not None
+    lost = output._lost._value.get()
+    # Not through a logger: pytest's own handler, which stands beside ours, would raise.
+    output.handle(logging.makeLogRecord({"msg": "%d items", "args": ("many",)}))
+    assert log.entries == []
+    assert output._lost._value.get() == lost + 1
+    assert "Message: '%d items'" in capsys.readouterr().err

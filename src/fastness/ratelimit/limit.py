@@ -101,4 +101,4 @@ class Verdict(NamedTuple):
     def wait(self) -> int:
         """Whole seconds, at least 1, after which the key may send one more than `remaining`."""
         owed = self.debt - self.limit.capacity + (self.remaining + 1) * self.limit.interval
-        return max(1, -(-owed // MICROSECONDS))
+        return -(-owed // MICROSECONDS)

@@ -163,10 +163,6 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         """Refuse: no URL leads here."""
         raise ForbiddenURLError("sockets of this machine may not be called")
 
-    async def sleep(self, seconds: float) -> None:
-        """As httpcore2 asks of a backend."""
-        await self._backend.sleep(seconds)
-
 
 class _BoundedStream(httpx2.AsyncByteStream):
     """The body of a response, as far as it is not too long."""

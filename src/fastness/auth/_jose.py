@@ -153,7 +153,7 @@ class Signatures:
 
 def signing_key_text() -> str:
     """A new Ed25519 key pair as a private JWK."""
-    return json.dumps(OKPKey.generate_key("Ed25519", auto_kid=True).as_dict(private=True))
+    return json.dumps(OKPKey.generate_key("Ed25519").as_dict(private=True))
 
 
 def load_signing_key(text: str) -> OKPKey:

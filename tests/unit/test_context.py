@@ -43,7 +43,13 @@ async def test_a_request_without_ids_gets_one_that_is_its_trace_id() -> None:
     assert facts["request_id"] != (await seen())["request_id"]
 
 
-@pytest.mark.parametrize(("flags", "sampled"), [("01", True), ("00", False), ("03", True)])
+async def test_a_random_id_is_never_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even once in 2 ** 128 requests: an id of only zeros is no trace id."""
+    monkeypatch.setattr("fastness.context.random.getrandbits", lambda bits: 0)
+    assert int((await seen())["trace_id"], 16)
+
+
+@pytest.mark.parametrize(("flags", "sampled"), [("01", True), ("00", False), ("03", True), ("ff", True)])
 async def test_the_trace_of_the_caller_goes_on(flags: str, sampled: bool) -> None:
     """A valid traceparent gives trace, parent span and sampling decision."""
     facts = await seen({"traceparent": f"00-{TRACE}-{SPAN}-{flags}"})
@@ -148,6 +154,13 @@ async def test_the_chain_is_read_from_the_right(forwarded: list[str], client: st
     assert (await seen(lines, proxies=("10.0.0.0/8",), client=("10.0.0.1", 1)))["client"] == client
 
 
+async def test_several_proxies_may_be_declared() -> None:
+    """Each of them is one, though none is in all of the networks."""
+    for peer in ("10.0.0.1", "192.0.2.1"):
+        facts = await seen({"x-forwarded-for": "203.0.113.7"}, proxies=("10.0.0.0/8", "192.0.2.1"), client=(peer, 1))
+        assert facts["client"] == "203.0.113.7"
+
+
 async def test_a_stranger_cannot_pose_as_a_proxy() -> None:
     """The headers count only when the peer itself is trusted."""
     facts = await seen({"x-forwarded-for": "1.2.3.4"}, proxies=("10.0.0.0/8",), client=("9.9.9.9", 1))
@@ -161,6 +174,23 @@ async def test_the_scheme_comes_from_the_nearest_proxy() -> None:
         assert facts["scheme"] == scheme
 
 
+@pytest.mark.parametrize(("forwarded", "scheme"), [("https", "wss"), ("http", "ws")])
+async def test_what_is_forwarded_of_a_websocket(forwarded: str, scheme: str) -> None:
+    """The scheme is that of a WebSocket, and the client's port is not known."""
+    found: list[Scope] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        found.append(scope)
+        await receive()
+        await send({"type": "websocket.close"})
+
+    headers = {"x-forwarded-for": "203.0.113.7:4711", "x-forwarded-proto": forwarded}
+    behind = ContextMiddleware(app, trusted_proxies=["127.0.0.1"])
+    async with websocket(behind, headers=headers, scheme="ws" if scheme == "wss" else "wss") as connection:
+        await connection.response()
+    assert (found[0]["scheme"], found[0]["client"]) == (scheme, ("203.0.113.7", 0))
+
+
 async def test_a_unix_socket_has_no_client() -> None:
     """A server without peer addresses gives none, with and without proxies."""
     assert (await seen(client=None))["client"] is None
@@ -171,6 +201,13 @@ def test_a_malformed_proxy_is_refused() -> None:
     """A typing error in the list of proxies is told at start."""
     with pytest.raises(ValueError, match="trusted_proxies"):
         ContextMiddleware(show, trusted_proxies=["10.0.0.0/99"])
+
+
+def test_a_network_is_its_address() -> None:
+    """Of an address with a network's length behind it, either may be meant."""
+    made = ContextMiddleware(show, trusted_proxies=["10.1.2.3/8"])
+    scope = {"type": "http", "client": ("10.9.9.9", 1), "headers": [(b"x-forwarded-for", b"203.0.113.7")]}
+    assert made._context(scope, {}).client == "203.0.113.7"
 
 
 @given(st.lists(st.text(max_size=40), max_size=6))

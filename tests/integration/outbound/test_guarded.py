@@ -103,6 +103,16 @@ async def test_nothing_is_sent_inside(opened, url):
     assert "127.0.0" not in str(caught.value)
 
 
+async def test_a_stream_that_is_left_gives_its_connection_back(opened):
+    """Also where nobody has read it to its end."""
+    async with serving(answer(200, b"x" * 100_000)) as server:
+        upstream = await opened(guard=local(["127.0.0.1"]), max_in_flight=1, retries=Retries(attempts=1), timeout=20)
+        for _ in range(2):
+            async with upstream.stream("GET", f"http://a.example:{server.port}/") as response:
+                assert response.status_code == 200
+    assert len(server.requests) == 2
+
+
 async def test_a_redirect_inside_leads_nowhere(opened):
     """It is an answer like any other."""
     async with serving() as target, serving(answer(307, location=target.url)) as server:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from joserfc.jwk import OctKey, RSAKey
+from joserfc.jwk import OctKey, OKPKey, RSAKey
 
 from fastness.auth import JWTVerifier, Principal, Reason, Refused, StaticKeys
 
@@ -115,6 +115,18 @@ async def test_refuses_a_key_that_is_meant_for_another_algorithm(issuer: Any) ->
 async def test_refuses_an_algorithm_that_is_no_name(issuer: Any, alg: Any) -> None:
     """Anything but a listed name is refused."""
     assert await refusal(verifier(issuer), issuer.token(header={"alg": alg})) is Reason.ALGORITHM
+
+
+async def test_a_key_id_may_be_long(issuer: Any) -> None:
+    """Up to 255 characters, and no longer, even where there is such a key."""
+    for length, accepted in ((255, True), (256, False)):
+        key = OKPKey.import_key(issuer.ed.as_dict(private=True) | {"kid": "k" * length})
+        made = verifier(issuer, keys=StaticKeys(issuer.jwks(key)))
+        token = issuer.token(key=key, algorithm="Ed25519")
+        if accepted:
+            assert (await made.verify(token)).subject == "alice"
+        else:
+            assert await refusal(made, token) is Reason.UNKNOWN_KEY
 
 
 @pytest.mark.parametrize("kid", ["nobody", "", 5, ["rsa"], "r" * 300, "../../etc/passwd", "' OR 1=1"])

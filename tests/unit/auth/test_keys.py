@@ -21,6 +21,11 @@ def test_refuses_what_is_no_key_set(document: Any) -> None:
         StaticKeys(document)
 
 
+def test_a_set_may_have_a_hundred_keys(issuer: Any) -> None:
+    """Whether or not they can be used."""
+    assert len(KeyTable({"keys": [*[{}] * 99, issuer.ec.as_dict(private=False)]}, symmetric=False)) == 1
+
+
 def test_a_fetched_set_has_no_shared_secrets(issuer: Any) -> None:
     """A secret that was published is no secret: with it, everyone could sign."""
     secret = OctKey.generate_key(256, {"kid": "s"}).as_dict()

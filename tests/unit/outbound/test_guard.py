@@ -1,8 +1,10 @@
 """Which URLs and addresses requests may go to, whatever a hostile user writes and a hostile name server answers."""
 
+import asyncio
 import contextlib
 import ipaddress
 
+import httpcore2
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -54,7 +56,16 @@ INSIDE = [
     "fec0::1",
     "ff02::1",
 ]
-OUTSIDE = ["1.1.1.1", "93.184.215.14", "172.32.0.1", "2606:4700::1111", "2a00:1450::1", "::ffff:1.1.1.1", "64:ff9b::101:101"]
+OUTSIDE = [
+    "1.1.1.1",
+    "93.184.215.14",
+    "172.32.0.1",
+    "2606:4700::1111",
+    "2606:4700::5eff:7f00:1",
+    "2a00:1450::1",
+    "::ffff:1.1.1.1",
+    "64:ff9b::101:101",
+]
 
 
 @pytest.mark.parametrize("address", INSIDE)
@@ -135,6 +146,7 @@ GUARD = Guard(schemes=["http", "https"], ports=None)
         "https://user:secret@example.com/",
         "https://@127.0.0.1/",
         "https://example.com:0/",
+        "https://example.com:65536/",
         "https://example.com:99999/",
         "https://example.com:-1/",
         "https:///etc/passwd",
@@ -176,6 +188,8 @@ def test_urls_that_lead_inside_or_are_ambiguous_are_refused(url):
         "HTTPS://EXAMPLE.COM/Path?q=1#f",
         "https://example.com./",
         "https://sub_domain.example.com:8443/hook",
+        "https://example.com:1/",
+        "https://example.com:65535/",
         "http://bücher.example/",
         "https://1.1.1.1/",
         "https://[2606:4700::1111]/",
@@ -196,6 +210,8 @@ def test_by_default_only_https_on_its_port():
         with pytest.raises(ForbiddenURLError):
             guard.check(url)
     Guard(schemes=["http"], ports=[8080]).check("http://example.com:8080/")
+    for port in (1, 65535):
+        Guard(ports=[port]).check(f"https://example.com:{port}/")
 
 
 @given(st.text(max_size=40).map("https://{}".format) | st.text(max_size=60))
@@ -224,7 +240,9 @@ def test_allowed_and_denied_networks():
     guard = Guard(ports=None, allow=["127.0.0.0/8"], deny=["1.1.1.0/24", "127.0.0.9"])
     guard.check("https://127.0.0.1/")
     guard.check("https://[::ffff:127.0.0.1]/")
-    for host in ("1.1.1.1", "127.0.0.9", "[::ffff:127.0.0.9]", "[::ffff:1.1.1.1]", "10.0.0.1"):
+    with pytest.raises(ForbiddenURLError):
+        Guard(ports=None, deny=["1.1.1.1"]).check("https://[64:ff9b::101:101]/")
+    for host in ("1.1.1.1", "127.0.0.9", "[::ffff:127.0.0.9]", "[::ffff:1.1.1.1]", "[64:ff9b::101:101]", "10.0.0.1"):
         with pytest.raises(ForbiddenURLError):
             guard.check(f"https://{host}/")
 
@@ -244,6 +262,22 @@ async def test_what_a_name_resolves_to_decides():
         await Guard(resolve=answering("10.0.0.1", "fe80::1%eth0")).addresses("name.example", 443)
 
 
+async def test_by_default_the_operating_system_resolves():
+    """An address is its own answer, for which no name server is asked."""
+    loopback = Guard(allow=["127.0.0.1"])
+    assert await loopback.addresses("127.0.0.1", 443) == [ipaddress.ip_address("127.0.0.1")]
+
+
+async def test_time_to_connect_includes_resolving():
+    """Whoever uses the backend with a time of its own gets httpcore2's error for it."""
+
+    async def slow(host, port):
+        await asyncio.Event().wait()
+
+    with pytest.raises(httpcore2.ConnectTimeout):
+        await GuardedBackend(Guard(resolve=slow)).connect_tcp("slow.example", 443, timeout=0.01)
+
+
 async def test_no_unix_socket_is_opened():
     """A path is no address."""
     with pytest.raises(ForbiddenURLError):
@@ -258,6 +292,7 @@ async def test_no_unix_socket_is_opened():
         ({"schemes": ["ftp"]}, "ftp"),
         ({"schemes": []}, "schemes"),
         ({"ports": [0]}, "ports"),
+        ({"ports": [443, 65536]}, "ports"),
     ],
 )
 def test_malformed_rules_are_refused(options, says):

@@ -36,6 +36,7 @@ def sample(name, **labels):
         ("::ffff:192.0.2.1", "::ffff:192.0.2.2", False),
         ("2001:db8::1", "2001:db8::ffff:1", True),
         ("2001:db8::1", "2001:DB8:0:0:1::", True),
+        ("2001:db8::1", "2001:db8::ff00:0:0:1", True),
         ("2001:db8:0:1::1", "2001:db8:0:2::1", False),
         ("fe80::1%eth0", "fe80::1", True),
         ("not:an:address", "not:an:address2", False),
@@ -151,9 +152,25 @@ def test_reports_are_bounded_per_period():
     assert reports.due("b", 60) == 0
 
 
+@pytest.mark.parametrize(("limit", "period"), [("1/second", 60), ("1/hour", 3600)])
+def test_a_period_of_reports_is_a_minute_or_the_window(monkeypatch, limit, period):
+    """One who sends for ever is reported once a minute at most, and once in a window that is longer."""
+    limiter, now = Limiter(limit, name="period", on_store_failure="open"), [1000.0]
+    monkeypatch.setattr("fastness.ratelimit.limiter.monotonic", lambda: now[0])
+    verdict = Verdict(limiter.limit, False, limiter.limit.capacity)
+    with capture_logs("fastness.audit") as logs:
+        for at in (0, period - 0.5, period):
+            now[0] = 1000.0 + at
+            limiter.refuse("k", None, verdict)
+    assert [event["unreported"] for event in logs.audit()] == [0, 1]
+
+
 def test_a_limit_is_a_value():
     """A limit can be made of numbers as well, with bounds that are checked."""
     assert Limit(10, 60) == Limit.parse("10/minute")
-    for wrong in ((0, 60), (10, 0), (10, 60, -1), (20_000, 1)):
-        with pytest.raises(ValueError, match="limit"):
+    for wrong in ((0, 60), (10, 0), (10, 60, -1), (10, 366 * 86400 + 1)):
+        with pytest.raises(ValueError, match="must be at least 1"):
             Limit(*wrong)
+    assert Limit(10_000, 1).count == 10_000
+    with pytest.raises(ValueError, match="more than 10000 requests per second"):
+        Limit(10_001, 1)

@@ -61,12 +61,26 @@ def test_a_flood_of_keys_does_not_make_it_forget_those_it_sees():
     assert allowed == 3
 
 
+def test_half_of_the_bound_is_there_for_those_who_come_now():
+    """As many keys as that can come in one length of quota before anything is forgotten early."""
+    store = MemoryStore(max_keys=100, clock=ManualClock())
+    before = REGISTRY.get_sample_value("fastness_ratelimit_early_turns_total") or 0
+    for number in range(49):
+        store.hit(str(number), LIMIT)
+    assert REGISTRY.get_sample_value("fastness_ratelimit_early_turns_total") == before
+    store.hit("one more", LIMIT)
+    assert REGISTRY.get_sample_value("fastness_ratelimit_early_turns_total") == before + 1
+
+
 def test_a_long_key_is_kept_short():
     """A key of megabytes takes no megabytes."""
     store = MemoryStore(clock=ManualClock())
     store.hit("x" * 10_000_000, LIMIT)
     (table,) = store._tables.values()
     assert [len(key) for key in table.young] == [64]
+    store.hit("x" * 128, LIMIT)
+    store.hit("x" * 129, LIMIT)
+    assert [len(key) for key in table.young] == [64, 128, 64]
 
 
 def test_the_bound_must_make_sense():

@@ -75,6 +75,15 @@ def test_what_is_no_credential_stays(text: str) -> None:
     assert redactor.text(text) == text
 
 
+def test_a_long_text_is_cut_off_and_no_more_of_it_searched() -> None:
+    """At 16 KiB; what is looked at beyond is 4 KiB, so that a credential at the cut is recognised."""
+    assert redactor.text("x" * 16_384) == "x" * 16_384
+    assert redactor.text("x" * 16_385) == "x" * 16_384 + " [cut off, 16385 characters]"
+    shown = redactor.text("Bearer " + "A" * 10_000 + " " + "x" * 100_000)
+    left = 16_384 + 4_096 - len("Bearer ") - 10_000 - len(" ")
+    assert shown == f"Bearer {REDACTED} " + "x" * left + " [cut off, 110008 characters]"
+
+
 def test_api_keys_keep_their_public_part() -> None:
     """Of a Fastness API key the id stays, by which it can be found and revoked; the secret goes."""
     key = generate_api_key("relay").key

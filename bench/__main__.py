@@ -103,9 +103,13 @@ def _contract(arguments: argparse.Namespace) -> tuple[Any, list[str]]:
 def _mutation(arguments: argparse.Namespace) -> tuple[Any, list[str]]:
     from bench import mutation
 
-    figures = mutation.measure(
-        operators=arguments.operators, only=arguments.only, changed=arguments.changed, sample=arguments.sample
-    )
+    try:
+        figures = mutation.measure(
+            operators=arguments.operators, only=arguments.only, changed=arguments.changed, sample=arguments.sample
+        )
+    except mutation.ArgumentError as error:
+        print(f"scripts/bench mutation: {error}", file=sys.stderr)
+        raise SystemExit(2) from error
     return figures, mutation.failures(figures)
 
 

@@ -243,7 +243,10 @@ class _Replace(ast.NodeTransformer):
 
 
 def _without_raise(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
-    yield f"no {ast.unparse(node)[:60]}", ast.Pass()
+    source = ast.unparse(node)
+    # Which says that nobody gets there.
+    if not source.startswith("raise AssertionError"):
+        yield f"no {source[:60]}", ast.Pass()
 
 
 def _other_operators(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:

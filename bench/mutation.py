@@ -59,6 +59,10 @@ _CHUNKS = 8
 _NOTICED, _BROKEN = 1, 3
 
 
+class ArgumentError(Exception):
+    """What is asked for cannot be measured."""
+
+
 def measure(
     *,
     operators: bool = False,
@@ -78,8 +82,19 @@ def measure(
 
     Returns:
         The number of functions and mutants, and the mutants that every test survived, with how many tests saw each.
+
+    Raises:
+        ArgumentError: there is no such function or revision, or `sample` is not a number of mutants.
     """
-    mutants = list(_mutants(operators=operators, only=tuple(only), changed=changed))
+    if sample is not None and sample < 1:
+        raise ArgumentError(f"a sample of {sample} mutants says nothing: give at least 1")
+    parts = tuple(only)
+    mutants = list(_mutants(operators=operators, only=parts, changed=changed))
+    if changed is None:
+        for part in parts or ("",):
+            if not any(part in mutant.function.name for mutant in mutants):
+                kind = "function of a security-critical module" if operators else "public function of the request path"
+                raise ArgumentError(f"no {kind} has {part!r} in its name")
     if sample is not None and sample < len(mutants):
         mutants = sorted(random.Random(_SEED).sample(mutants, sample), key=lambda mutant: mutant.function.name)
     run = _Run(mutants, workers)
@@ -128,13 +143,17 @@ def _is_public(function: Function) -> bool:
 
 
 def _changed_lines(revision: str) -> dict[Path, set[int]]:
+    # Whatever the configuration of whoever runs it says of prefixes, colours and tools.
+    options = ["--unified=0", "--no-color", "--no-ext-diff", "--src-prefix=a/", "--dst-prefix=b/"]
     diff = subprocess.run(
-        ["git", "diff", "--unified=0", "--no-color", "--no-ext-diff", revision, "--", str(_PACKAGE)],
-        cwd=_ROOT, check=True, capture_output=True, text=True,
-    ).stdout  # fmt: skip
+        ["git", "diff", *options, "--end-of-options", revision, "--", str(_PACKAGE)],
+        cwd=_ROOT, check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    if diff.returncode:
+        raise ArgumentError(f"git has no changes since {revision!r}: {diff.stderr.strip().partition(chr(10))[0]}")
     lines: dict[Path, set[int]] = defaultdict(set)
     file = _ROOT
-    for line in diff.splitlines():
+    for line in diff.stdout.splitlines():
         if line.startswith("+++ "):
             file = _ROOT / line.removeprefix("+++ b/")
         elif match := re.match(r"@@ \S+ \+(\d+)(?:,(\d+))? @@", line):
@@ -180,7 +199,9 @@ class _Run:
             importlib.import_module(".".join(file.relative_to(_PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"))
         for each in gc.get_objects():
             if isinstance(each, FunctionType) and each.__code__.co_filename.startswith(str(_PACKAGE)):
-                self._live[_key(each)].append(each)
+                self._live[_place_of(each)].append(each)
+        if lost := {mutant.function.name for mutant in self._mutants if _place(mutant.function) not in self._live}:
+            raise RuntimeError(f"nothing can be exchanged, since it is not where it was defined: {', '.join(sorted(lost))}")
         left = list(self._mutants)
         for kind in _TESTS:
             files = set(_tests(kind, left))
@@ -201,7 +222,9 @@ class _Run:
             if reaching[mutant.function]
         }
         # Something that breaks the tests themselves would look like a great success.
-        control = partial(self._run, {reaching[mutants[number].function][0] for number in tries})
+        control = partial(self._run, list(dict.fromkeys(reaching[mutants[number].function][0] for number in tries)))
+        if not tries:
+            return mutants
         tries = {-1: control, **tries, len(mutants): control}
         noticed = set()
         for done, (number, status) in enumerate(_in_forks(tries, self._workers, _MUTANT_LIMIT), start=1):
@@ -209,8 +232,8 @@ class _Run:
                 raise RuntimeError(f"mutant {number} of {len(mutants)}: the fork ended with {status}")
             if status:
                 noticed.add(number)
-            print(f"\r{done} of {len(tries)} runs", end="", file=sys.stderr, flush=True)
-        print(file=sys.stderr)
+            if sys.stderr.isatty():
+                print(f"\r{done} of {len(tries)} runs", end="\n" * (done == len(tries)), file=sys.stderr, flush=True)
         if noticed.intersection((-1, len(mutants))):
             raise RuntimeError(
                 "tests failed that had passed before, though nothing was changed; nothing can be said of mutants"
@@ -270,7 +293,7 @@ class _Run:
                 os._exit(_NOTICED)
 
     def _exchange(self, function: Function, code: CodeType) -> None:
-        for live in self._live[str(function.file), function.qualname, function.first]:
+        for live in self._live[_place(function)]:
             live.__code__ = code
 
     def _passes(self, item: pytest.Item, following: pytest.Item | None) -> bool:
@@ -295,7 +318,11 @@ def _tests(kind: str, mutants: list[Mutant]) -> Iterator[Path]:
             yield file
 
 
-def _key(function: FunctionType) -> tuple[str, str, int]:
+def _place(function: Function) -> tuple[str, str, int]:
+    return str(function.file), function.qualname, function.first
+
+
+def _place_of(function: FunctionType) -> tuple[str, str, int]:
     code = function.__code__
     return code.co_filename, code.co_qualname, code.co_firstlineno
 

@@ -11,9 +11,9 @@ from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 
 from fastness import problems
-from fastness._asgi import Receive, Scope, Send
+from fastness._asgi import Message, Receive, Scope, Send
 from fastness.security import CORS, SecurityMiddleware, SecurityPolicy
-from fastness.testing.asgi import http, request, websocket
+from fastness.testing.asgi import http, request, scope, websocket
 
 
 async def served(scope: Scope, receive: Receive, send: Send) -> None:
@@ -204,6 +204,22 @@ async def test_an_unwanted_body_is_read_before_the_refusal() -> None:
         connection.body(b"x" * 500)
         assert (await connection.next())["status"] == 413
         assert connection._inbox.empty()
+
+
+async def test_a_client_that_has_left_sends_no_unwanted_body() -> None:
+    """It is asked once: a server says at once, and as often as it is asked, that nobody is there any more."""
+    asked: list[str] = []
+
+    async def receive() -> Message:
+        asked.append("receive")
+        assert len(asked) < 5
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        asked.append(message["type"])
+
+    await layer(max_body_size=10)(scope(method="POST", headers={"content-length": "1000"}), receive, send)
+    assert asked == ["receive", "http.response.start", "http.response.body"]
 
 
 async def test_no_more_of_an_unwanted_body_is_read_than_is_polite() -> None:

@@ -153,7 +153,39 @@ def test_names_can_be_added() -> None:
 
 def test_that_a_secret_is_missing_is_shown() -> None:
     """None and booleans under a secret's name are no secrets, and help to find what is wrong."""
-    assert redactor.fields({"password": None, "secret": False}) == {"password": None, "secret": False}
+    shown = {"password": None, "secret": False, "token": True}
+    assert redactor.fields(shown) == shown
+
+
+def test_of_a_long_name_the_end_counts() -> None:
+    """A hundred characters are enough for any name, and what a stranger sends may have millions."""
+    name, longer = "password" + "x" * 92, "password" + "x" * 93
+    assert redactor.fields({name: SECRET, longer: "seen"}) == {name: REDACTED, longer: "seen"}
+    assert redactor.text(f"{name}={SECRET} {longer}=seen") == f"{name}={REDACTED} {longer}=seen"
+
+
+@pytest.mark.parametrize("wrap", [lambda inner: [inner], lambda inner: {"a": inner}], ids=["list", "dict"])
+def test_values_are_shown_seven_deep(wrap: Any) -> None:
+    """What lies deeper is named, and not looked at."""
+
+    def nested(depth: int, value: Any) -> Any:
+        return nested(depth - 1, wrap(value)) if depth else value
+
+    assert redactor.fields({"value": nested(7, "end")}) == {"value": nested(7, "end")}
+    assert redactor.fields({"value": nested(8, "end")}) == {"value": nested(7, "[nested too deep]")}
+
+
+def test_of_many_items_two_hundred_are_shown() -> None:
+    """And how many more there were."""
+    assert redactor.value(list(range(200))) == list(range(200))
+    assert redactor.value(list(range(205))) == [*range(200), "5 more"]
+    fields = {str(number): number for number in range(205)}
+    assert redactor.fields(fields) == {**dict(list(fields.items())[:200]), "...": "5 more"}
+
+
+def test_values_of_other_kinds() -> None:
+    """Names become text, bytes their number, and objects what they say of themselves."""
+    assert redactor.fields({1: b"abc", "b": bytearray(4), "c": 1 + 2j}) == {"1": "[3 bytes]", "b": "[4 bytes]", "c": "(1+2j)"}
 
 
 @pytest.mark.parametrize("part", ["a", "a.a", "eyJ", "token", "token=", "a:", 'password="', "bearer ", "http://a:", "\\", "= "])

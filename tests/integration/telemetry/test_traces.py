@@ -1,6 +1,5 @@
 """One trace id from the client through the service to what it calls, traced or not."""
 
-import asyncio
 import logging
 import sys
 from collections.abc import Callable, Iterator
@@ -131,14 +130,25 @@ async def test_what_is_not_traced_says_so_to_what_it_calls(flags: str | None) ->
         assert service.outbound[0].headers["tracestate"] == "vendor=1"
 
 
-async def test_a_request_that_is_not_traced_leaves_no_span_to_the_next() -> None:
-    """A server may run the requests of one connection in one task."""
+async def test_what_stands_around_has_its_own_span_back() -> None:
+    """That of a request that is not traced is the current one for what lies within, and no longer."""
     service = Service(sample_ratio=0)
-    received, sent = asyncio.Queue[Any](), asyncio.Queue[Any]()
-    await received.put({"type": "http.request"})
-    await service.app(asgi.scope("/call/1"), received.get, sent.put)
-    await service.engine.dispose()
-    assert not trace.get_current_span().get_span_context().is_valid
+    spans: list[Any] = []
+
+    class Around:
+        def __init__(self, app: Any) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            before = trace.get_current_span()
+            await self.app(scope, receive, send)
+            if scope["type"] == "http":
+                spans.append((before, trace.get_current_span()))
+
+    service.app.add_middleware(Around)
+    await service.get()
+    [(before, after)] = spans
+    assert after is before
 
 
 async def test_callers_that_are_not_trusted_cannot_force_a_trace() -> None:

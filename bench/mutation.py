@@ -23,7 +23,7 @@ import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
@@ -102,8 +102,11 @@ def measure(
     with tempfile.TemporaryDirectory() as scratch:
         options = ["-pno:randomly", "-pno:xdist", "-pno:cacheprovider", "--assert=plain", "--capture=no", "--tb=no", "-qq"]
         options += [f"--timeout={_TEST_LIMIT}", f"--basetemp={scratch}/tests"]
-        if mutants and (code := pytest.main([*options, *files], plugins=[run])):
-            raise RuntimeError(f"pytest ended with {code!r}; what it says is above")
+        # What pytest says is no figure.
+        with redirect_stdout(sys.stderr):
+            code = pytest.main([*options, *files], plugins=[run]) if mutants else 0
+    if code:
+        raise RuntimeError(f"pytest ended with {code!r}; what it says is above")
     return {
         "functions": len({mutant.function for mutant in mutants}),
         "mutants": len(mutants),

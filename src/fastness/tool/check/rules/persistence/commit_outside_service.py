@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge.loop import middleware_functions
 from fastness.tool.check.knowledge.sessions import commits
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
@@ -55,7 +54,7 @@ def _boundary(service: Service) -> Iterator[tuple[str, Function]]:
             ):
                 yield "dependency", function
     for middleware in service.middleware:
-        for function in middleware_functions(service, middleware):
+        for function in service.run_by(middleware):
             yield "middleware", function
 
 

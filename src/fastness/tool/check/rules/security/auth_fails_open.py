@@ -12,7 +12,6 @@ import ast
 import re
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge.loop import middleware_functions
 from fastness.tool.check.knowledge.secrets import names_secret
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
@@ -30,7 +29,7 @@ _SECRET = re.compile(r"secret|api_?key|signing_key|public_key|auth_?token|webhoo
 def check(service: Service) -> Iterator[Found]:
     guards: dict[Function, None] = {}
     for middleware in service.middleware:
-        guards.update(dict.fromkeys(middleware_functions(service, middleware)))
+        guards.update(dict.fromkeys(service.run_by(middleware)))
     for route in service.routes:
         for dependency in service.tree(route):
             if isinstance(dependency.target, Function) and _GUARD.search(dependency.target.qualified):

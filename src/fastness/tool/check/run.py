@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -19,10 +18,9 @@ from fastness.tool.check.rule import Good
 from fastness.tool.check.rules import catalogue
 from fastness.tool.errors import CANNOT_RUN, FAILED, OK, CommandError
 from fastness.tool.findings import Report, Severity, reports
-from fastness.tool.project.project import Project
+from fastness.tool.project import Project, open_project
 
 _LARGE = 1 << 20  # characters, some 30,000 lines: a second process is felt, and somebody waits
-_DEEPEST = 10_000  # nested expressions; Python's own default stops at what generated code reaches
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +70,7 @@ def run(
     file = baseline or config.baseline
     known = _known(file, writing=write_baseline)
     change = None if since is None else changes.since(directory, since)
-    gc.disable()  # the model is one large, living graph: collecting it costs a third of the time and frees nothing
-    sys.setrecursionlimit(max(sys.getrecursionlimit(), _DEEPEST))
-    project = Project.at(directory)
-    if not project.modules and not project.unreadable:
-        raise CommandError(f"{directory} has no Python files that are its own: is this the right directory?")
+    project = open_project(directory)
     boot = None if wanted is None else examine(directory, wanted)
     # What booting gives and what a change is depends on more than files, and fixes are judged by what is found now.
     cached = cached and boot is None and change is None and fixes is None

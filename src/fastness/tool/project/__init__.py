@@ -1,10 +1,11 @@
 """The static model of a service: files, names, calls, routes. It is read from sources; nothing of the project is run.
 
 The layers, lowest first: `locate` finds files, `module` and `index` read one, `project` joins them by imports, `resolve`
-says what expressions stand for, `calls` who calls whom, `service` what FastAPI makes of it.
+says what expressions stand for, `calls` who calls whom, `service` what FastAPI makes of it. `opening` is for commands.
 """
 
+from fastness.tool.project.opening import open_project
 from fastness.tool.project.project import Project
 from fastness.tool.project.service import Service
 
-__all__ = ["Project", "Service"]
+__all__ = ["Project", "Service", "open_project"]

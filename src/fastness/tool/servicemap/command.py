@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,8 +10,6 @@ from typing import TextIO
 
 from fastness.tool.errors import OK, CommandError
 from fastness.tool.servicemap.model import ServiceMap
-
-_DEEPEST = 10_000  # nested expressions; Python's own default stops at what generated code reaches
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -36,18 +33,14 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         CommandError: there is no project there, or nothing of the names that were given.
     """
-    from fastness.tool.project import Project, Service
+    from fastness.tool.project import Service, open_project
     from fastness.tool.servicemap.filters import narrowed
     from fastness.tool.servicemap.survey import survey
 
     directory: Path = arguments.directory
     if not directory.is_dir():
         raise CommandError(f"{directory} is not a directory: name the project's root")
-    gc.disable()  # the model is one large, living graph: collecting it costs a third of the time and frees nothing
-    sys.setrecursionlimit(max(sys.getrecursionlimit(), _DEEPEST))
-    project = Project.at(directory)
-    if not project.modules and not project.unreadable:
-        raise CommandError(f"{directory} has no Python files that are its own: is this the right directory?")
+    project = open_project(directory)
     drawn = survey(Service(project), name=directory.resolve().name)
     if not drawn.entries:
         unread = f" ({len(project.unreadable)} files cannot be read)" if project.unreadable else ""

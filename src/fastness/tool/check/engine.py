@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 from fastness.tool.boot import Boot, BootedApp, Probed
 from fastness.tool.check import suppressions
@@ -81,15 +82,12 @@ def check(
     first = [rule for rule in chosen if rule.family not in _SECOND]
     second = [rule for rule in chosen if rule.family in _SECOND]
     shared = apart and bool(first and second)
-    total = len(first if shared else chosen)
+    done, total = count(), len(first if shared else chosen)
 
-    def step(done: int) -> None:
-        progress(done, total)
+    def step() -> None:
+        progress(next(done), total)
 
-    def there(done: int) -> None:
-        if not shared:  # a second process has no say on the terminal
-            step(len(first) + done)
-
+    there = _silent if shared else step  # a second process has no say on the terminal
     with Beside(lambda: _outcome(second, service.branch(), config, boot, change, there), apart=shared) as half:
         outcomes = [_outcome(first, service.branch(), config, boot, change, step), half.result()]
     for outcome in outcomes:
@@ -129,6 +127,9 @@ class _Outcome:
     asked: dict[Question, str]
 
 
+def _silent() -> None: ...
+
+
 def _facts(service: Service, boot: Boot | None, change: Change | None) -> dict[type, object]:
     """What not every run has, None where it is missing."""
     return {**{need: None if boot is None else give(service, boot) for need, give in _BOOTED.items()}, Change: change}
@@ -140,13 +141,13 @@ def _outcome(  # noqa: PLR0917
     config: Config,
     boot: Boot | None,
     change: Change | None,
-    step: Callable[[int], object],
+    step: Callable[[], object],
 ) -> _Outcome:
     """What some rules say about a service."""
     facts = _facts(service, boot, change)
     outcome = _Outcome([], [], service.project.asked)
-    for done, rule in enumerate(rules):
-        step(done)
+    for rule in rules:
+        step()
         for result in _run(rule, service, facts):
             if isinstance(result, NotChecked):
                 outcome.failures.append(result)

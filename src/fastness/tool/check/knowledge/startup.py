@@ -31,32 +31,24 @@ def starts(service: Service) -> list[Function]:
     """Lifespans and start-up handlers."""
     found = dict.fromkeys(lifespans(service))
     for module in service.project.service:
-        found.update(dict.fromkeys(_handlers(service, module, "startup")))
+        found.update(dict.fromkeys(_handlers(service, module)))
     return list(found)
 
 
-def stops(service: Service) -> list[Function]:
-    """Lifespans and shutdown handlers."""
-    found = dict.fromkeys(lifespans(service))
-    for module in service.project.service:
-        found.update(dict.fromkeys(_handlers(service, module, "shutdown")))
-    return list(found)
-
-
-def _handlers(service: Service, module: Module, event: str) -> Iterator[Function]:
-    if not module.mentions("on_event", "add_event_handler", "on_startup", "on_shutdown"):
+def _handlers(service: Service, module: Module) -> Iterator[Function]:
+    if not module.mentions("on_event", "add_event_handler", "on_startup"):
         return
     for function in module.functions:
         for decorator in function.decorators:
-            if isinstance(decorator, ast.Call) and last_name(decorator) == "on_event" and _names(decorator, event):
+            if isinstance(decorator, ast.Call) and last_name(decorator) == "on_event" and _is_startup(decorator):
                 yield function
     given = [
         (site.argument("func", 1), site.scope)
         for site in module.calls_by_name.get("add_event_handler", ())
-        if _names(site.node, event)
+        if _is_startup(site.node)
     ]
     for router in service.routers:
-        listed = argument(router.call, f"on_{event}")
+        listed = argument(router.call, "on_startup")
         if isinstance(listed, ast.List | ast.Tuple):
             given += [(element, router.scope) for element in listed.elts]
     for handler, scope in given:
@@ -70,6 +62,6 @@ def _functions(service: Service, handler: ast.expr | None, scope: Scope) -> Iter
             yield value.definition
 
 
-def _names(call: ast.Call, event: str) -> bool:
+def _is_startup(call: ast.Call) -> bool:
     given = argument(call, "event_type", 0)
-    return isinstance(given, ast.Constant) and given.value == event
+    return isinstance(given, ast.Constant) and given.value == "startup"

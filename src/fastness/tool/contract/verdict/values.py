@@ -12,7 +12,7 @@ from itertools import chain, islice
 from typing import Any
 
 from fastness.tool.contract.dialect import JSON, Node, Schema, Space
-from fastness.tool.contract.verdict.branches import Branch, NotTakenApartError, branches, is_type
+from fastness.tool.contract.verdict.branches import Branch, NotTakenApartError, branches
 from fastness.tool.contract.verdict.patterns import samples
 
 _FORMATS: dict[str, tuple[str, ...]] = {
@@ -328,8 +328,3 @@ def outside(branch: Branch, other: Branch) -> Iterator[Any]:
                 yield "x" * size
         yield from _strings(branch)
         yield from ("", "text", "0", "-1", "é", " ", "A", "a", "a b", "new\nline", "~", "2026-01-31", "@")
-
-
-def any_type(value: Any) -> str:
-    """The JSON type of a value."""
-    return next(kind for kind in ("null", "boolean", "integer", "number", "string", "array", "object") if is_type(value, kind))

@@ -22,9 +22,11 @@ from alembic.config import Config
 from fastapi import FastAPI
 from fastness import testing
 from fastness.auth.dev import DevIssuer
+from fastness.database import Database
 from pydantic import SecretStr
 
 from app.core.config import Settings
+from app.infra.db.database import make_database
 from app.main import create_app
 
 # feature: example
@@ -97,6 +99,15 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
         request_deadline=60,
         dev_key_directory=str(tmp_path / "keys"),
     )
+
+
+@pytest.fixture
+async def database(settings: Settings) -> AsyncIterator[Database]:
+    """The service's database, open: for tests that do without its server, in which many may wait for a connection."""
+    made = make_database(settings.model_copy(update={"database_pool_wait": 120.0}), application="test")
+    await made.open()
+    yield made
+    await made.close()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """What Relay keeps in the database: transactions, secrets, promises, pages. Each test on SQLite and on PostgreSQL."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -15,20 +14,11 @@ from app.domain.deliveries import Delivery
 from app.domain.endpoints import DisabledReason, Endpoint
 from app.domain.events import Event
 from app.domain.ids import new_id
-from app.infra.db.database import make_database
 from app.infra.db.models import DeliveryRow
 from app.infra.db.uow import SqlUnitOfWork
 from app.infra.relay import Relay
 
 NOW = datetime(2026, 1, 1, 12, 30, 15, 123456, tzinfo=UTC)
-
-
-@pytest.fixture
-async def database(settings: Settings) -> AsyncIterator[Database]:
-    made = make_database(settings.model_copy(update={"database_pool_wait": 120.0}), application="test")
-    await made.open()
-    yield made
-    await made.close()
 
 
 class Units:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -22,21 +21,12 @@ from app.domain.events import Event
 from app.domain.ids import uuid7
 from app.domain.services.deliveries import DeliveryService
 from app.domain.services.upkeep import Upkeep
-from app.infra.db.database import make_database
 from app.infra.db.uow import SqlUnitOfWork
 from app.infra.jobs import tasks
 from app.infra.relay import Relay
 from tests.integration.receiver import receiving
 
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-async def database(settings: Settings) -> AsyncIterator[Database]:
-    made = make_database(settings.model_copy(update={"database_pool_wait": 120.0}), application="test")
-    await made.open()
-    yield made
-    await made.close()
 
 
 class Store:

@@ -158,6 +158,8 @@ class Connection:
             task.cancel()
             await asyncio.wait({task}, timeout=self._time_limit)
             raise TimeoutError(f"the application had not ended after {self._time_limit} s; it sent {self.sent!r}")
+        # Asked for whatever comes of it: the event loop reports an error that nobody has asked for, to whoever runs by then.
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
         if self._violation is not None:
             raise self._violation
         start = next((message for message in self.sent if message["type"] == "http.response.start"), None)
@@ -167,7 +169,7 @@ class Connection:
             body=b"".join(message.get("body", b"") for message in self.sent if message["type"] == "http.response.body"),
             complete=bool(self.sent) and _is_last(self.sent[-1]),
             messages=tuple(self.sent),
-            error=asyncio.CancelledError() if task.cancelled() else task.exception(),
+            error=error,
         )
 
     async def _receive(self) -> Message:

@@ -1,6 +1,7 @@
 """The harness shows what an application does on the wire, and fails where a server would."""
 
 import asyncio
+import gc
 from contextlib import suppress
 from contextvars import ContextVar
 
@@ -244,6 +245,15 @@ async def test_a_broken_websocket_protocol_fails_the_test(kinds, fault):
     with pytest.raises(asgi.ProtocolError, match=fault):
         async with asgi.websocket(sending(*({"type": kind} for kind in kinds))) as connection:
             await connection.response()
+
+
+async def test_a_broken_protocol_is_told_once():
+    """The event loop has nothing left to report, which it would do at whatever time the application's task is collected."""
+    with pytest.raises(asgi.ProtocolError):
+        async with asgi.websocket(sending({"type": "websocket.send"})) as connection:
+            await connection.response()
+    del connection
+    gc.collect()
 
 
 def lifespan_app(*, start_error=None, stop_error=None, log=None):

@@ -1,8 +1,4 @@
-"""The engine: drivers, pool and connections set up so that neither database loses a write. Transactions are `unit`'s.
-
-Both databases begin a transaction by a statement of ours instead of the driver's: SQLite's driver begins late, so that two
-that read before they write lose an update, and PostgreSQL's takes a round trip of its own for what one statement can say.
-"""
+"""The engine: drivers, pool and connections set up so that neither database loses a write. Transactions are `unit`'s."""
 
 from __future__ import annotations
 
@@ -10,21 +6,19 @@ import asyncio
 import sqlite3
 from contextlib import suppress
 from dataclasses import dataclass
-from time import perf_counter
 from typing import Any
 
 import aiosqlite
-from sqlalchemy import URL, Connection, event, make_url
+from sqlalchemy import URL, event, make_url
 from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import PoolResetState
 
+from fastness.database import bounds
+
 UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeout)
 """What is raised while the database is away, behind on its migrations, or too busy."""
-
-BEGIN = "fastness_begin"
-"""Execution option of a connection: how its next transaction begins, a `Begin`."""
 
 _DRIVERS = {
     "sqlite": "sqlite+aiosqlite",
@@ -63,39 +57,6 @@ class PoolSize:
     def most(self) -> int:
         """Connections under load."""
         return self.kept + self.overflow
-
-
-class Begin:
-    """How a transaction begins, and when its connection was there."""
-
-    __slots__ = ("connected_at", "isolation", "read_only", "timeout")
-
-    def __init__(self, *, isolation: str | None = None, read_only: bool = False, timeout: float | None = None) -> None:
-        """
-        Args:
-            isolation: `REPEATABLE READ` or `SERIALIZABLE` on PostgreSQL; SQLite has no other than the latter.
-            read_only: the transaction changes nothing, and on SQLite waits for no writer.
-            timeout: seconds for each statement. PostgreSQL stops it then; SQLite's is stopped by cancelling its task.
-        """
-        self.isolation = isolation
-        self.read_only = read_only
-        self.timeout = timeout
-        self.connected_at = 0.0
-
-    def __call__(self, connection: Connection) -> None:
-        self.connected_at = perf_counter()
-        if connection.dialect.name == "sqlite":
-            sql = "BEGIN DEFERRED" if self.read_only else "BEGIN IMMEDIATE"
-        else:
-            sql = f"BEGIN ISOLATION LEVEL {self.isolation}" if self.isolation else "BEGIN"
-            if self.read_only:
-                sql += " READ ONLY"
-            if self.timeout is not None:
-                sql += f"; SET LOCAL statement_timeout = {max(1, int(self.timeout * 1000))}"
-        connection.exec_driver_sql(sql)
-
-
-_DEFAULT = Begin()
 
 
 def parse_url(url: str) -> URL:
@@ -153,12 +114,12 @@ def create_engine(url: str, *, pool: PoolSize | None = None, application: str = 
         event.listen(engine.sync_engine, "reset", _reset_sqlite)
     else:
         event.listen(engine.sync_engine, "connect", _open_postgresql)
-    event.listen(engine.sync_engine, "begin", _begin)
+    bounds.install(engine)
     return engine
 
 
 def _open_postgresql(connection: Any, _: Any) -> None:
-    # The driver begins nothing by itself; `_begin` does.
+    # The driver begins nothing by itself; `bounds` does.
     connection.autocommit = True
 
 
@@ -178,21 +139,13 @@ async def _open_sqlite(*arguments: Any, **options: Any) -> aiosqlite.Connection:
     connection._thread.daemon = True  # as SQLAlchemy has it: one that was not closed must not hold up the process
     await connection
     try:
-        connection.isolation_level = None  # the driver begins nothing by itself; `_begin` does
+        connection.isolation_level = None  # the driver begins nothing by itself; `bounds` does
         for pragma in _PRAGMAS:
             await connection.execute(f"PRAGMA {pragma}")
     except sqlite3.Error:
         await connection.close()
         raise
     return connection
-
-
-def _begin(connection: Connection) -> None:
-    options = connection.get_execution_options()
-    # Whoever chose SQLAlchemy's own isolation level has handed transactions to the driver, or wants none at all: Alembic's
-    # `autocommit_block`, in which an index is made beside writers.
-    if options.get("isolation_level") is None:
-        options.get(BEGIN, _DEFAULT)(connection)
 
 
 def _reset_sqlite(connection: Any, _: Any, state: PoolResetState) -> None:

@@ -16,7 +16,8 @@ from starlette.requests import HTTPConnection
 
 from fastness import _metrics
 from fastness.database import session as sessions
-from fastness.database.engine import BEGIN, UNAVAILABLE, Begin, PoolSize, create_engine
+from fastness.database.bounds import BOUNDS, Bounds
+from fastness.database.engine import UNAVAILABLE, PoolSize, create_engine
 from fastness.database.fit import Fleet, examine
 from fastness.database.schema import Schema
 from fastness.database.unit import Isolation, UnitOfWork
@@ -90,7 +91,7 @@ class Database:
     async def check(self) -> None:
         """Raises when the database cannot be reached or lacks migrations."""
         async with self.engine.connect() as connection:
-            await connection.execution_options(**{BEGIN: Begin(read_only=True)})
+            await connection.execution_options(**{BOUNDS: Bounds(read_only=True)})
             if self._schema is None:
                 await connection.execute(text("SELECT 1"))
             else:

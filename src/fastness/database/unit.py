@@ -9,17 +9,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from time import perf_counter
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from fastness import context
-from fastness.database.engine import BEGIN, Begin
+from fastness.database.bounds import BOUNDS, Bounds, Statement
 
 if TYPE_CHECKING:
     from fastness.database.resource import Database
@@ -57,7 +57,7 @@ class UnitOfWork:
         self._isolation = isolation
         self._session: AsyncSession | None = None
         self._depth = 0
-        self._begin = Begin()
+        self._bounds = Bounds()
         self._task: asyncio.Task[object] | None = None
         self._doom: str | None = None
         self._discarded = False
@@ -83,7 +83,7 @@ class UnitOfWork:
     @property
     def read_only(self) -> bool:
         """Whether the transaction that is open only reads."""
-        return self._begin.read_only
+        return self._bounds.read_only
 
     @property
     def dialect(self) -> str:
@@ -98,6 +98,28 @@ class UnitOfWork:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._exit(error)
+
+    async def begin(self, *first: Statement) -> list[Any]:
+        """Enter the outermost block, and execute `first` in it: on PostgreSQL all in one round trip. Leave it by `__aexit__`.
+
+        Returns:
+            Of each statement that gives rows, the first one, None where there is none.
+
+        Raises:
+            UnitError: the unit is open.
+        """
+        if self._depth:
+            raise UnitError("the unit of work is open already, and cannot begin again")
+        await self._enter(read_only=False, first=first)
+        return self._bounds.rows
+
+    def finish_with(self, *last: Statement) -> None:
+        """Execute `last` after everything else, and commit nothing when that fails: on PostgreSQL all in one round trip.
+
+        A listener to the engine's `commit` that was added after the engine was made is told when PostgreSQL has committed.
+        """
+        self.session  # noqa: B018 - raises outside of a block
+        self._bounds.last = last
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Self]:
@@ -175,26 +197,26 @@ class UnitOfWork:
         """Refuse to commit at the end of the outermost block, because a part of the whole is lost."""
         self._doom = self._doom or reason
 
-    async def _enter(self, *, read_only: bool) -> None:
+    async def _enter(self, *, read_only: bool, first: Sequence[Statement] = ()) -> None:
         task = asyncio.current_task()
         if self._depth:
             if task is not self._task:
                 raise UnitError("the unit of work is open in another task: give each task a unit of its own")
-            if self._begin.read_only and not read_only:
+            if self._bounds.read_only and not read_only:
                 raise UnitError("a reading unit cannot write: open the outer block with `async with uow:`")
             self._depth += 1
             return
-        self._begin = begin = Begin(isolation=self._isolation, read_only=read_only, timeout=_remaining())
+        self._bounds = bounds = Bounds(isolation=self._isolation, read_only=read_only, timeout=_remaining(), first=first)
         session = self._database.session(self)
         self._database.hold(task)
         asked_at = perf_counter()
         try:
-            await session.connection(execution_options={BEGIN: begin})
+            await session.connection(execution_options={BOUNDS: bounds})
         except BaseException:
             self._database.release(task)
             await session.close()
             raise
-        self._database.waited(begin.connected_at - asked_at)
+        self._database.waited(bounds.connected_at - asked_at)
         self._session, self._task, self._depth = session, task, 1
         self._doom, self._discarded, self._on_commit = None, False, []
 

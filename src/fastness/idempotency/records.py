@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from time import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -24,10 +24,9 @@ from sqlalchemy import (
     delete,
     select,
 )
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fastness.database import UnitOfWork
+from fastness.database.bounds import Statement
 from fastness.idempotency.answer import Answer
 
 metadata = MetaData()
@@ -46,50 +45,67 @@ records = Table(
     Index("ix_idempotency_records_expires_at", "expires_at"),
 )
 
-# One round trip each, and for the driver itself: on PostgreSQL, an ORM's way to it takes longer than the statement does.
-_FIND = "SELECT true, fingerprint, status, headers, body FROM idempotency_records WHERE id = :id AND expires_at > :now"
-# The lock is taken only where there is nothing to give again, and by `try`, so that nobody waits.
-_LOCK = """
-SELECT CASE WHEN r.id IS NULL THEN pg_try_advisory_xact_lock(:lock) ELSE true END, r.fingerprint, r.status, r.headers, r.body
-FROM (SELECT 1) AS one LEFT JOIN idempotency_records AS r ON r.id = :id AND r.expires_at > :now
-"""
-# In the place of one that has expired. One that has not is another request's, which was quicker: then no row is written.
+# By `try`, so that nobody waits; and before the look, which is a statement of its own and sees what the last holder committed.
+_LOCK = "SELECT pg_try_advisory_xact_lock(%(lock)s)"
+_FIND = "SELECT expires_at > :now, fingerprint, status, headers, body FROM idempotency_records WHERE id = :id"
+_FORGET = "DELETE FROM idempotency_records WHERE id = :id AND expires_at <= :now"
+# Whatever had gone wrong with the lock, the key of the table lets only one answer be committed, and with it one effect.
 _SAVE = """
 INSERT INTO idempotency_records (id, fingerprint, expires_at, status, headers, body)
 VALUES (:id, :fingerprint, :expires_at, :status, :headers, :body)
-ON CONFLICT (id) DO UPDATE SET
-    fingerprint = excluded.fingerprint, expires_at = excluded.expires_at,
-    status = excluded.status, headers = excluded.headers, body = excluded.body
-WHERE idempotency_records.expires_at <= :now
 """
 _PARAMETER = re.compile(r":(\w+)")
-_PSYCOPG = {statement: _PARAMETER.sub(r"%(\1)s", statement) for statement in (_FIND, _LOCK, _SAVE)}
+_PSYCOPG = {statement: _PARAMETER.sub(r"%(\1)s", statement) for statement in (_FIND, _FORGET, _SAVE)}
 
 Found = tuple[bytes, Answer]
 """A fingerprint, and the answer to the request that has it."""
 
 
-async def lock(connection: AsyncConnection, key: bytes, *, now: float) -> tuple[bool, Found | None]:
-    """Take `key` until the transaction ends, unless it has a record. On SQLite a writing transaction excludes all others.
+class Seen(NamedTuple):
+    """What a transaction saw of its key when it began.
 
-    Returns:
-        Whether nobody else holds it, and its record.
+    Attributes:
+        free: nobody else holds it.
+        found: its record, None where there is none or it has expired.
+        expired: there is one that has.
     """
-    if connection.dialect.name == "sqlite":
-        return True, await find(connection, key, now=now)
-    number = int.from_bytes(key[:8], "big", signed=True)
-    row, _ = await _run(connection, _LOCK, {"id": key, "now": int(now), "lock": number})
-    return row[0], _found(row)
+
+    free: bool
+    found: Found | None
+    expired: bool
 
 
-async def find(connection: AsyncConnection, key: bytes, *, now: float) -> Found | None:
-    """The record of `key`, None where there is none or it has expired."""
-    row, _ = await _run(connection, _FIND, {"id": key, "now": int(now)})
-    return None if row is None else _found(row)
+def look(dialect: str, key: bytes, *, now: float) -> list[Statement]:
+    """What takes `key` until the transaction ends, and finds its record; `seen` reads the rows that they give."""
+    find = _statement(_FIND, dialect, {"id": key, "now": int(now)})
+    if dialect == "sqlite":
+        return [find]  # a writing transaction excludes all others
+    return [Statement(_LOCK, {"lock": int.from_bytes(key[:8], "big", signed=True)}), find]
 
 
-async def save(connection: AsyncConnection, key: bytes, fingerprint: bytes, answer: Answer, *, now: float, keep: float) -> bool:
-    """Write the record of `key`. False if there is one that has not expired."""
+def seen(rows: Sequence[Any]) -> Seen:
+    """What the statements of `look` say, by the first row of each."""
+    *locks, record = rows
+    free = all(lock[0] for lock in locks)
+    if record is None:
+        return Seen(free, None, expired=False)
+    live, fingerprint, status, headers, body = record
+    if not live:
+        return Seen(free, None, expired=True)
+    answer = Answer(status, tuple((name, value) for name, value in json.loads(headers)), body)
+    return Seen(free, (fingerprint, answer), expired=False)
+
+
+def save(
+    dialect: str, key: bytes, fingerprint: bytes, answer: Answer, *, now: float, keep: float, expired: bool
+) -> list[Statement]:
+    """What writes the record of `key`. It fails, by a constraint, where there is one that has not expired.
+
+    Args:
+        now: seconds since the epoch.
+        keep: seconds until it expires.
+        expired: one that has is there, in whose place it comes.
+    """
     values = {
         "id": key,
         "fingerprint": fingerprint,
@@ -97,10 +113,13 @@ async def save(connection: AsyncConnection, key: bytes, fingerprint: bytes, answ
         "status": answer.status,
         "headers": json.dumps(answer.headers, separators=(",", ":")),
         "body": answer.body,
-        "now": int(now),
     }
-    _, written = await _run(connection, _SAVE, values)
-    return written == 1
+    insert = _statement(_SAVE, dialect, values)
+    return [_statement(_FORGET, dialect, {"id": key, "now": int(now)}), insert] if expired else [insert]
+
+
+def _statement(text: str, dialect: str, parameters: Mapping[str, object]) -> Statement:
+    return Statement(text if dialect == "sqlite" else _PSYCOPG[text], parameters)
 
 
 async def prune(uow: UnitOfWork, *, batch: int = 1000, clock: Callable[[], float] = time) -> int:
@@ -131,29 +150,3 @@ async def prune(uow: UnitOfWork, *, batch: int = 1000, clock: Callable[[], float
         pruned += deleted
         if deleted < batch:
             return pruned
-
-
-def driver(connection: AsyncConnection) -> Any:
-    """The driver's own connection: psycopg's or aiosqlite's."""
-    return connection.sync_connection.connection.driver_connection if connection.sync_connection is not None else None
-
-
-async def _run(connection: AsyncConnection, statement: str, parameters: dict[str, Any]) -> tuple[Any, int]:
-    """The first row of what `statement` gives, and how many it found or wrote."""
-    dialect = connection.dialect
-    if dialect.name == "sqlite":
-        result = await connection.exec_driver_sql(statement, parameters)
-        return (result.one_or_none(), 0) if result.returns_rows else (None, result.rowcount)
-    error = dialect.loaded_dbapi.Error
-    try:
-        cursor = await driver(connection).execute(_PSYCOPG[statement], parameters)
-        return await cursor.fetchone() if cursor.description else None, cursor.rowcount
-    except error as failure:
-        raise DBAPIError.instance(None, None, failure, error, dialect=dialect) from failure
-
-
-def _found(row: Any) -> Found | None:
-    _, fingerprint, status, headers, body = row
-    if fingerprint is None:
-        return None
-    return fingerprint, Answer(status, tuple((name, value) for name, value in json.loads(headers)), body)

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar, Token
+from typing import Any
 
 from sqlalchemy import Connection, Engine, event
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
 
 from fastness.database import UnitError, UnitOfWork
-from fastness.database.engine import BEGIN
+from fastness.database.bounds import BOUNDS, Statement
 from fastness.idempotency import records
 from fastness.idempotency.answer import Answer
 from fastness.idempotency.execution import Claim
@@ -38,6 +40,7 @@ class InTransaction:
         self._clock = clock
         self._token: Token[InTransaction | None] | None = None
         self._handling = False
+        self._expired = False
         self.active = False
 
     async def begin(self) -> Answer | None:
@@ -47,14 +50,14 @@ class InTransaction:
                 "the request's unit of work is already open, and whoever opened it would commit it without the answer: "
                 "list Idempotent before the dependency that opens it, or let the service open it"
             )
-        await self._uow.__aenter__()
+        rows = await self._uow.begin(*self._look())
         self.active = True
         self._token = _current.set(self)
-        connection = await self._uow.session.connection()
-        free, found = await records.lock(connection, self._claim.key, now=self._clock())
-        if found is not None:
-            return self._checked(found)
-        if not free:
+        seen = records.seen(rows)
+        self._expired = seen.expired
+        if seen.found is not None:
+            return self._checked(seen.found)
+        if not seen.free:
             raise self._claim.refuse(Outcome.IN_FLIGHT)
         self._handling = True
         return None
@@ -67,12 +70,14 @@ class InTransaction:
                 await self._close()
                 self._claim.outcomes.count(Outcome.UNDONE)
                 return response
-            if not await self._save(self._claim.answer(response)):
-                # Another request committed between our look and our lock. Ours is undone, and gets the other's answer.
-                self._uow.discard()
-                await self._close()
-                return await self._other()
+            await self._save(self._claim.answer(response))
             await self._close()
+        except IntegrityError as error:
+            other = await self._other()
+            if other is None:
+                await self.fail(error)
+                raise
+            return other
         except BaseException as error:
             await self.fail(error)
             raise
@@ -98,22 +103,29 @@ class InTransaction:
         await self._close()
         self._claim.outcomes.count(Outcome.REPLAYED)
 
-    async def _save(self, answer: Answer) -> bool:
-        session = self._uow.session
-        connection = await session.connection()
-        if not _in_transaction(connection):
+    def _look(self) -> list[Statement]:
+        return records.look(self._uow.dialect, self._claim.key, now=self._clock())
+
+    async def _save(self, answer: Answer) -> None:
+        """Let the record be what is written last, with the commit."""
+        uow, claim = self._uow, self._claim
+        if not _in_transaction(await uow.session.connection()):
             raise UnitError(
                 "the handler ended the transaction by a statement of its own, so that its effect stands without its answer: "
                 "leave COMMIT and ROLLBACK to the unit of work"
             )
-        claim = self._claim
-        return await records.save(connection, claim.key, claim.fingerprint, answer, now=self._clock(), keep=claim.keep)
+        now = self._clock()
+        save = records.save(uow.dialect, claim.key, claim.fingerprint, answer, now=now, keep=claim.keep, expired=self._expired)
+        uow.finish_with(*save)
 
-    async def _other(self) -> Response:
-        async with self._uow.reading():
-            found = await records.find(await self._uow.session.connection(), self._claim.key, now=self._clock())
+    async def _other(self) -> Response | None:
+        """The answer of a request that has committed since our look. None: the constraint was not the record's."""
+        rows = await self._uow.begin(*self._look())
+        self._uow.discard()
+        await self._uow.__aexit__(None, None, None)
+        found = records.seen(rows).found
         if found is None:
-            raise self._claim.refuse(Outcome.IN_FLIGHT)
+            return None
         answer = self._checked(found)
         self._claim.outcomes.count(Outcome.REPLAYED)
         return answer.replay()
@@ -138,8 +150,8 @@ def _refuse_commit(connection: Connection) -> None:
     execution = _current.get()
     if execution is None or not execution.active:
         return
-    begin = connection.get_execution_options().get(BEGIN)
-    if begin is not None and begin.read_only:
+    bounds = connection.get_execution_options().get(BOUNDS)
+    if bounds is not None and bounds.read_only:
         return
     # SQLAlchemy takes a transaction whose commit was tried for ended, and would give the connection back with it open.
     connection.exec_driver_sql("ROLLBACK")
@@ -151,7 +163,8 @@ def _refuse_commit(connection: Connection) -> None:
 
 
 def _in_transaction(connection: AsyncConnection) -> bool:
-    driver = records.driver(connection)
+    sync = connection.sync_connection
+    driver: Any = sync.connection.driver_connection if sync is not None else None
     if connection.dialect.name == "sqlite":
         return bool(driver.in_transaction)
     return bool(driver.info.transaction_status != 0)  # IDLE, see libpq's PQtransactionStatus

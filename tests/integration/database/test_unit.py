@@ -12,6 +12,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship,
 from fastness import context
 from fastness.context import RequestContext
 from fastness.database import Database, PoolSize, UnitError, UnitOfWork
+from fastness.database.bounds import Statement
 
 
 class Base(DeclarativeBase):
@@ -202,6 +203,81 @@ async def test_discarded_work_is_rolled_back_quietly(database: Database) -> None
     async with uow:
         uow.session.add(Order(id=2, amount=1))
     assert await _orders(database) == [1, 2]
+
+
+def _order(database: Database, number: int) -> Statement:
+    named = ":number" if database.dialect == "sqlite" else "%(number)s"
+    return Statement(f"INSERT INTO orders (id, amount) VALUES ({named}, 1)", {"number": number})
+
+
+async def test_statements_go_along_with_the_begin_and_the_commit(database: Database) -> None:
+    """The first ones are executed in the transaction and give their rows, the last ones after all that the block wrote."""
+    count = Statement("SELECT count(*), 'it''s' FROM orders", {})
+    nothing = Statement("SELECT id FROM orders WHERE id = 9", {})
+    uow = database.unit()
+    assert await uow.begin(count, _order(database, 2), count, nothing) == [(1, "it's"), (2, "it's"), None]
+    assert (await uow.session.scalars(select(Order.id).order_by(Order.id))).all() == [1, 2]
+    uow.session.add(Order(id=4, amount=1))
+    uow.finish_with(_order(database, 3), Statement("UPDATE orders SET amount = amount + (SELECT count(*) FROM orders)", {}))
+    assert await _orders(database) == [1]
+    await uow.__aexit__(None, None, None)
+    assert await _orders(database) == [1, 2, 3, 4]
+    async with uow:  # the next transaction has none of them
+        assert sorted(await uow.session.scalars(select(Order.amount))) == [5, 5, 5, 9]
+    assert await _orders(database) == [1, 2, 3, 4]
+
+
+async def test_a_statement_that_fails_with_the_begin_opens_nothing(database: Database) -> None:
+    """Its error is the database's, and every connection can be used again."""
+    for _ in range(2 * database.pool.most):
+        uow = database.unit()
+        with pytest.raises(IntegrityError):
+            await uow.begin(_order(database, 2), _order(database, 1))
+        assert not uow.open
+    assert await _orders(database) == [1]
+
+
+async def test_a_statement_that_fails_with_the_commit_undoes_all(database: Database) -> None:
+    """Nothing of the block is committed, what was to follow its commit does not, and every connection can be used again."""
+    followed: list[int] = []
+    for _ in range(2 * database.pool.most):
+        uow = database.unit()
+        with pytest.raises(IntegrityError):
+            async with uow:
+                uow.session.add(Order(id=2, amount=1))
+                uow.on_commit(lambda: followed.append(1))
+                uow.finish_with(_order(database, 3), _order(database, 1))
+        assert not uow.open
+    assert (await _orders(database), followed) == ([1], [])
+
+
+async def test_statements_need_a_place(database: Database) -> None:
+    """They begin a transaction or end one that is open."""
+    uow = database.unit()
+    with pytest.raises(UnitError, match="not open"):
+        uow.finish_with(_order(database, 2))
+    async with uow:
+        with pytest.raises(UnitError, match="open already"):
+            await uow.begin(_order(database, 2))
+    assert await _orders(database) == [1]
+
+
+async def test_a_statement_that_goes_along_is_bounded_as_its_transaction(postgres_url: str) -> None:
+    """On PostgreSQL it has the isolation level of the unit and what is left of the deadline."""
+    database = Database(postgres_url)
+    request = RequestContext("a", "a" * 32)
+    request.deadline = asyncio.get_running_loop().time() + 1000
+    with context.within(request):
+        uow = database.unit(isolation="SERIALIZABLE")
+        limit = "SELECT setting::int FROM pg_settings WHERE name = 'statement_timeout'"
+        rows = await uow.begin(Statement("SHOW transaction_isolation", {}), Statement(limit, {}))
+        await uow.__aexit__(None, None, None)
+        assert rows[0] == ("serializable",)
+        assert 0 < rows[1][0] <= 1_000_000
+        request.deadline = asyncio.get_running_loop().time() + 0.05
+        with pytest.raises(DBAPIError, match="statement timeout"):
+            await uow.begin(Statement(SLOW["postgresql"], {}))
+    await database.close()
 
 
 async def test_a_reading_unit_cannot_write(database: Database) -> None:

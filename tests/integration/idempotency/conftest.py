@@ -53,12 +53,14 @@ class Shop:
     Attributes:
         router: where a test adds its endpoints.
         place: the service that takes an order.
+        order: what it makes.
     """
 
     def __init__(self, state: dict[str, Any]) -> None:
         self.state = state
         self.router = APIRouter(prefix="/orders", route_class=IdempotentRoute)
         self.place = place
+        self.order = Order
         self._app: FastAPI | None = None
 
     @property

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from starlette.middleware import Middleware
 
@@ -54,7 +54,8 @@ class Order(Base):
     item: Mapped[str]
 
 
-event.listen(database.engine.sync_engine, "commit", lambda _: die("before the commit"))
+# Of the class, which hears of it before PostgreSQL does.
+event.listen(Engine, "commit", lambda _: die("before the commit"))
 
 
 @asynccontextmanager

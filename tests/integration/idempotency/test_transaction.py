@@ -7,7 +7,7 @@ import pytest
 from cryptography.fernet import Fernet
 from fastapi import BackgroundTasks, Body, Depends, File, Form, HTTPException, Request, Response, UploadFile
 from fastapi.responses import JSONResponse, StreamingResponse
-from sqlalchemy import event, text
+from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import IntegrityError
 
 from fastness.database import CurrentUnit
@@ -234,14 +234,33 @@ async def test_who_commits_second_is_undone_and_gets_the_answer(plain, orders, m
     """A request whose look came just before another's commit has no effect: the record is there when it wants to write."""
     assert (await plain.send(key="a")).status == 201
 
-    async def blind(*_, **__):
-        return True, None
+    seen, blind = records.seen, records.Seen(free=True, found=None, expired=False)
+    looks = []
 
-    monkeypatch.setattr(records, "lock", blind)
+    def first_blind(rows):
+        looks.append(rows)
+        return blind if len(looks) % 2 else seen(rows)
+
+    monkeypatch.setattr(records, "seen", first_blind)
     second = await plain.send(key="a")
     assert (second.status, second.json(), second.headers["idempotent-replayed"]) == (201, {"id": 1}, "true")
     assert (await plain.send({"item": "pen"}, key="a")).status == 422
     assert await orders() == 1
+
+
+async def test_a_constraint_of_the_service_is_its_own_error(shop, orders):
+    """Broken by what is written with the commit, it is no other request's answer, and the retry is a first try."""
+    numbers = [1, 1, 2]
+
+    @shop.post()
+    async def create(uow: CurrentUnit) -> int:
+        async with uow:
+            pass
+        uow.session.add(shop.order(id=numbers[0], item="book"))
+        return numbers.pop(0)
+
+    assert [(await shop.send(key=key)).status for key in "abbb"] == [201, 500, 201, 201]
+    assert await orders() == 2
 
 
 async def test_background_tasks_run_once(shop):
@@ -493,16 +512,18 @@ async def test_a_request_that_is_cancelled_leaves_nothing(shop, orders, database
     assert await orders() == 1
 
 
-async def test_a_commit_that_fails_is_no_answer(plain, orders, database):
+async def test_a_commit_that_fails_is_no_answer(plain, orders):
     """When the database does not take the commit, the client gets an error, and its retry is a first try."""
 
     def fail(connection):
         connection.exec_driver_sql("ROLLBACK")
         raise OSError("the disk is full")
 
-    event.listen(database.engine.sync_engine, "commit", fail)
-    assert (await plain.send(key="a")).status == 500
-    event.remove(database.engine.sync_engine, "commit", fail)
+    event.listen(Engine, "commit", fail)  # of the class, which hears of it first
+    try:
+        assert (await plain.send(key="a")).status == 500
+    finally:
+        event.remove(Engine, "commit", fail)
     assert await orders() == 0
     assert (await plain.send(key="a")).status == 201
 

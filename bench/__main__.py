@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -194,5 +195,10 @@ def main(words: list[str] | None = None) -> int:
     return 1 if failed and arguments.gate else 0
 
 
+def _end(*_: object) -> None:
+    sys.exit(128 + signal.SIGTERM)
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _end)  # servers that were started end with the measurement
     sys.exit(main())

@@ -126,12 +126,10 @@ def _together(connection: Connection, *statements: Statement) -> list[Any]:
     """
     dialect = connection.dialect
     driver = dialect.loaded_dbapi
-    text = "; ".join(statement.text for statement in statements)
-    parameters = {name: value for statement in statements for name, value in statement.parameters.items()}
 
     async def send(raw: Any) -> list[Any]:
         cursor = driver.AsyncClientCursor(raw)  # psycopg's
-        await cursor.execute(text, parameters)
+        await cursor.execute("; ".join(cursor.mogrify(one.text, one.parameters) for one in statements))
         rows = [await cursor.fetchone()] if cursor.description else []
         while cursor.nextset():
             if cursor.description:
@@ -141,5 +139,5 @@ def _together(connection: Connection, *statements: Statement) -> list[Any]:
     try:
         found: list[Any] = connection.connection.dbapi_connection.run_async(send)  # type: ignore[union-attr]
     except driver.Error as error:
-        raise DBAPIError.instance(text, None, error, driver.Error, hide_parameters=True, dialect=dialect) from error
+        raise DBAPIError.instance(None, None, error, driver.Error, hide_parameters=True, dialect=dialect) from error
     return found

@@ -217,14 +217,15 @@ async def test_statements_go_along_with_the_begin_and_the_commit(database: Datab
     uow = database.unit()
     assert await uow.begin(count, _order(database, 2), count, nothing) == [(1, "it's"), (2, "it's"), None]
     assert (await uow.session.scalars(select(Order.id).order_by(Order.id))).all() == [1, 2]
-    uow.session.add(Order(id=4, amount=1))
-    uow.finish_with(_order(database, 3), Statement("UPDATE orders SET amount = amount + (SELECT count(*) FROM orders)", {}))
+    uow.session.add(Order(id=3, amount=1))
+    add = Statement("UPDATE orders SET amount = amount + (SELECT count(*) FROM orders)", {})
+    uow.finish_with(_order(database, 4), _order(database, 5), add)
     assert await _orders(database) == [1]
     await uow.__aexit__(None, None, None)
-    assert await _orders(database) == [1, 2, 3, 4]
+    assert await _orders(database) == [1, 2, 3, 4, 5]
     async with uow:  # the next transaction has none of them
-        assert sorted(await uow.session.scalars(select(Order.amount))) == [5, 5, 5, 9]
-    assert await _orders(database) == [1, 2, 3, 4]
+        assert sorted(await uow.session.scalars(select(Order.amount))) == [6, 6, 6, 6, 10]
+    assert await _orders(database) == [1, 2, 3, 4, 5]
 
 
 async def test_a_statement_that_fails_with_the_begin_opens_nothing(database: Database) -> None:

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import ast
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from fastness.tool.project.resolve import Resolver
-from fastness.tool.project.symbols import CallSite, Class, Function
+from fastness.tool.project.symbols import CallSite, Class, Function, last_name
 from fastness.tool.project.values import ClassValue, External, FunctionValue, Instance
 
-_MANY = 12  # implementations of one abstract method; beyond, the chain says nothing about the call
+_MANY = 12  # implementations of one abstract method or protocol; beyond, the chain says nothing about the call
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,7 @@ class CallGraph:
             if isinstance(value, External):
                 outward.append(Outward(site, value))
             elif isinstance(value, FunctionValue):
-                edges += [Edge(site, target) for target in self._dispatch(value)]
+                edges += [Edge(site, target) for target in self.answering(value)]
             elif isinstance(value, ClassValue):
                 made = self.resolver.method(value.definition, "__init__")
                 edges += [Edge(site, made)] if made else []
@@ -124,18 +125,31 @@ class CallGraph:
                 called = self.resolver.method(value.definition, "__call__")
                 edges += [Edge(site, called)] if called else []
 
-    def _dispatch(self, value: FunctionValue) -> list[Function]:
+    def answering(self, value: FunctionValue) -> list[Function]:
+        """The methods that may answer: of an abstract one those of subclasses, of a protocol's those of what has its form."""
         function = value.definition
         owner = value.receiver or function.owner
         if owner is None or not is_abstract(function):
             return [function]
-        overriding = {
-            found for child in self._family(owner) if (found := child.method(function.name)) and not is_abstract(found)
+        answering = {
+            found
+            for one in (*self.resolver.subclasses(owner), *self._forms.get(owner, ()))
+            if (found := self.resolver.method(one, function.name)) and not is_abstract(found)
         }
-        return sorted(overriding, key=lambda f: (f.module.path, f.node.lineno)) if 0 < len(overriding) <= _MANY else [function]
+        return sorted(answering, key=lambda f: (f.module.path, f.node.lineno)) if 0 < len(answering) <= _MANY else [function]
 
-    def _family(self, owner: Class) -> Iterator[Class]:
-        yield from self.resolver.subclasses(owner)
+    @cached_property
+    def _forms(self) -> dict[Class, list[Class]]:
+        """The classes that have the form of each protocol of the project, without inheriting from it."""
+        classes = [one for module in self.resolver.project.service for one in module.classes]
+        protocols = [one for one in classes if any(last_name(base) == "Protocol" for base in _bases(one))]
+        found: dict[Class, list[Class]] = {}
+        for protocol in protocols:
+            wanted = {m.name: m for m in protocol.methods if not m.decorated("property", "cached_property")}
+            having = [one for one in classes if wanted and one not in protocols and _has(one, wanted)]
+            if 0 < len(having) <= _MANY:
+                found[protocol] = having
+        return found
 
 
 def _steps(ends: Iterable[Function], callers: Mapping[Function, list[tuple[Function, Edge]]]) -> dict[Function, Edge]:
@@ -161,6 +175,20 @@ def _chain(entry: Function, ends: Mapping[Function, Outward], steps: Mapping[Fun
         edges.append(steps[function])
         function = edges[-1].target
     return Chain(entry, tuple(edges), ends[function])
+
+
+def _bases(defined: Class) -> list[ast.expr]:
+    return [base.value if isinstance(base, ast.Subscript) else base for base in defined.node.bases]
+
+
+def _has(defined: Class, wanted: Mapping[str, Function]) -> bool:
+    """The class has every one of these methods, with parameters of the same names."""
+    own = {method.name: method for method in defined.methods}
+    return all(name in own and _names(own[name]) == _names(method) for name, method in wanted.items())
+
+
+def _names(function: Function) -> list[str]:
+    return [parameter.arg for parameter, _ in function.parameters]
 
 
 def is_abstract(function: Function) -> bool:

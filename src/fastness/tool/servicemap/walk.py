@@ -1,7 +1,7 @@
 """What running a function sets in motion: the project's functions that it runs, and the resources that it uses itself.
 
-A map wants more than the call graph of the rules: work that is handed to a thread, a task group or the background is still
-this entry's, `with` enters and leaves, and a method of a protocol stands for the classes that have its form.
+A map wants more than the call graph: work that is handed to a thread, a task group or the background is still this entry's,
+and `with` enters and leaves.
 """
 
 from __future__ import annotations
@@ -14,13 +14,11 @@ from datetime import datetime
 from functools import cached_property
 
 from fastness.tool.project import Service
-from fastness.tool.project.calls import is_abstract
 from fastness.tool.project.symbols import CallSite, Class, Function, dotted, last_name
 from fastness.tool.project.values import ClassValue, External, FunctionValue, Instance
 from fastness.tool.servicemap import contacts
 from fastness.tool.servicemap.model import TABLE, Resource
 
-_MANY = 12  # classes that have the form of one protocol; beyond, nobody can tell which is meant
 _EVERYDAY = frozenset(
     name for kind in (str, bytes, dict, list, set, frozenset, tuple, int, float, datetime, Counter) for name in dir(kind)
 ) | {"dict", "json", "model_dump", "debug", "info", "warning", "error", "exception", "log", "cancel", "done", "result"}
@@ -70,8 +68,7 @@ class Walk:
     def _calls(self, function: Function, run: Run) -> None:
         graph = self.service.graph
         for edge in graph.edges(function):
-            for target in self._fulfilled(edge.target):
-                run.runs.setdefault(target)
+            run.runs.setdefault(edge.target)
         handled = set()
         for call in graph.outward(function):
             resource = contacts.of_call(self.service, call)
@@ -105,28 +102,6 @@ class Walk:
             return False
         return not self.service.resolver.targets(site) and not self.service.resolver.infer(called.value, site.scope)
 
-    def _fulfilled(self, target: Function) -> Iterator[Function]:
-        """The methods that answer where a protocol's is called."""
-        owner = target.owner
-        found = self._forms.get(owner, []) if owner is not None and is_abstract(target) else []
-        methods = [method for one in found if (method := self.service.resolver.method(one, target.name)) is not None]
-        yield from methods or [target]
-
-    @cached_property
-    def _forms(self) -> dict[Class, list[Class]]:
-        """The classes that have the form of each protocol of the project."""
-        resolver = self.service.resolver
-        classes = [c for module in self.service.project.service for c in module.classes]
-        protocols = [c for c in classes if any(last_name(b) == "Protocol" for b in _plain_bases(c))]
-        found: dict[Class, list[Class]] = {}
-        for protocol in protocols:
-            wanted = {m.name: m for m in protocol.methods if not m.decorated("property", "cached_property")}
-            having = [c for c in classes if wanted and c not in protocols and _has(c, wanted)]
-            having += [c for c in resolver.subclasses(protocol) if c not in having and c not in protocols]
-            if 0 < len(having) <= _MANY:
-                found[protocol] = having
-        return found
-
     def _entered(self, function: Function, run: Run) -> None:
         """`with thing:` runs what its class has for it."""
         for node in function.nodes:
@@ -136,10 +111,11 @@ class Walk:
                         self._enter(value, item.context_expr, run)
 
     def _enter(self, value: object, node: ast.expr, run: Run) -> None:
+        graph = self.service.graph
         if isinstance(value, Instance):
             for name in ("__enter__", "__aenter__", "__exit__", "__aexit__"):
                 method = self.service.resolver.method(value.definition, name)
-                for target in self._fulfilled(method) if method is not None else ():
+                for target in graph.answering(FunctionValue(method, value.definition)) if method is not None else ():
                     run.runs.setdefault(target)
         elif isinstance(value, External) and value.path in _TRANSACTIONS:
             resource = contacts.of_path(self.service, f"{value.path}.__enter__")
@@ -180,20 +156,6 @@ _TRANSACTIONS = {
     "fastness.database.UnitOfWork()", "sqlalchemy.orm.Session().begin()", "sqlalchemy.ext.asyncio.AsyncSession().begin()",
     "sqlalchemy.ext.asyncio.AsyncEngine().begin()", "sqlalchemy.ext.asyncio.AsyncEngine().connect()",
 }  # fmt: skip
-
-
-def _plain_bases(defined: Class) -> list[ast.expr]:
-    return [base.value if isinstance(base, ast.Subscript) else base for base in defined.node.bases]
-
-
-def _has(defined: Class, wanted: dict[str, Function]) -> bool:
-    """The class has every one of these methods, with parameters of the same names."""
-    own = {method.name: method for method in defined.methods}
-    return all(name in own and _names(own[name]) == _names(method) for name, method in wanted.items())
-
-
-def _names(function: Function) -> list[str]:
-    return [parameter.arg for parameter, _ in function.parameters]
 
 
 def _is_mapped(defined: Class) -> bool:

@@ -1,6 +1,6 @@
 """Who calls whom: the edges that running a function takes, and the shortest chain from it to a call of interest.
 
-What only mentions a function does not call it, so work that is handed to a thread ends a chain by itself.
+What only mentions a function does not call it, so work that is handed to a thread ends a chain by itself; `in_threads` has it.
 """
 
 from __future__ import annotations
@@ -8,14 +8,18 @@ from __future__ import annotations
 import ast
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
-from fastness.tool.project.resolve import Resolver
+from fastness.tool.project.resolve import OFFLOADED, Resolver
 from fastness.tool.project.symbols import CallSite, Class, Function, last_name
 from fastness.tool.project.values import ClassValue, External, FunctionValue, Instance
 
 _MANY = 12  # implementations of one abstract method or protocol; beyond, the chain says nothing about the call
+
+_THREADS: dict[str, list[str]] = {}
+for _path in OFFLOADED.keys() - {"functools.partial"}:
+    _THREADS.setdefault(_path.rpartition(".")[2], []).append(_path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,7 @@ class CallGraph:
     def __init__(self, resolver: Resolver) -> None:
         self.resolver = resolver
         self._edges: dict[Function, tuple[list[Edge], list[Outward]]] = {}
+        self._threads: dict[Function, tuple[list[Edge], list[Outward]]] = {}
 
     def edges(self, function: Function) -> list[Edge]:
         """The functions of the project that running this one runs."""
@@ -57,6 +62,19 @@ class CallGraph:
     def outward(self, function: Function) -> list[Outward]:
         """The calls to libraries that running this function makes itself."""
         return self._of(function)[1]
+
+    def in_threads(self, function: Function) -> tuple[list[Edge], list[Outward]]:
+        """The calls that this function has threads make: of `to_thread(send, mail)` what `send(mail)` would be."""
+        known = self._threads.get(function)
+        if known is None:
+            known = self._threads[function] = ([], [])
+            for site in function.calls:
+                position = next((OFFLOADED[path] for path in _THREADS.get(site.name, ()) if self.resolver.calls(site, path)), 9)
+                if len(site.node.args) > position:
+                    given, *rest = site.node.args[position:]
+                    made = ast.copy_location(ast.Call(given, rest, site.node.keywords), site.node)
+                    self._resolve(replace(site, node=made), *known)
+        return known
 
     def nearest(
         self,

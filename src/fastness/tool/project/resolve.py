@@ -36,7 +36,7 @@ _DEEPEST = 60  # nested questions; what lies deeper is not told
 _N = TypeVar("_N", bound=ast.AST)
 _BUILTINS = frozenset(dir(builtins))
 _PROPERTIES = ("property", "cached_property", "hybrid_property", "abstractproperty")
-_OFFLOADED = {
+OFFLOADED = {
     "asyncio.to_thread": 0,
     "anyio.to_thread.run_sync": 0,
     "starlette.concurrency.run_in_threadpool": 0,
@@ -315,7 +315,7 @@ class Resolver(Hierarchy):
             return ()
         if callee.path == "typing.cast" and call.args:
             return self.annotation(call.args[0], scope)
-        position = _OFFLOADED.get(callee.path)
+        position = OFFLOADED.get(callee.path)
         if position is not None and len(call.args) > position:
             inner = self.infer(call.args[position], scope)
             if callee.path == "functools.partial":

@@ -1,4 +1,4 @@
-"""Which functions requests run: endpoints, their dependencies, middleware, and everything that these call."""
+"""Which functions requests run: endpoints, their dependencies, middleware, and what these call or have threads call."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def from_requests(service: Service) -> set[Function]:
 def _closure(service: Service, seen: set[Function]) -> set[Function]:
     pending = list(seen)
     while pending:
-        for edge in service.graph.edges(pending.pop()):
+        function = pending.pop()
+        for edge in (*service.graph.edges(function), *service.graph.in_threads(function)[0]):
             if edge.target not in seen:
                 seen.add(edge.target)
                 pending.append(edge.target)

@@ -277,14 +277,16 @@ class Taint:
             return
         self._seen.add(key)
         names = self._spread(function, given)
-        for site in function.calls:
-            for value in self.service.resolver.targets(site):
-                part = self.danger.sink(value, site) if isinstance(value, External) else None
-                source = self.tainted(part, function, names) if part is not None else None
-                if source is not None:
-                    yield Flow(function, site, source, steps)
-                    break
-        for edge in self.service.graph.edges(function):
+        graph = self.service.graph
+        in_threads, sent = graph.in_threads(function)
+        reported: set[ast.Call] = set()
+        for call in (*graph.outward(function), *sent):
+            part = self.danger.sink(call.target, call.site) if call.site.node not in reported else None
+            source = self.tainted(part, function, names) if part is not None else None
+            if source is not None:
+                reported.add(call.site.node)
+                yield Flow(function, call.site, source, steps)
+        for edge in (*graph.edges(function), *in_threads):
             if edge.target.module.is_service and (passed := self._given(edge, function, names)):
                 text = f"gives {', '.join(sorted(set(passed.values())))} to {edge.target.qualified}"
                 yield from self._within(edge.target, passed, (*steps, proof(function, edge.site.node, text)))

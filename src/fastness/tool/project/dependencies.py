@@ -11,6 +11,9 @@ from fastness.tool.project.routes import Dependency, Route, Router
 from fastness.tool.project.symbols import Class, Function, Kind, Scope, argument
 from fastness.tool.project.values import ClassValue, External, FunctionValue, Instance, Values
 
+_DEPENDS = ("fastapi.Depends()", "fastapi.Security()")
+_DECLARES_ITSELF = ("fastness.auth.CurrentPrincipal()",)  # an `Annotated` of a library, which is not read
+
 
 class Dependencies:
     """The dependencies of one service. Answers are remembered.
@@ -27,20 +30,38 @@ class Dependencies:
     def declared(self, listed: ast.expr | None, scope: Scope) -> list[Dependency]:
         """The dependencies of a `dependencies=[...]`."""
         if isinstance(listed, ast.Name):
-            found = self.resolver.binding(listed.id, scope)
-            if found is not None and found[0][-1].kind is Kind.ASSIGN:
-                listed, scope = found[0][-1].value, found[1]
+            bound = self.resolver.binding(listed.id, scope)
+            if bound is not None and bound[0][-1].kind is Kind.ASSIGN:
+                listed, scope = bound[0][-1].value, bound[1]
         if isinstance(listed, ast.BinOp) and isinstance(listed.op, ast.Add):
             return self.declared(listed.left, scope) + self.declared(listed.right, scope)
         if not isinstance(listed, ast.List | ast.Tuple):
             return []
-        return [dependency for element in listed.elts if (dependency := self.dependency(element, scope))]
+        found: list[Dependency] = []
+        for element in listed.elts:
+            if isinstance(element, ast.Starred):
+                found += self.declared(element.value, scope)
+            else:
+                found += self._element(element, scope)
+        return found
+
+    def _element(self, node: ast.expr, scope: Scope) -> list[Dependency]:
+        """One of a list: whatever a call there gives is a dependency, also when a library makes it: `Requires("read")`."""
+        made = self.dependency(node, scope)
+        if made is None and isinstance(node, ast.Call):
+            values = self.resolver.infer(node, scope)
+            inner = next((v for v in values if isinstance(v, External) and v.path in _DEPENDS and v.call), None)
+            if inner is not None and inner.call is not None:
+                made = self.dependency(*inner.call)
+            else:
+                made = Dependency(next((v for v in values if isinstance(v, External)), None), node, scope, node)
+        return [made] if made is not None else []
 
     def dependency(self, node: ast.expr, scope: Scope, parameter: str | None = None) -> Dependency | None:
         """The dependency that a `Depends(...)` expression declares; a name that stands for one counts."""
         if isinstance(node, ast.Name | ast.Attribute):
             for value in self.resolver.infer(node, scope):
-                if isinstance(value, External) and value.path in ("fastapi.Depends()", "fastapi.Security()") and value.call:
+                if isinstance(value, External) and value.path in _DEPENDS and value.call:
                     return self.dependency(value.call[0], value.call[1], parameter)
             return None
         provider = self.resolver.provider(node, scope)
@@ -91,6 +112,9 @@ class Dependencies:
                 if found.target is None:
                     found.target = self._target(self._class_of(parameter.annotation, scope))
                 return found
+        for value in self.resolver.annotation(parameter.annotation, scope):
+            if isinstance(value, External) and value.path in _DECLARES_ITSELF and parameter.annotation is not None:
+                return Dependency(value, parameter.annotation, scope, None, parameter.arg)
         return None
 
     def dependencies(self, route: Route) -> list[Dependency]:

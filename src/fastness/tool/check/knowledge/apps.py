@@ -10,8 +10,3 @@ def main(service: Service) -> Router | None:
     """The app that serves most routes, None when the project makes none."""
     candidates = [app for app in service.apps if not app.included_in]
     return max(candidates, key=lambda app: len(app.includes) + len(app.routes), default=None)
-
-
-def uses_fastness(service: Service) -> bool:
-    """The app is built on Fastness's own runtime, which brings limits, headers, telemetry and an error envelope."""
-    return any(name.partition(".")[0] == "fastness" for module in service.project.service for name, *_ in module.imports)

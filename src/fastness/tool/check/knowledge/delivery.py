@@ -76,6 +76,11 @@ def stated(project: Project, name: str) -> Line | None:
     return None
 
 
+def framework(project: Project) -> Line | None:
+    """The first line of a manifest that makes the project a service."""
+    return stated(project, "fastapi") or stated(project, "fastness")
+
+
 def _is_for_developers(path: str) -> bool:
     """By its name or the directory it stands in."""
     return bool(_ONLY_HERE.search(path))

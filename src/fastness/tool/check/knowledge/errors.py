@@ -6,9 +6,12 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fastness.tool.project import Service
+from fastness.tool.project import Service, literals
 from fastness.tool.project.symbols import Function, Scope, argument, last_name
 from fastness.tool.project.values import ClassValue, External, FunctionValue
+
+# What `fastness.problems.handlers` answers besides those it is given.
+_OF_PROBLEMS = frozenset({"Problem", "HTTPException", "RequestValidationError", "Exception"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +43,9 @@ def handlers(service: Service) -> Iterator[Registered]:
                 )
     for app in service.apps:
         given = argument(app.call, "exception_handlers")
-        if isinstance(given, ast.Dict):
-            for key, value in zip(given.keys, given.values, strict=True):
-                yield Registered(_names(service, key, app.scope), _functions(service, value, app.scope))
-        elif given is not None:
-            yield Registered(frozenset(), ())
+        if given is not None:
+            table = _table(service, given, app.scope)
+            yield from table if table is not None else (Registered(frozenset(), ()),)
 
 
 def _names(service: Service, node: ast.expr | None, scope: Scope) -> frozenset[str]:
@@ -53,6 +54,37 @@ def _names(service: Service, node: ast.expr | None, scope: Scope) -> frozenset[s
     if node is None or not any(isinstance(value, ClassValue | External) for value in service.resolver.infer(node, scope)):
         return frozenset()
     return frozenset({last_name(node)})
+
+
+def _table(service: Service, node: ast.expr, scope: Scope) -> list[Registered] | None:
+    """What a table of handlers registers, wherever it is built; None when that cannot be told."""
+    table, holder = literals.origin(service.resolver, node, scope)
+    found: list[Registered] = []
+    if isinstance(table, ast.Dict):
+        for key, value in zip(table.keys, table.values, strict=True):
+            if key is not None:
+                found.append(Registered(_names(service, key, holder), _functions(service, value, holder)))
+                continue
+            inner = _table(service, value, holder)
+            if inner is None:
+                return None
+            found += inner
+        return found
+    if not isinstance(table, ast.Call) or not table.args:
+        return None
+    if ast.unparse(table.func) == "dict.fromkeys":
+        return _keys(service, *literals.origin(service.resolver, table.args[0], holder))
+    if "fastness.problems.handlers" not in service.resolver.paths(table.func, holder):
+        return None
+    mapped = _table(service, table.args[0], holder)
+    return None if mapped is None else [*mapped, Registered(_OF_PROBLEMS, ())]
+
+
+def _keys(service: Service, keys: ast.expr, scope: Scope) -> list[Registered] | None:
+    if isinstance(keys, ast.Tuple | ast.List | ast.Set):
+        return [Registered(_names(service, key, scope), ()) for key in keys.elts]
+    # A library's tuple: none of them is the project's.
+    return [] if any(isinstance(value, External) for value in service.resolver.infer(keys, scope)) else None
 
 
 def _functions(service: Service, node: ast.expr | None, scope: Scope) -> tuple[Function, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import re
 
-from fastness.tool.check.knowledge import apps
 from fastness.tool.project import Service
 from fastness.tool.project.symbols import Class, argument
 from fastness.tool.project.values import External
@@ -16,14 +15,18 @@ _LIMIT = re.compile(
     re.IGNORECASE,
 )
 
+_LIMITING = {"fastness.security.SecurityMiddleware"}
+
 
 def bodies_are_limited(service: Service) -> bool:
     """Something refuses requests whose body is too large, before an endpoint sees them."""
-    if apps.uses_fastness(service) or any(argument(app.call, "max_body_size") is not None for app in service.apps):
+    if any(argument(app.call, "max_body_size") is not None for app in service.apps):
         return True
     for middleware in service.middleware:
         cls = middleware.cls
         name = cls.name if isinstance(cls, Class) else cls.last if isinstance(cls, External) else ""
+        if isinstance(cls, External) and cls.path in _LIMITING:
+            return True
         if _LIMIT.search(name) or any(_LIMIT.search(k.arg or "") for k in middleware.call.keywords):
             return True
         function = middleware.function

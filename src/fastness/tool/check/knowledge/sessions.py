@@ -49,10 +49,11 @@ def begins(service: Service, node: ast.expr, function: Function) -> bool:
 
 
 def is_requests_own(service: Service, node: ast.expr, function: Function) -> bool:
-    """The expression is a parameter that holds a session: where a request runs the function, the request's session."""
-    if not isinstance(node, ast.Name):
+    """A parameter that holds a session, or an attribute of one: where a request runs the function, the request's session."""
+    held = node.value if isinstance(node, ast.Attribute) else node
+    if not isinstance(held, ast.Name):
         return False
-    found = service.resolver.binding(node.id, function)
+    found = service.resolver.binding(held.id, function)
     if found is None or not all(binding.kind is Kind.PARAMETER for binding in found[0]):
         return False
     return is_session(service.resolver.infer(node, function))

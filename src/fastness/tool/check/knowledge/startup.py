@@ -1,4 +1,4 @@
-"""The functions that run when an app starts or stops: lifespans and event handlers."""
+"""The functions that run when an app starts or stops: lifespans, event handlers, and what opens resources."""
 
 from __future__ import annotations
 
@@ -28,11 +28,23 @@ def lifespans(service: Service) -> list[Function]:
 
 
 def starts(service: Service) -> list[Function]:
-    """Lifespans and start-up handlers."""
-    found = dict.fromkeys(lifespans(service))
+    """Lifespans, start-up handlers, and how the resources of `fastness.lifespan` open."""
+    found = dict.fromkeys((*lifespans(service), *_opening(service)))
     for module in service.project.service:
         found.update(dict.fromkeys(_handlers(service, module)))
     return list(found)
+
+
+def _opening(service: Service) -> Iterator[Function]:
+    """The `open` of every class that has the form of a resource."""
+    modules = service.project.service
+    if not any(name == "fastness.lifespan" for module in modules for name, *_ in module.imports):
+        return
+    for module in modules:
+        for one in module.classes:
+            opening = one.method("open")
+            if opening is not None and opening.is_async and one.method("close") and one.method("check"):
+                yield opening
 
 
 def _handlers(service: Service, module: Module) -> Iterator[Function]:

@@ -17,7 +17,7 @@ _STORE = (
     r"sqlalchemy\.orm\.(?:Session|scoped_session)\(\)\.(?:commit|bulk_\w+)|sqlalchemy\.ext\.asyncio\.AsyncSession\(\)\.commit"
     r"|sqlalchemy\.(?:ext\.asyncio\.Async)?Connection\(\)\.commit|(?:motor|pymongo)\..*\.(?:insert|update|replace|delete)_\w+"
     r"|supabase\..*\.(?:insert|update|upsert|delete)\(\)\..*execute|supabase\..*\.(?:insert|update|upsert|delete)\(\)\.execute"
-    r"|psycopg2?\..*\.commit|beanie\..*\.(?:insert|save|replace)"
+    r"|fastness\.jobs\.Jobs\(\)\.enqueue(?:_many)?|psycopg2?\..*\.commit|beanie\..*\.(?:insert|save|replace)"
 )
 _DURABLE = [("sends mail", re.compile(_MAIL)), ("moves money", re.compile(_MONEY)), ("writes the database", re.compile(_STORE))]
 

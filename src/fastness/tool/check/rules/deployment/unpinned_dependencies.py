@@ -23,7 +23,7 @@ _FREE = re.compile(r"^[A-Za-z0-9][\w.-]*(?:\[[^\]]*\])?\s*(?!.*===?)(?:[<>~!;]|$
 
 @rule(severity=Severity.INFO, practice="0.2", help="lock every dependency with its hash, and install from the lock")
 def check(project: Project) -> Iterator[Found]:
-    wanted = delivery.stated(project, "fastapi")
+    wanted = delivery.framework(project)
     if wanted is None or any(True for _ in project.files(*_LOCKS)):
         return
     free: list[delivery.Line] = []

@@ -28,7 +28,7 @@ _OPAQUE = re.compile(
 
 @rule(severity=Severity.INFO, practice="11.1", help="run tests, types and lint on every pull request, and require them")
 def check(project: Project) -> Iterator[Found]:
-    wanted = delivery.stated(project, "fastapi")
+    wanted = delivery.framework(project)
     pipelines = dict(project.glob(*delivery.PIPELINES))
     if wanted is None or not project.is_repository:
         return

@@ -25,7 +25,7 @@ def check(service: Service, project: Project) -> Iterator[Found]:
         return
     owners = list(project.glob(*_OWNERS))
     if not owners:
-        wanted = delivery.stated(project, "fastapi")
+        wanted = delivery.framework(project)
         if wanted is not None:
             yield wanted.found(f"nobody owns the contract of {len(service.routes)} path operations: there is no CODEOWNERS")
     elif not any(re.search(r"^\s*[^#\s]\S*\s+\S*@", text, re.MULTILINE) for _, text in owners):

@@ -19,8 +19,9 @@ from fastness.tool.project import Service
 _LIBRARIES = frozenset({
     "prometheus_client", "prometheus_fastapi_instrumentator", "starlette_prometheus", "starlette_exporter", "aioprometheus",
     "opentelemetry", "ddtrace", "datadog", "statsd", "aiodogstatsd", "newrelic", "elasticapm", "aws_xray_sdk", "logfire",
-    "sentry_sdk", "azure", "scout_apm", "skywalking", "instana", "fastness", "google.cloud.monitoring", "apitally", "dynatrace",
+    "sentry_sdk", "azure", "scout_apm", "skywalking", "instana", "google.cloud.monitoring", "apitally", "dynatrace",
 })  # fmt: skip
+_OWN = {"TelemetryMiddleware", "metrics"}  # of `fastness.telemetry`, which also logs and traces
 _AGENTS = re.compile(r"opentelemetry-instrument|ddtrace-run|newrelic-admin|apm-agent|instana|dynatrace|splunk-py-trace")
 _FEWEST = 3  # routes; a smaller app is an example
 
@@ -30,9 +31,13 @@ def check(service: Service) -> Iterator[Found]:
     app = apps.main(service)
     if app is None or len(service.routes) < _FEWEST:
         return
-    words = {name.partition(".")[0] for name in _LIBRARIES}
+    words = {"fastness", *(name.partition(".")[0] for name in _LIBRARIES)}
     for module in service.project.readable:
-        names = [name for name, *_ in module.imports] if module.mentions(*words) else []
+        if not module.mentions(*words):
+            continue
+        if module.is_service and any(name == "fastness.telemetry" and member in _OWN for name, member, *_ in module.imports):
+            return
+        names = [name for name, *_ in module.imports]
         if any(name in _LIBRARIES or name.partition(".")[0] in _LIBRARIES for name in names):
             return
     if any(_AGENTS.search(line.text) for line in delivery.commands(service.project)):

@@ -8,14 +8,17 @@ Accept an `Idempotency-Key`, and answer a repeated key with the stored answer of
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge import apps, work
+from fastness.tool.check.knowledge import work
 from fastness.tool.check.knowledge.chains import told
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
 from fastness.tool.project.calls import Outward
+from fastness.tool.project.routes import Route
+from fastness.tool.project.symbols import Function
 
 _WORDS = ("idempoten", "Idempoten", "IDEMPOTEN", "dedup", "request_key", "client_token")
 _HARMLESS = ("login", "logout", "token", "auth", "search", "query", "refresh", "password", "verify", "webhook")
@@ -23,9 +26,12 @@ _HARMLESS = ("login", "logout", "token", "auth", "search", "query", "refresh", "
 
 @rule(severity=Severity.INFO, practice="5.4", help="accept an `Idempotency-Key`, and keep the answer under it")
 def check(service: Service) -> Iterator[Found]:
-    if apps.uses_fastness(service) or any(module.mentions(*_WORDS) for module in service.project.service):
-        return
     posts = [route for route in service.routes if route.methods == {"POST"} and route.handler.module.is_service]
+    if any(_is_keyed(service, route) for route in posts):
+        # The service knows how, one by one: an action on what there is already needs no key as a creation does.
+        posts = [route for route in posts if not _is_keyed(service, route) and "{" not in (route.path or "")]
+    elif any(module.mentions(*_WORDS) for module in service.project.service):
+        return  # a middleware, or the service itself
     creating = [route for route in posts if not _is_harmless(f"{route.path} {route.handler.name}")]
     chains = service.graph.nearest([route.handler for route in creating], _kind)
     storing = list(dict.fromkeys(route.handler for route in creating if route.handler in chains))
@@ -35,6 +41,14 @@ def check(service: Service) -> Iterator[Found]:
         evidence = [*told(chain, kind), *(proof(one, one.node, f"so does {one.qualified}") for one in storing[1:6])]
         message = f"{first.qualified} {kind}, and cannot tell a repeated request from a new one"
         yield found(first, first.node, message, *evidence, count=len(storing))
+
+
+def _is_keyed(service: Service, route: Route) -> bool:
+    """The route, or a dependency of it, takes a key."""
+    tree = service.tree(route)
+    taking = [route.handler, *(one.target for one in tree if isinstance(one.target, Function))]
+    declared = [route.call, *(one.node for one in tree), *(one.node.args for one in taking)]
+    return any(word in text for text in map(ast.unparse, declared) for word in _WORDS)
 
 
 def _is_harmless(text: str) -> bool:
@@ -66,6 +80,21 @@ EXAMPLES = [
     Bad(f"""{_APP}
         @app.post("/orders")
         def create(order: str, db: Session = Depends(get_db)):  # found
+            db.commit()
+    """),
+    Bad(f"""{_APP}
+        def key(idempotency_key: str): ...
+
+        @app.post("/orders", dependencies=[Depends(key)])
+        def create(order: str, db: Session = Depends(get_db)):
+            db.commit()
+
+        @app.post("/invoices")
+        def bill(order: str, db: Session = Depends(get_db)):  # found
+            db.commit()
+
+        @app.post("/orders/{{id}}/cancel")
+        def cancel(id: int, db: Session = Depends(get_db)):
             db.commit()
     """),
     Good(

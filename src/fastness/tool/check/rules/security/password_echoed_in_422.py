@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from fastness.tool.boot import Probed
 from fastness.tool.boot.app import BootedRoute
-from fastness.tool.check.knowledge import apps, errors, versions
+from fastness.tool.check.knowledge import errors, versions
 from fastness.tool.check.knowledge.bodies import bodies, fields
 from fastness.tool.check.knowledge.served import Served
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
@@ -41,7 +41,7 @@ def check(service: Service, served: Served | None, probed: Probed | None) -> Ite
 
 
 def _static(service: Service) -> Iterator[Found]:
-    if not versions.pydantic_is_2(service) or apps.uses_fastness(service) or _handled(service):
+    if not versions.pydantic_is_2(service) or _handled(service):
         return
     places = list(dict.fromkeys(_fields(service)))
     if places:
@@ -65,7 +65,11 @@ def _handled(service: Service) -> bool:
     for registered in errors.handlers(service):
         if not registered.names:
             return True  # a table of handlers that cannot be read may hold it
-        for function in registered.functions if registered.names & _INVALID else ():
+        if not registered.names & _INVALID:
+            continue
+        if not registered.functions:
+            return True  # a library's
+        for function in registered.functions:
             text = ast.unparse(function.node)
             if "errors()" not in text or _PICKS.search(text):
                 return True

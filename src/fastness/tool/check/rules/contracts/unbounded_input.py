@@ -11,13 +11,16 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from itertools import islice
 
+from fastness.tool.check.knowledge.bodies import fields
 from fastness.tool.check.repair import Edit, Repair, argument_added, function_at, imported, is_written, replaced, text_of
 from fastness.tool.check.rule import Bad, Found, Good, found, module_of, proof, rule
 from fastness.tool.findings import Finding, Fix, Severity
 from fastness.tool.project import Service, literals
-from fastness.tool.project.symbols import Function, Scope
-from fastness.tool.project.values import External
+from fastness.tool.project.routes import Route
+from fastness.tool.project.symbols import Class, Function, Scope, constant
+from fastness.tool.project.values import External, Instance
 from fastness.tool.project.walk import walk
 
 _LIMIT = re.compile(r"^(?:limit|page_size|per_page|items_per_page|pageSize|perPage|size|page_limit|count|top_k|take|first)$")
@@ -32,21 +35,67 @@ _FIELDS = ("fastapi.Query", "fastapi.Path", "fastapi.Body", "pydantic.Field", "f
     help="bound it where it is declared: `Annotated[int, Query(ge=1, le=100)]`",
 )
 def check(service: Service) -> Iterator[Found]:
-    reported: dict[Function, tuple[ast.arg, Function, int]] = {}
+    reported: dict[Function | Class, tuple[ast.AST, str, Function, int]] = {}
     for route in service.routes:
         if "GET" not in route.methods or route.handler.module.is_test:
             continue
-        readers = [route.handler, *(d.target for d in service.tree(route) if isinstance(d.target, Function))]
-        for function in readers:
-            unbounded = next(_unbounded(service, function, route.path or ""), None)
-            if unbounded is not None:
-                _, first, count = reported.get(function, (unbounded, route.handler, 0))
-                reported[function] = (unbounded, first, count + 1)
-    for function, (parameter, handler, count) in reported.items():
-        evidence = [proof(function, parameter, "declared here")]
-        evidence += [proof(handler, handler.node, "used by this endpoint")] if handler is not function else []
-        message = f"{parameter.arg} of {function.qualified} has no upper bound"
-        yield found(function, function.node, message, *evidence, count=count)
+        for reader, node, name in _read(service, route):
+            _, _, first, count = reported.get(reader, (node, name, route.handler, 0))
+            reported[reader] = (node, name, first, count + 1)
+    for reader, (node, name, handler, count) in reported.items():
+        at = reader.node if isinstance(reader, Function) else node
+        evidence = [proof(reader, node, "declared here")] if at is not node else []
+        evidence += [proof(handler, handler.node, "used by this endpoint")] if handler is not reader else []
+        yield found(reader, at, f"{name} of {reader.qualified} has no upper bound", *evidence, count=count)
+
+
+def _read(service: Service, route: Route) -> Iterator[tuple[Function | Class, ast.AST, str]]:
+    """What the endpoint, a dependency or a model of query parameters reads without a bound: the first of each."""
+    functions = [route.handler, *(d.target for d in service.tree(route) if isinstance(d.target, Function))]
+    classes = [d.target for d in service.tree(route) if isinstance(d.target, Class)]
+    made = {one: service.resolver.method(one, "__init__") for one in classes}
+    models = [one for one in classes if made[one] is None]
+    for function in (*functions, *filter(None, made.values())):
+        for parameter in _unbounded(service, function, route.path or ""):
+            yield function, parameter, parameter.arg
+            break
+        models += _query_models(service, function)
+    for owner, node in (pair for model in dict.fromkeys(models) for pair in islice(_unbounded_fields(service, model), 1)):
+        yield owner, node, ast.unparse(node.target)
+
+
+def _query_models(service: Service, function: Function) -> Iterator[Class]:
+    """`query: Annotated[Page, Query()]`: each field of the model is a parameter."""
+    scope = function.parent
+    for parameter, default in function.parameters:
+        declared = [*literals.metadata(service.resolver, parameter.annotation, scope), (default, scope)]
+        if any(isinstance(d, ast.Call) and "fastapi.Query" in service.resolver.paths(d.func, where) for d, where in declared):
+            for value in service.resolver.annotation(parameter.annotation, scope):
+                if isinstance(value, Instance) and service.is_model(value.definition):
+                    yield value.definition
+
+
+def _unbounded_fields(service: Service, model: Class) -> Iterator[tuple[Class, ast.AnnAssign]]:
+    validated = {
+        constant(given)
+        for base in service.resolver.mro(model)
+        if isinstance(base, Class)
+        for method in base.methods
+        for decorator in method.decorators
+        if isinstance(decorator, ast.Call)
+        for given in decorator.args
+    }
+    for name, (owner, node) in fields(service, model).items():
+        if (
+            isinstance(node, ast.AnnAssign)
+            and name not in validated
+            and _LIMIT.match(name)
+            and _is_number(service, node.annotation, owner)
+        ):
+            declared = [d for d, _ in literals.metadata(service.resolver, node.annotation, owner)]
+            calls = [call for call in (*declared, node.value) if isinstance(call, ast.Call)]
+            if not any(_is_dependency_or_bound(service, call, owner) for call in calls):
+                yield owner, node
 
 
 def _unbounded(service: Service, function: Function, path: str) -> Iterator[ast.arg]:
@@ -94,23 +143,34 @@ def _bounds(node: ast.AST, name: str) -> bool:
 
 
 def fix(service: Service, finding: Finding) -> Repair | None:
-    """Bound every such parameter of the function by 100, or by its default where that is more."""
+    """Bound every such parameter of the function, or this field of the model, by 100, or by its default where that is more."""
     function = function_at(service, finding)
     if function is None:
-        return None
+        return _fix_field(service, finding)
     edits: list[Edit] = []
+    defaults = dict(function.parameters)
     for parameter in _unbounded(service, function, ""):
-        bounded = _bounded(service, function, parameter)
-        if bounded is None:
+        one = _bounded(service, function.parent, parameter.annotation, defaults[parameter], ("fastapi", "Query"))
+        if one is None:
             return None
-        edits += bounded
+        edits += one
     return Repair(tuple(edits))
 
 
-def _bounded(service: Service, function: Function, parameter: ast.arg) -> tuple[Edit, ...] | None:
-    module, scope = function.module, function.parent
-    default = dict(function.parameters)[parameter]
-    fields = [(n, module_of(s)) for n, s in literals.metadata(service.resolver, parameter.annotation, scope)]
+def _fix_field(service: Service, finding: Finding) -> Repair | None:
+    for model in service.project.modules[finding.path].classes:
+        for owner, node in _unbounded_fields(service, model):
+            if owner is model and node.lineno == finding.line:
+                edits = _bounded(service, owner, node.annotation, node.value, ("pydantic", "Field"))
+                return Repair(edits) if edits is not None else None
+    return None
+
+
+def _bounded(
+    service: Service, scope: Scope, annotation: ast.expr | None, default: ast.expr | None, by: tuple[str, str]
+) -> tuple[Edit, ...] | None:
+    module = module_of(scope)
+    fields = [(n, module_of(s)) for n, s in literals.metadata(service.resolver, annotation, scope)]
     fields += [(default, module)] if isinstance(default, ast.Call) else []
     declared = [(n, m) for n, m in fields if isinstance(n, ast.Call) and service.resolver.paths(n.func, scope) & set(_FIELDS)]
     usual = literals.default(service.resolver, default, scope) if default is not None else None
@@ -125,12 +185,11 @@ def _bounded(service: Service, function: Function, parameter: ast.arg) -> tuple[
     if declared:
         node, holder = declared[0]
         return (argument_added(holder, node, bound),) if is_written(holder, node) else None
-    annotation = parameter.annotation
-    annotated, query = imported(module, "typing", "Annotated"), imported(module, "fastapi", "Query")
-    if annotation is None or not is_written(module, annotation) or annotated is None or query is None:
+    annotated, declaring = imported(module, "typing", "Annotated"), imported(module, *by)
+    if annotation is None or not is_written(module, annotation) or annotated is None or declaring is None:
         return None
-    text = f"{annotated[0]}[{text_of(module, annotation)}, {query[0]}({bound})]"
-    return (replaced(module, annotation, text), *annotated[1], *query[1])
+    text = f"{annotated[0]}[{text_of(module, annotation)}, {declaring[0]}({bound})]"
+    return (replaced(module, annotation, text), *annotated[1], *declaring[1])
 
 
 EXAMPLES = [
@@ -154,6 +213,37 @@ EXAMPLES = [
         @app.get("/c")
         def c(size=Depends(page)):
             return size
+    """),
+    Bad("""
+        from dataclasses import dataclass
+        from typing import Annotated
+        from fastapi import Depends, FastAPI, Query
+        from pydantic import BaseModel, Field
+
+        app = FastAPI()
+
+        class Page(BaseModel):
+            skip: int = 0
+            limit: Annotated[int, Field(ge=1)] = 20  # found
+
+        @dataclass
+        class Slice:
+            size: int = 500  # found
+
+        class Window:
+            def __init__(self, per_page: int = 20):  # found
+                self.per_page = per_page
+
+        class Found(BaseModel):
+            count: int
+
+        @app.get("/a")
+        def a(page: Annotated[Page, Query()]):
+            return page.limit
+
+        @app.get("/b")
+        def b(page: Annotated[Slice, Depends()], window: Window = Depends()) -> Found:
+            return Found(count=page.size + window.per_page)
     """),
     Good("""
         from typing import Annotated
@@ -186,7 +276,7 @@ EXAMPLES = [
         # file: app/main.py
         from typing import Annotated, Literal
         from fastapi import Depends, FastAPI, Query
-        from pydantic import Field, conint
+        from pydantic import BaseModel, Field, conint, field_validator
         from app.paging import PageSize
 
         app = FastAPI()
@@ -203,6 +293,18 @@ EXAMPLES = [
         def b(page: Page = Depends()):
             return page.size
 
+        class Checked(BaseModel):
+            limit: int = 20
+            size: Annotated[int, Field(le=100)] = 20
+
+            @field_validator("limit")
+            def limited(cls, value):
+                return min(value, 100)
+
+        @app.get("/d")
+        def d(page: Annotated[Checked, Query()]):
+            return page.limit
+
         @app.get("/c")
         def c(limit: conint(ge=1, le=100) = 20, page_size: Annotated[int, Field(lt=50)] = 20, size: PageSize = 20):
             return limit
@@ -212,7 +314,7 @@ EXAMPLES = [
 
         PageSize = Annotated[int, Query(le=200)]
     """,
-        "bounded by its type, in a dependency's constructor, or by an alias of another file",
+        "bounded by its type, in a dependency's constructor, by a model's validator, or by an alias of another file",
     ),
     Good(
         """

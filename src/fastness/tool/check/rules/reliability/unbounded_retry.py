@@ -13,22 +13,40 @@ import ast
 import re
 from collections.abc import Iterator
 
+from fastness.tool.check.knowledge import blocking, reach
 from fastness.tool.check.repair import Edit, Repair, argument_added, calls_at, imported, replaced, text_of
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Finding, Fix, Severity
 from fastness.tool.project import Service
 from fastness.tool.project.module import Module
 from fastness.tool.project.resolve import Resolver
-from fastness.tool.project.symbols import CallSite
+from fastness.tool.project.symbols import CallSite, Function, constant
+from fastness.tool.project.values import External
+from fastness.tool.project.walk import own
 
 _TENACITY = ("tenacity.retry", "tenacity.Retrying", "tenacity.AsyncRetrying")
 _BACKOFF = ("backoff.on_exception", "backoff.on_predicate")
 
 
 @rule(severity=Severity.WARNING, practice="5.5", fix=Fix.SAFE, help="stop after a number of attempts or a time, and then fail")
-def check(module: Module, resolver: Resolver) -> Iterator[Found]:
-    if not module.mentions("tenacity", "backoff"):
-        return
+def check(service: Service) -> Iterator[Found]:
+    for module in service.project.service:
+        if module.mentions("tenacity", "backoff"):
+            yield from _by_library(module, service.resolver)
+        if module.mentions("while"):
+            yield from _by_hand(service, module)
+
+
+def _by_hand(service: Service, module: Module) -> Iterator[Found]:
+    """Loops that a request is in: what a worker waits for without end may be its purpose."""
+    for function in module.functions:
+        for loop in function.nodes:
+            again = isinstance(loop, ast.While) and _tries_again(service.resolver, function, loop)
+            if again and function in reach.from_requests(service):
+                yield found(function, loop, "this loop tries again for ever, and a request waits for it")
+
+
+def _by_library(module: Module, resolver: Resolver) -> Iterator[Found]:
     for name in ("retry", "Retrying", "AsyncRetrying"):
         for site in module.calls_by_name.get(name, ()):
             if resolver.calls(site, *_TENACITY) and not _has(site, "stop"):
@@ -41,6 +59,32 @@ def check(module: Module, resolver: Resolver) -> Iterator[Found]:
         for decorator in function.decorators:
             if not isinstance(decorator, ast.Call) and resolver.paths(decorator, function.parent) & set(_TENACITY):
                 yield found(function, decorator, "a bare `@retry` retries for ever, without a pause")
+
+
+def _tries_again(resolver: Resolver, function: Function, loop: ast.While) -> bool:
+    """`while True: try: return await call() ... except: sleep()`: only success ends it, and it waits for something outside."""
+    attempts = [statement for statement in loop.body if isinstance(statement, ast.Try)]
+    if constant(loop.test) != 1 or len(attempts) != 1:
+        return False
+    (attempt,) = attempts
+    ends = [node for node in own(loop.body) if isinstance(node, ast.Return | ast.Break | ast.Raise)]
+    good = {id(node) for node in own([*attempt.body, *attempt.orelse])}
+    if not _ends(attempt.orelse or attempt.body) or not all(id(node) in good for node in ends):
+        return False
+    if any("Empty" in ast.unparse(handler.type) for handler in attempt.handlers if handler.type is not None):
+        return False  # it waits for work
+    tried = {id(node) for node in own(attempt.body)}
+    return any(
+        site.awaited or any(isinstance(value, External) and blocking.kind(value.path) for value in resolver.targets(site))
+        for site in function.calls
+        if id(site.node) in tried
+    )
+
+
+def _ends(body: list[ast.stmt]) -> bool:
+    """What these statements do last, whatever happens, is to leave the loop."""
+    last = body[-1] if body else None
+    return _ends(last.body) if isinstance(last, ast.With | ast.AsyncWith) else isinstance(last, ast.Return | ast.Break)
 
 
 def _has(site: CallSite, *keywords: str) -> bool:
@@ -101,6 +145,96 @@ EXAMPLES = [
         @backoff.on_exception(backoff.expo, ValueError)  # found
         def c(): ...
     """),
+    Bad(
+        """
+        import asyncio
+        import time
+        import httpx
+        import requests
+        from fastapi import FastAPI
+
+        app = FastAPI()
+
+        @app.get("/price")
+        async def price(client: httpx.AsyncClient):
+            while True:  # found
+                try:
+                    return (await client.get("https://prices.example.org")).json()
+                except httpx.HTTPError:
+                    await asyncio.sleep(1)
+
+        @app.get("/stock")
+        def stock():
+            while 1:  # found
+                try:
+                    with requests.Session() as session:
+                        answer = session.get("https://stock.example.org", timeout=3)
+                except requests.RequestException as error:
+                    print(error)
+                    time.sleep(2)
+                else:
+                    break
+            return answer
+    """,
+        by_hand=2,
+    ),
+    Good(
+        """
+        import asyncio
+        import queue
+        import requests
+        from fastapi import FastAPI
+
+        app = FastAPI()
+
+        @app.get("/bounded")
+        async def bounded(client, attempt=0):
+            while True:
+                try:
+                    return await client.get("https://prices.example.org")
+                except OSError:
+                    attempt += 1
+                    if attempt > 3:
+                        raise
+
+        @app.get("/consume")
+        async def consume(stream):
+            while True:
+                try:
+                    async for message in await stream.read():
+                        print(message)
+                except OSError:
+                    await asyncio.sleep(1)
+
+        @app.get("/drain")
+        def drain(work: queue.Queue):
+            while True:
+                try:
+                    order = work.get(timeout=1)
+                    if order is None:
+                        return
+                    requests.post("https://orders.example.org", json=order, timeout=3)
+                except OSError:
+                    print("the next one then")
+
+        @app.get("/number")
+        def number():
+            while True:
+                try:
+                    return int(input())
+                except ValueError:
+                    print("again")
+
+        def wait_for_the_server():
+            while True:
+                try:
+                    requests.get("https://orders.example.org", timeout=3)
+                    break
+                except OSError:
+                    print("not yet")
+    """,
+        "one that counts, one that serves a stream, one that drains a queue, one that asks nothing outside, one of a script",
+    ),
     Good("""
         from tenacity import retry, stop_after_attempt, stop_never
 

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 from fastness.tool.check.knowledge import imports
 from fastness.tool.project import Service
 from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import Scope
+from fastness.tool.project.symbols import Scope, last_name
 from fastness.tool.project.values import External, FunctionValue
 
 _RESOURCE = re.compile(
@@ -32,7 +32,7 @@ _NAMES: WeakKeyDictionary[Service, dict[Module, set[str]]] = WeakKeyDictionary()
 def resource(service: Service, call: ast.expr | None, scope: Scope) -> str | None:
     """What a call makes that must be closed, None when it makes nothing of the kind."""
     made = call.value if isinstance(call, ast.Await) else call
-    if not isinstance(made, ast.Call):
+    if not isinstance(made, ast.Call) or last_name(made.func) == "execution_options":  # another view of the same pool
         return None
     for value in service.resolver.infer(made, scope):
         if not isinstance(value, External) or not _RESOURCE.fullmatch(value.path) or value.call is None:

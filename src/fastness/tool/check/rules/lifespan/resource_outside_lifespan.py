@@ -1,20 +1,29 @@
-"""A connection pool or client is made on import, and nobody closes it.
+"""A connection pool or client is made on import, and nobody closes it; or for each request.
 
 It belongs to whichever event loop first uses it, is shared by processes that fork after the import, is made by every test and
-script that imports the module, and its connections are cut instead of closed when the process ends.
+script that imports the module, and its connections are cut instead of closed when the process ends. One that a request makes
+is always empty: each request opens connections, and those that nothing disposes of stay open.
 
 Open it in the lifespan and close it there, in reverse order.
 """
 
 from __future__ import annotations
 
+import ast
+import re
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge import resources
+from fastness.tool.check.knowledge import reach, resources
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
-from fastness.tool.project.symbols import Kind
+from fastness.tool.project.symbols import Function, Kind
+from fastness.tool.project.walk import walk
+
+_POOLS = {"Engine", "AsyncEngine", "ConnectionPool", "BlockingConnectionPool", "create_pool", "MongoClient",
+          "AsyncIOMotorClient", "AsyncMongoClient"}  # fmt: skip
+_CLOSES = r"{}(?:\.sync_engine)?\.(?:close|aclose|dispose|disconnect)"
+_CACHED = re.compile(r"cache|singleton", re.IGNORECASE)
 
 
 @rule(severity=Severity.WARNING, practice="2.1", help="open it in the lifespan, and close it after the `yield`")
@@ -26,6 +35,37 @@ def check(service: Service) -> Iterator[Found]:
                 if what is not None and not resources.is_closed(service, name, module):
                     message = f"{name}, a {what}, is made when the module is imported, and nothing closes it"
                     yield found(module, binding.node, message)
+    for function in reach.from_requests(service):
+        yield from _per_request(service, function)
+
+
+def _per_request(service: Service, function: Function) -> Iterator[Found]:
+    """A pool that only this run of the function holds: it is empty each time."""
+    if any(_CACHED.search(ast.unparse(decorator)) for decorator in function.decorators):
+        return
+    for name, bindings in function.bindings.items():
+        for binding in bindings:
+            if binding.kind is not Kind.ASSIGN or name in function.globals or not isinstance(binding.node, ast.stmt):
+                continue
+            what = resources.resource(service, binding.value, function)
+            if what in _POOLS and not _outlives(function, name):
+                yield found(function, binding.node, f"{function.qualified} makes {name}, a {what}, for each request")
+
+
+def _outlives(function: Function, name: str) -> bool:
+    """It is returned, yielded, or put where it is found again; or it is closed here, as after a probe."""
+    for node in function.nodes:
+        if isinstance(node, ast.Attribute) and re.fullmatch(_CLOSES.format(name), ast.unparse(node)):
+            return True
+        value = node.value if isinstance(node, ast.Return | ast.Yield | ast.Assign | ast.AnnAssign) else None
+        kept = not isinstance(node, ast.Assign | ast.AnnAssign) or not isinstance(_target(node), ast.Name)
+        if value is not None and kept and any(isinstance(n, ast.Name) and n.id == name for n in walk(value)):
+            return True
+    return False
+
+
+def _target(node: ast.Assign | ast.AnnAssign) -> ast.expr:
+    return node.targets[0] if isinstance(node, ast.Assign) else node.target
 
 
 EXAMPLES = [
@@ -38,6 +78,52 @@ EXAMPLES = [
         cache = redis.from_url("redis://localhost")  # found
         engine = create_async_engine("sqlite+aiosqlite://")  # found
     """),
+    Bad("""
+        from fastapi import FastAPI
+        from sqlalchemy import create_engine, text
+
+        app = FastAPI()
+
+        @app.get("/orders")
+        def orders():
+            engine = create_engine("postgresql://db/orders")  # found
+            with engine.connect() as connection:
+                return connection.scalar(text("select count(*) from orders"))
+    """),
+    Good(
+        """
+        from functools import lru_cache
+        from fastapi import FastAPI
+        from sqlalchemy import create_engine, text
+
+        app = FastAPI()
+        known = {}
+
+        @lru_cache
+        def cached():
+            engine = create_engine("postgresql://db/orders")
+            engine.connect()
+            return engine
+
+        def of(tenant):
+            if tenant not in known:
+                engine = create_engine(f"postgresql://db/{tenant}")
+                known[tenant] = engine
+            return known[tenant]
+
+        @app.get("/ready")
+        def ready():
+            probe = create_engine("postgresql://db/orders")
+            probe.connect()
+            probe.dispose()
+
+        @app.get("/orders")
+        def orders(tenant: str):
+            ours = of(tenant).execution_options(schema_translate_map={None: tenant})
+            return ours.connect().scalar(text("select 1")) or cached()
+    """,
+        "one that is kept for the next request, one that is disposed of, and another view of a pool that there is",
+    ),
     Good("""
         import httpx
         from contextlib import asynccontextmanager

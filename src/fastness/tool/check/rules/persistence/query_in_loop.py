@@ -1,7 +1,7 @@
 """A query runs once per row.
 
 A list of a hundred orders makes a hundred and one queries, each a round trip: fast with the test data, slow with the
-customer's, and the database's connection is held for all of it.
+customer's, and the database's connection is held for all of it. It is the same behind a repository's `get`.
 
 Ask once: `where(Model.id.in_(ids))`, a join, or `selectinload`.
 """
@@ -13,9 +13,11 @@ import re
 from collections.abc import Iterator
 
 from fastness.tool.check.knowledge.reach import from_requests
+from fastness.tool.check.knowledge.size import size
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
-from fastness.tool.findings import Severity
+from fastness.tool.findings import Evidence, Severity
 from fastness.tool.project import Service
+from fastness.tool.project.resolve import own_nodes
 from fastness.tool.project.symbols import CallSite, Function, Kind, last_name
 from fastness.tool.project.values import ClassValue, External
 from fastness.tool.project.walk import own, walk
@@ -23,6 +25,8 @@ from fastness.tool.project.walk import own, walk
 _QUERY = re.compile(
     r"(?:sqlalchemy\.orm\.(?:Session|scoped_session)|sqlalchemy\.ext\.asyncio\.AsyncSession)\(\)\.(?:query|execute|exec|scalars?|get|get_one|refresh)"
 )
+_LOOKUP = 6  # statements
+_WRITES = re.compile(r"commit|flush|add|delete|update|insert|merge|create|save|send|post|publish|enqueue")
 _FIXED = {
     "range",
     "batched",
@@ -49,21 +53,58 @@ def check(service: Service) -> Iterator[Found]:
 
 def _of(service: Service, function: Function) -> Iterator[Found]:
     queries = {id(site.node): site for site in function.calls if site.looped and not site.deferred and _asks(service, site)}
+    through: dict[int, Evidence] = {}
+    for edge in service.graph.edges(function):
+        asking = _looks_up(service, edge.target) if edge.site.looped else None
+        if asking is not None:
+            queries[id(edge.site.node)] = edge.site
+            through[id(edge.site.node)] = proof(edge.target, asking.node, f"{edge.target.qualified} asks the database")
     if not queries:
         return
     for loop in function.nodes:
         if not isinstance(loop, ast.For | ast.AsyncFor) or _is_fixed(service, loop, function):
             continue
         inside = [queries.pop(id(node)) for node in own(loop.body) if id(node) in queries]
-        inside = [site for site in inside if _depends_on(loop, site.node) or _feeds(loop, site)]
+        inside = [
+            site
+            for site in inside
+            if (_feeds(loop, site) and not _spared(loop, site) if id(site.node) in through else _asks_for(loop, site))
+        ]
         if inside:
             first = min(inside, key=lambda site: site.node.lineno)
             message = f"{function.qualified} asks the database once per {ast.unparse(loop.target)}"
-            yield found(function, first.node, message, proof(function, loop, "the loop"), count=len(inside))
+            evidence = [proof(function, loop, "the loop"), *(through[id(s.node)] for s in inside if id(s.node) in through)]
+            yield found(function, first.node, message, *evidence, count=len(inside))
 
 
 def _asks(service: Service, site: CallSite) -> bool:
     return any(isinstance(value, External) and _QUERY.fullmatch(value.path) for value in service.resolver.targets(site))
+
+
+def _looks_up(service: Service, target: Function) -> CallSite | None:
+    """The query of a function that does little else, as of a repository's `get`: one for all items could stand in its place."""
+    if not target.module.is_service or target.is_generator or size(target).statements > _LOOKUP:
+        return None
+    if any(_WRITES.match(site.name) for site in target.calls) or not any(True for _ in own_nodes(target, ast.Return)):
+        return None
+    return next((site for site in target.calls if not site.looped and _asks(service, site)), None)
+
+
+def _asks_for(loop: ast.For | ast.AsyncFor, site: CallSite) -> bool:
+    return _depends_on(loop, site.node) or _feeds(loop, site)
+
+
+def _spared(loop: ast.For | ast.AsyncFor, site: CallSite) -> bool:
+    """What was looked up is remembered, `if id not in known: ...`, or the loop ends with it: `return get(id)`."""
+    for node in own(loop.body):
+        remembers = isinstance(node, ast.If) and any(isinstance(op, ast.NotIn) for n in walk(node.test) for op in _operators(n))
+        if (remembers or isinstance(node, ast.Return)) and any(inner is site.node for inner in walk(node)):
+            return True
+    return False
+
+
+def _operators(node: ast.AST) -> list[ast.cmpop]:
+    return node.ops if isinstance(node, ast.Compare) else []
 
 
 def _depends_on(loop: ast.For | ast.AsyncFor, query: ast.Call) -> bool:
@@ -74,16 +115,17 @@ def _depends_on(loop: ast.For | ast.AsyncFor, query: ast.Call) -> bool:
 
 
 def _feeds(loop: ast.For | ast.AsyncFor, site: CallSite) -> bool:
-    """What the query asks for is made in the loop, from what it is at."""
+    """What the query asks for is what the loop is at, or made from that."""
     names = {node.id for node in walk(loop.target) if isinstance(node, ast.Name)}
-    made = {
+    made = names | {
         target.id
         for node in own(loop.body)
         if isinstance(node, ast.Assign) and any(isinstance(n, ast.Name) and n.id in names for n in walk(node.value))
         for target in node.targets
         if isinstance(target, ast.Name)
     }
-    return any(isinstance(node, ast.Name) and node.id in made for argument in site.node.args for node in walk(argument))
+    given = (*site.node.args, *(keyword.value for keyword in site.node.keywords))
+    return any(isinstance(node, ast.Name) and node.id in made for argument in given for node in walk(argument))
 
 
 def _is_fixed(service: Service, loop: ast.For | ast.AsyncFor, function: Function) -> bool:
@@ -161,6 +203,70 @@ EXAMPLES = [
                 statement = select(int).where(order.id)
                 db.execute(statement)  # found
     """),
+    Bad("""
+        from typing import Annotated, Protocol
+        from fastapi import Depends, FastAPI
+        from sqlalchemy.orm import Session, sessionmaker
+
+        app = FastAPI()
+        Local = sessionmaker()
+
+        class Customers(Protocol):
+            def get(self, id: int): ...
+
+        class SqlCustomers:
+            def __init__(self, session: Session):
+                self.session = session
+
+            def get(self, id: int):
+                return self.session.get(dict, id)
+
+        def customers() -> Customers:
+            return SqlCustomers(Local())
+
+        @app.get("/invoices")
+        def invoices(ids: list[int], customers: Annotated[Customers, Depends(customers)]):
+            return [customer for id in ids for customer in named(id, customers)] + several(ids, customers)
+
+        def several(ids, customers: Customers):
+            found = []
+            for id in ids:
+                found.append(customers.get(id))  # found
+            return found
+
+        def named(id, customers: Customers):
+            return [customers.get(id)]
+    """),
+    Good(
+        """
+        from fastapi import Depends, FastAPI
+        from sqlalchemy.orm import Session, sessionmaker
+
+        app = FastAPI()
+        get_db = sessionmaker()
+
+        def customer(db: Session, id: int):
+            return db.get(dict, id)
+
+        def bill(db: Session, order):
+            db.add(order)
+            db.commit()
+            return db.get(dict, order.id)
+
+        @app.get("/invoices")
+        def invoices(orders: list[dict], db: Session = Depends(get_db)):
+            known = {}
+            for order in orders:
+                if order["customer"] not in known:
+                    known[order["customer"]] = customer(db, order["customer"])
+                bill(db, order)
+            for order in orders:
+                if order["id"] == 1:
+                    return customer(db, order["customer"])
+            return [customer(db, id) for id in (1, 2)]
+    """,
+        "what is looked up once, what ends the loop, and what does more than to look up",
+    ),
     Good("""
         from enum import Enum
         from fastapi import Depends, FastAPI

@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 
 from fastness.tool.boot.app import BootedRoute
+from fastness.tool.check.knowledge.order import tried
 from fastness.tool.check.knowledge.served import Served
 from fastness.tool.check.repair import Repair, function_at, moved_up
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
@@ -57,6 +58,20 @@ def check(service: Service, served: Served | None) -> Iterator[Found]:
             if earlier is not None and id(later.call) not in reported:
                 reported.add(id(later.call))
                 yield _fault(earlier, later)
+    if served is None:
+        for app in service.apps:
+            yield from _across(app, reported)
+
+
+def _across(app: Router, reported: set[int]) -> Iterator[Found]:
+    """What a router that is included earlier hides of those that are included later."""
+    before: list[tuple[str, Route]] = []
+    for path, later in tried(app):
+        first = next((one for one in before if one[1].router is not later.router and _matches(*one, path, later)), None)
+        if first is not None and first[1].handler is not later.handler and id(later.call) not in reported:
+            reported.add(id(later.call))
+            yield _fault(first[1], later, first[0], path)
+        before.append((path, later))
 
 
 def _at_boot(served: Served) -> Iterator[Found]:
@@ -89,19 +104,25 @@ def _ordered(route: Route, router: Router) -> bool:
     return route.handler.module is router.routes[0].handler.module
 
 
-def _fault(earlier: Route, later: Route) -> Found:
+def _fault(earlier: Route, later: Route, at: str | None = None, path: str | None = None) -> Found:
+    at, path = at or earlier.path, path or later.path
     method = "/".join(sorted(later.methods))
-    how = "has the same path" if earlier.path == later.path else f"matches {later.path} too"
+    how = "has the same path" if at == path else f"matches {path} too"
     first = earlier.handler.qualified
-    message = f"{method} {later.path} ({later.handler.qualified}) is never reached: {first}, declared earlier, {how}"
-    evidence = proof(earlier.handler, earlier.handler.node, f"{method} {earlier.path} is tried first")
+    message = f"{method} {path} ({later.handler.qualified}) is never reached: {first}, declared earlier, {how}"
+    evidence = proof(earlier.handler, earlier.handler.node, f"{method} {at} is tried first")
     return found(later.handler, later.handler.node, message, evidence)
 
 
 def _hides(earlier: Route, later: Route) -> bool:
-    if not later.methods <= earlier.methods or earlier.path is None or later.path is None:
+    return earlier.path is not None and later.path is not None and _matches(earlier.path, earlier, later.path, later)
+
+
+def _matches(at: str, earlier: Route, path: str, later: Route) -> bool:
+    """The earlier route, served at that path, answers what is sent to the later one."""
+    if not later.methods <= earlier.methods or ("{" not in at and at != path):
         return False
-    return bool(_pattern(earlier.path).fullmatch(_witness(later.path)))
+    return bool(_pattern(at).fullmatch(_witness(path)))
 
 
 @cache

@@ -16,10 +16,11 @@ from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
 from fastness.tool.project.routes import Route
-from fastness.tool.project.symbols import Function
-from fastness.tool.project.values import External
+from fastness.tool.project.symbols import CallSite, Function
+from fastness.tool.project.values import ClassValue, External
 
 _HOOK = re.compile(r"webhook|callback|hook|event|proxy|graphql|ingest|mcp|rpc", re.IGNORECASE)
+_CHECKS = re.compile(r"model_validate|parse_obj|validate|verify|construct_event|TypeAdapter|load")
 _MAPPINGS = {"dict", "Dict", "Mapping", "MutableMapping"}
 
 
@@ -46,7 +47,7 @@ def _untyped(service: Service, route: Route) -> str | None:
     for site in handler.calls:
         targets = service.resolver.targets(site)
         if site.name == "json" and any(isinstance(v, External) and v.path == "fastapi.Request().json" for v in targets):
-            return None if _validated_inside(handler) else "request.json()"
+            return None if _validated_inside(service, handler) else "request.json()"
     return None
 
 
@@ -58,12 +59,15 @@ def _is_bare_mapping(annotation: ast.expr | None) -> bool:
     return False
 
 
-def _validated_inside(handler: Function) -> bool:
+def _validated_inside(service: Service, handler: Function) -> bool:
     """The raw body is given to a model in the function, or its signature is checked."""
-    names = {site.name for site in handler.calls}
-    return any(
-        re.match(r"model_validate|parse_obj|validate|verify|construct_event|TypeAdapter|load|[A-Z]", name) for name in names
-    )
+    return any(_CHECKS.match(site.name) or _makes_model(service, site) for site in handler.calls)
+
+
+def _makes_model(service: Service, site: CallSite) -> bool:
+    """A class is called that may look at what it is given: no class of the project that is no model does."""
+    made = [value.definition for value in service.resolver.targets(site) if isinstance(value, ClassValue)]
+    return any(map(service.is_model, made)) if made else site.name[:1].isupper()
 
 
 EXAMPLES = [

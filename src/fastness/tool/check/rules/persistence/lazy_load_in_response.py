@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge import entities, sessions
+from fastness.tool.check.knowledge import entities
 from fastness.tool.check.knowledge.bodies import fields
 from fastness.tool.check.knowledge.responses import returned
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
@@ -93,10 +93,9 @@ def _entity(service: Service, route: Route) -> Class | None:
 def _waits_for_nobody(service: Service, handler: Function) -> bool:
     """The session is an async one: loading on access raises."""
     return any(
-        getattr(value, "path", "") == "sqlalchemy.ext.asyncio.AsyncSession()"
-        for parameter, _ in handler.parameters
-        for value in service.resolver.name(parameter.arg, handler)
-        if sessions.is_session([value])
+        getattr(value, "path", "").startswith("sqlalchemy.ext.asyncio.AsyncSession().")
+        for site in handler.calls
+        for value in service.resolver.targets(site)
     )
 
 

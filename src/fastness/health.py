@@ -11,9 +11,8 @@ import logging
 import math
 import os
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
 from time import monotonic
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
@@ -63,8 +62,7 @@ class Lifecycle(Protocol):
         """It has been told to end."""
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """What the checks found.
 
     Attributes:
@@ -180,14 +178,12 @@ def _retrieve(attempt: asyncio.Task[object]) -> None:
         attempt.exception()
 
 
-@dataclass(frozen=True, slots=True)
-class _Condition:
+class _Condition(NamedTuple):
     name: str
     check: Callable[[], Awaitable[object]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Serving:
+class _Serving(NamedTuple):
     started: bool = True
     draining: bool = False
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from email.utils import format_datetime
 from enum import Enum
@@ -124,11 +123,10 @@ _DESCRIPTIONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
 class Version:
     """One version of an API: `v1 = Version("v1")`, then `router = v1.router()`.
 
-    Attributes:
+    Args:
         name: as it stands in paths: `v1`, `2026-05-01`.
         deprecated: says that the whole version will go away.
 
@@ -136,12 +134,13 @@ class Version:
         ValueError: `name` does not fit one path segment.
     """
 
-    name: str
-    deprecated: Deprecated | None = None
+    __slots__ = ("deprecated", "name")
 
-    def __post_init__(self) -> None:
-        if not _VERSION.fullmatch(self.name):
-            raise ValueError(f"version {self.name!r} is not letters and digits, with '.', '_' or '-' only in between")
+    def __init__(self, name: str, deprecated: Deprecated | None = None) -> None:
+        if not _VERSION.fullmatch(name):
+            raise ValueError(f"version {name!r} is not letters and digits, with '.', '_' or '-' only in between")
+        self.name = name
+        self.deprecated = deprecated
 
     @property
     def prefix(self) -> str:

@@ -10,6 +10,10 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from fastness import auth, jobs
+from fastness.auth import api_keys
+from fastness.jobs import worker
+
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "fastness"
 RUNTIME = sorted(
@@ -114,6 +118,19 @@ def test_the_runtime_imports_on_the_base_install() -> None:
     )
     assert {"redis", "joserfc", "httpx2", "sqlalchemy"} <= optional
     assert done.returncode == 0, done.stderr
+
+
+def test_what_not_every_process_uses_is_imported_when_it_is_asked_for() -> None:
+    """A server pays for no worker and no API keys, nor for the writing of documentation; asking for a name brings it."""
+    parts = {"fastness.auth.api_keys", "fastness.jobs.worker", "fastness.settings.describe"}
+    done = run(["fastness.auth", "fastness.jobs", "fastness.settings"], without=set())
+    assert done.returncode == 0, done.stderr
+    assert not parts & set(done.stdout.split())
+    assert auth.APIKey is api_keys.APIKey
+    assert jobs.Worker is worker.Worker
+    for package in (auth, jobs):
+        assert all(hasattr(package, name) for name in package.__all__)
+        assert not hasattr(package, "Unheard")
 
 
 def test_the_tool_is_not_imported_by_the_runtime() -> None:

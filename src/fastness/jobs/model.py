@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from fastness.database import UnitOfWork
@@ -34,8 +33,7 @@ class Contended(Exception):  # noqa: N818
     """Two workers wanted jobs of one lock at the same moment. Ask again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Enqueued:
+class Enqueued(NamedTuple):
     """What came of an enqueue.
 
     Attributes:
@@ -47,8 +45,7 @@ class Enqueued:
     created: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewJob:
+class NewJob(NamedTuple):
     """A job on its way into the queue.
 
     Attributes:
@@ -71,8 +68,7 @@ class NewJob:
     request_id: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class Claim(NamedTuple):
     """A job that a worker has taken.
 
     Attributes:
@@ -94,8 +90,7 @@ class Claim:
     strange: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settlement:
+class Settlement(NamedTuple):
     """How an attempt ended.
 
     Attributes:
@@ -112,8 +107,7 @@ class Settlement:
     strange: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobRecord:
+class JobRecord(NamedTuple):
     """A job as it is stored.
 
     Attributes:
@@ -140,8 +134,7 @@ class JobRecord:
     finished_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobFilter:
+class JobFilter(NamedTuple):
     """Which jobs to list; None means any."""
 
     state: JobState | None = None
@@ -149,21 +142,15 @@ class JobFilter:
     task: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retention:
+class Retention(NamedTuple):
     """How long jobs that have ended are kept, in seconds."""
 
     succeeded: float = 86_400.0
     cancelled: float = 86_400.0
     failed: float = 14 * 86_400.0
 
-    def __post_init__(self) -> None:
-        if min(self.succeeded, self.cancelled, self.failed) < 0:
-            raise ValueError(f"jobs: {self} has a negative number of seconds")
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueueStatus:
+class QueueStatus(NamedTuple):
     """What a queue holds.
 
     Attributes:
@@ -180,8 +167,7 @@ class QueueStatus:
     oldest: float
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(NamedTuple):
     """The job that is running: a task that has a parameter annotated `Job` gets it.
 
     Attributes:
@@ -193,8 +179,12 @@ class Job:
     queue: str
     attempt: int
     enqueued_at: datetime
-    claim: Claim = field(repr=False)
-    engine: Engine = field(repr=False)
+    claim: Claim
+    engine: Engine
+
+    def __repr__(self) -> str:
+        # Without the claim: it has the arguments, which may be secret.
+        return f"Job(id={self.id}, task={self.task!r}, queue={self.queue!r}, attempt={self.attempt})"
 
 
 class Engine(Protocol):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from fastness.jobs.task import Task
@@ -13,34 +12,43 @@ CATCH_UP = 600.0
 """Seconds after which a time that no worker was there for is left out."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Periodic:
     """A task that is enqueued by the clock: once for each time, whatever the number of workers.
 
     A time at which no worker runs is caught up with for ten minutes. Jobs of one `Periodic` do not overlap.
 
-    Attributes:
+    Args:
         task: what is run.
         cron: five fields, in UTC: `0 3 * * *`. Either this or `every`.
         every: seconds, counted from the beginning of 1970: `every=3600` is on the hour.
         arguments: of the task.
         name: tells two of the same task apart; renaming it begins anew.
+
+    Raises:
+        ValueError: there is no time at which the task could be run, or the task does not take the arguments.
     """
 
-    task: Task[..., Any]
-    cron: str | None = None
-    every: float | None = None
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    name: str = ""
-
-    def __post_init__(self) -> None:
-        if (self.cron is None) == (self.every is None):
-            raise ValueError(f"periodic {self.task.name}: give either cron or every")
-        if self.every is not None and not 1 <= self.every < math.inf:
-            raise ValueError(f"periodic {self.task.name}: every={self.every!r} is not a number of seconds from 1 up")
-        if self.cron is not None and (len(self.cron.split()) != 5 or not _croniter().is_valid(self.cron)):
-            raise ValueError(f"periodic {self.task.name}: cron={self.cron!r} is not five fields of cron, such as '0 3 * * *'")
-        self.task.dump(self.arguments)  # now, and not at three in the morning
+    def __init__(
+        self,
+        *,
+        task: Task[..., Any],
+        cron: str | None = None,
+        every: float | None = None,
+        arguments: Mapping[str, Any] | None = None,
+        name: str = "",
+    ) -> None:
+        if (cron is None) == (every is None):
+            raise ValueError(f"periodic {task.name}: give either cron or every")
+        if every is not None and not 1 <= every < math.inf:
+            raise ValueError(f"periodic {task.name}: {every=} is not a number of seconds from 1 up")
+        if cron is not None and (len(cron.split()) != 5 or not _croniter().is_valid(cron)):
+            raise ValueError(f"periodic {task.name}: {cron=} is not five fields of cron, such as '0 3 * * *'")
+        self.task = task
+        self.cron = cron
+        self.every = every
+        self.arguments = arguments or {}
+        self.name = name
+        task.dump(self.arguments)  # now, and not at three in the morning
 
     @property
     def key(self) -> str:

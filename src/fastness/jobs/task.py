@@ -5,11 +5,11 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import (
     Annotated,
     Any,
     Generic,
+    NamedTuple,
     ParamSpec,
     TypeVar,
     get_args,
@@ -54,8 +54,7 @@ class ArgumentsError(ValueError):
     """The arguments are not what the task takes. The text names them and quotes no value."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskOptions:
+class TaskOptions(NamedTuple):
     """How a task is run.
 
     Attributes:
@@ -71,14 +70,6 @@ class TaskOptions:
     timeout: float = 60.0
     unique: bool = False
     priority: int = 0
-
-    def __post_init__(self) -> None:
-        if not (0 < self.timeout < math.inf):
-            raise ValueError(f"task: timeout={self.timeout!r} is not a positive number of seconds")
-        if not 0 < len(self.queue) <= _MAX_NAME:
-            raise ValueError(f"task: queue={self.queue!r} is empty or longer than {_MAX_NAME} characters")
-        if self.retry.attempts < 1:
-            raise ValueError(f"task: retry={self.retry!r} makes no attempt")
 
 
 class Task(Generic[P, R]):
@@ -100,6 +91,12 @@ class Task(Generic[P, R]):
             raise ValueError(
                 f"task: the name {self.name!r} is longer than {_MAX_NAME} characters or that of an inner function; give name="
             )
+        if not 0 < options.timeout < math.inf:
+            raise ValueError(f"task: timeout={options.timeout!r} is not a positive number of seconds")
+        if not 0 < len(options.queue) <= _MAX_NAME:
+            raise ValueError(f"task: queue={options.queue!r} is empty or longer than {_MAX_NAME} characters")
+        if options.retry.attempts < 1:
+            raise ValueError(f"task: retry={options.retry!r} makes no attempt")
         self.options = options
         self.injected: dict[str, Any] = {}
         self.job_parameter: str | None = None

@@ -11,10 +11,9 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from time import monotonic
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from opentelemetry.trace import TracerProvider
 
@@ -34,8 +33,7 @@ _UNWILLING = 5.0
 """Seconds that a task may take to end once it is cancelled; then it is left behind."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Intervals:
+class Intervals(NamedTuple):
     """How often a worker does what nobody tells it to, in seconds.
 
     Attributes:
@@ -52,18 +50,16 @@ class Intervals:
     sample: float = 15.0
     prune: float = 300.0
 
-    def __post_init__(self) -> None:
-        if min(self.poll, self.beat, self.sample, self.prune) <= 0 or self.dead_after < 2 * self.beat:
-            raise ValueError(f"worker: {self} needs positive seconds, and dead_after at least twice beat")
 
-
-@dataclass(slots=True, eq=False)
 class _Running:
-    claim: Claim
-    started_at: float
-    task: asyncio.Task[Settlement] | None = None
-    ended_by: Literal["cancel", "stop"] | None = None
-    settling: bool = False
+    __slots__ = ("claim", "ended_by", "settling", "started_at", "task")
+
+    def __init__(self, claim: Claim, started_at: float) -> None:
+        self.claim = claim
+        self.started_at = started_at
+        self.task: asyncio.Task[Settlement] | None = None
+        self.ended_by: Literal["cancel", "stop"] | None = None
+        self.settling = False
 
 
 class Worker:
@@ -107,6 +103,11 @@ class Worker:
     ) -> None:
         if concurrency < 1 or crashes < 1 or not 0 <= grace < math.inf:
             raise ValueError(f"worker: {concurrency=}, {crashes=} and {grace=} must be at least 1, 1 and 0")
+        retention, intervals = retention or Retention(), intervals or Intervals()
+        if min(retention) < 0:
+            raise ValueError(f"worker: {retention} has a negative number of seconds")
+        if min(intervals) <= 0 or intervals.dead_after < 2 * intervals.beat:
+            raise ValueError(f"worker: {intervals} needs positive seconds, and dead_after at least twice beat")
         self.name = name
         self.grace = grace
         self._jobs = jobs
@@ -115,8 +116,8 @@ class Worker:
         self._concurrency = concurrency
         self._queues = None if queues is None else tuple(queues)
         self._crashes = crashes
-        self._retention = retention or Retention()
-        self._every = intervals or Intervals()
+        self._retention = retention
+        self._every = intervals
         self._metrics = Metrics()
         self._loops: dict[str, asyncio.Task[None]] = {}
         self._reset()

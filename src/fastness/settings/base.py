@@ -11,9 +11,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
-from fastness.settings import describe
 from fastness.settings.errors import InvalidSettings, faults
-from fastness.settings.fields import declared
+from fastness.settings.fields import Setting, declared
 from fastness.settings.secrets import refusals, secret_of
 from fastness.settings.sources import SecretFiles
 
@@ -98,13 +97,17 @@ class ServiceSettings(BaseSettings):
         return self.environment == "development"
 
     @classmethod
-    def describe(cls) -> list[describe.Setting]:
+    def describe(cls) -> list[Setting]:
         """Every setting with its environment variable, type, default and purpose, from which documentation is generated."""
+        from fastness.settings import describe  # no service that starts asks for it
+
         return list(describe.rows(cls))
 
     @classmethod
     def env_example(cls) -> str:
         """The text of a `.env.example` for this class."""
+        from fastness.settings import describe
+
         return describe.env_example(cls.describe())
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:

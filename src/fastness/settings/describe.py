@@ -6,7 +6,6 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 from itertools import pairwise
@@ -17,33 +16,8 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined, to_json
 from pydantic_settings import BaseSettings
 
-from fastness.settings.fields import Declared, declared
+from fastness.settings.fields import Declared, Setting, declared
 from fastness.settings.secrets import for_development, secret_of
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One setting, as documentation shows it.
-
-    Attributes:
-        name: as code has it, `database.pool_size`.
-        env: the environment variable.
-        type: what it holds.
-        default: as one would write it in the environment; None where there is none, it is made anew each time, or it is secret.
-        required: it must be set everywhere.
-        required_in_production: its default is for development only.
-        secret: it is to be kept secret.
-        doc: what it is for.
-    """
-
-    name: str
-    env: str
-    type: str
-    default: str | None
-    required: bool
-    required_in_production: bool
-    secret: bool
-    doc: str
 
 
 def rows(settings: type[BaseSettings]) -> Iterator[Setting]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
 from pydantic import AliasChoices, BaseModel
 from pydantic.fields import FieldInfo
@@ -13,8 +12,7 @@ from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
 
-@dataclass(frozen=True, slots=True)
-class Declared:
+class Declared(NamedTuple):
     """One setting, at any depth.
 
     Attributes:
@@ -32,6 +30,30 @@ class Declared:
     info: FieldInfo
     model: type[BaseModel] | None
     defaults: tuple[Any, ...]
+
+
+class Setting(NamedTuple):
+    """One setting, as documentation shows it.
+
+    Attributes:
+        name: as code has it, `database.pool_size`.
+        env: the environment variable.
+        type: what it holds.
+        default: as one would write it in the environment; None where there is none, it is made anew each time, or it is secret.
+        required: it must be set everywhere.
+        required_in_production: its default is for development only.
+        secret: it is to be kept secret.
+        doc: what it is for.
+    """
+
+    name: str
+    env: str
+    type: str
+    default: str | None
+    required: bool
+    required_in_production: bool
+    secret: bool
+    doc: str
 
 
 def declared(settings: type[BaseSettings]) -> Iterator[Declared]:

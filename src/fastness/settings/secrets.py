@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
@@ -18,34 +17,36 @@ _PLACEHOLDERS = frozenset(
     {"admin", "default", "development", "dummy", "example", "letmein", "mypassword", "mysecret", "password", "postgres"}
     | {"qwerty", "root", "secret", "secretkey", "test", "thesecret", "todo"}
 )
-_PLACEHOLDER_PARTS = re.compile(
-    "(?:change|replace)(?:me|this|it)|placeholder|insert(?:your|here)|your(?:secret|password|key|token)"
-    "|notasecret|insecure|(?:super|top)secret|devsecret|secretfordev"
+_PLACEHOLDER_PARTS = (
+    *("changeme", "changethis", "changeit", "replaceme", "replacethis", "replaceit", "placeholder", "insertyour", "inserthere"),
+    *("yoursecret", "yourpassword", "yourkey", "yourtoken", "notasecret", "insecure", "supersecret", "topsecret"),
+    *("devsecret", "secretfordev"),
 )
 _MIN_DISTINCT = 6
 
 
-@dataclass(frozen=True, slots=True)
 class Secret:
     """Marks a setting as secret: `database_url: Annotated[str, Secret(min_length=8)]`. `SecretStr` needs no mark.
 
-    Attributes:
+    Args:
         min_length: characters that a value must have in production.
 
     Raises:
         ValueError: `min_length` is below 1.
     """
 
-    min_length: int = 16
+    __slots__ = ("min_length",)
 
-    def __post_init__(self) -> None:
-        if self.min_length < 1:
-            raise ValueError(f"secret: min_length={self.min_length!r} must be at least 1")
+    def __init__(self, min_length: int = 16) -> None:
+        if min_length < 1:
+            raise ValueError(f"secret: {min_length=} must be at least 1")
+        self.min_length = min_length
 
 
-@dataclass(frozen=True, slots=True)
 class DevelopmentDefault:
     """Marks a setting whose default is for development only, so that production must set it. A secret needs no mark."""
+
+    __slots__ = ()
 
 
 def secret_of(info: FieldInfo) -> Secret | None:
@@ -112,7 +113,7 @@ def _texts(value: Any) -> Iterator[str]:
 def _is_placeholder(text: str, secret: Secret) -> bool:
     bare = re.sub(r"[^a-z]", "", text.lower())
     few = len(set(text)) < min(_MIN_DISTINCT, secret.min_length)
-    return few or bare in _PLACEHOLDERS or _PLACEHOLDER_PARTS.search(bare) is not None
+    return few or bare in _PLACEHOLDERS or any(part in bare for part in _PLACEHOLDER_PARTS)
 
 
 def _mentions_secret(annotation: Any) -> bool:

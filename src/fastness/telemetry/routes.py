@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi.routing import iter_route_contexts
 from starlette.convertors import CONVERTOR_TYPES
@@ -27,8 +26,7 @@ _MAX_DEPTH = 16
 _MAX_FRUITLESS = 100
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(NamedTuple):
     """One place of a route in the app. `target` is held so that no other object can get its id."""
 
     target: object

@@ -1,9 +1,12 @@
 """Jobs and workers: what is refused when they are put together."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from fastness.database import Database
-from fastness.jobs import Injected, Intervals, JobError, Jobs, Periodic, Retention, Worker, task
+from fastness.jobs import Injected, Intervals, Job, JobError, Jobs, Periodic, Retention, Worker, task
+from fastness.jobs.model import Claim
 
 
 class Sender:
@@ -57,13 +60,31 @@ def test_options_of_a_worker_have_bounds(database, options) -> None:
         Worker(Jobs(database, tasks=[]), **options)
 
 
-def test_intervals_and_retention_have_bounds() -> None:
+def test_intervals_and_retention_have_bounds(database) -> None:
     """A worker must be able to speak twice before it is taken for dead."""
+    jobs = Jobs(database, tasks=[])
     for wrong in ({"poll": 0}, {"beat": 20}, {"dead_after": 5}):
-        with pytest.raises(ValueError):
-            Intervals(**wrong)
-    with pytest.raises(ValueError):
-        Retention(failed=-1)
+        with pytest.raises(ValueError, match="dead_after at least twice beat"):
+            Worker(jobs, intervals=Intervals(**wrong))
+    with pytest.raises(ValueError, match="negative"):
+        Worker(jobs, retention=Retention(failed=-1))
+
+
+def test_a_job_shows_no_arguments(database) -> None:
+    """They may be secret, and a task may log its job."""
+    claim = Claim(
+        id=7,
+        task="send",
+        queue="mail",
+        attempts=1,
+        worker=1,
+        arguments='{"a": "hidden"}',
+        enqueued_at=0,
+        trace=None,
+        request_id=None,
+    )
+    job = Job(7, "send", "mail", 2, datetime.fromtimestamp(0, UTC), claim, Jobs(database, tasks=[]).engine)
+    assert repr(job) == "Job(id=7, task='send', queue='mail', attempt=2)"
 
 
 def test_a_unique_task_is_keyed_by_its_arguments(database) -> None:

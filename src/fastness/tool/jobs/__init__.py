@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -100,7 +99,7 @@ def _run(target: str | None, work: Callable[[Jobs, UnitOfWork], Awaitable[T]], *
 
 
 def _plain(job: JobRecord) -> dict[str, Any]:
-    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(job).items()}
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in job._asdict().items()}
 
 
 def _time(value: datetime) -> str:

@@ -177,14 +177,19 @@ def validation_errors(errors: Iterable[Mapping[str, Any]]) -> Iterable[dict[str,
             return
         location, *path = error["loc"] or ("body",)
         kind = error["type"]
+        message = _QUOTING.get(kind) or error["msg"]
+        if error["msg"] == _NO_JSON and len(path) == 1 and isinstance(path[0], int):
+            message, path = f"{message} at character {path[0] + 1}", []
         yield {
             "location": str(location)[:_MAX_NAME],
             "pointer": "".join(f"/{str(step)[:_MAX_NAME].replace('~', '~0').replace('/', '~1')}" for step in path),
             "type": kind,
-            "message": _QUOTING.get(kind) or error["msg"],
+            "message": message,
         }
 
 
+# FastAPI's own message, for a body that is no JSON; it gives the position as the place.
+_NO_JSON = "JSON decode error"
 # Pydantic's messages that quote what the client sent.
 _QUOTING = {
     "union_tag_invalid": "Input tag does not match any of the expected tags",

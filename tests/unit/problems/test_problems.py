@@ -245,6 +245,14 @@ async def test_messages_that_quote_the_input_are_replaced() -> None:
     assert document(response, 422)["errors"][0]["type"] == "json_invalid"
 
 
+async def test_a_body_that_is_no_json_is_told_where_it_breaks() -> None:
+    """FastAPI gives the position where a name belongs, and a pointer to it would point to a member that is not there."""
+    response = await send_order(b'{"password": }')
+    assert document(response, 422)["errors"] == [
+        {"location": "body", "pointer": "", "type": "json_invalid", "message": "Invalid JSON at character 14"}
+    ]
+
+
 async def test_a_body_that_does_not_say_it_is_json_is_a_415() -> None:
     """FastAPI would validate the raw bytes and report a type error; the cause is the Content-Type."""
     for headers in ({"content-type": "text/plain"}, {}):

@@ -39,6 +39,14 @@ INTERNAL = ProblemType(
     "Something failed on our side; quote the request id when you report it.",
 )
 
+# What FastAPI says of every body that Python cannot read, and what it is by what Python raises.
+_UNREADABLE = "There was an error parsing the body"
+_WHY_UNREADABLE: dict[type[BaseException], str] = {
+    UnicodeDecodeError: "The body is not valid UTF-8.",
+    RecursionError: "The body is nested too deep.",
+    ValueError: "The body has a number of too many digits.",  # subclasses are something else
+}
+
 # Bounds on what one bad request can make us write.
 _MAX_ERRORS = 50
 _MAX_NAME = 100
@@ -110,6 +118,8 @@ def _http_exception(request: Request, exc: HTTPException) -> Response:
     kind = plain(exc.status_code)
     headers = _allowing(request, exc.headers) if exc.status_code == 405 else exc.headers
     detail: Any = exc.detail  # FastAPI's own HTTPException takes any JSON value
+    if detail == _UNREADABLE:
+        detail = _WHY_UNREADABLE.get(type(exc.__cause__), detail)
     if isinstance(detail, str) or detail is None:
         # Starlette fills in the phrase of the status where nothing was said; that is the title already.
         problem = Problem(kind, None if detail == kind.title else detail, headers=headers)

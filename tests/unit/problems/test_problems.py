@@ -253,6 +253,30 @@ async def test_a_body_that_is_no_json_is_told_where_it_breaks() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        (b'{"password": "\xff\xfe"}', "The body is not valid UTF-8."),
+        (b'{"lines": ' + b"[" * 50_000 + b"]" * 50_000 + b"}", "The body is nested too deep."),
+        (b'{"count": ' + b"9" * 5_000 + b"}", "The body has a number of too many digits."),
+    ],
+)
+async def test_a_body_that_cannot_be_read_is_told_why(body: bytes, detail: str) -> None:
+    """FastAPI says of all of them that there was an error, which helps nobody to mend it."""
+    assert document(await send_order(body), 400)["detail"] == detail
+
+
+async def test_a_400_of_the_app_keeps_its_words() -> None:
+    """Also when what it was raised from is one of the errors that FastAPI raises it from."""
+    app = FastAPI(middleware=[Middleware(ContextMiddleware)], exception_handlers=problems.handlers())
+
+    @app.get("/")
+    async def refuse() -> None:
+        raise HTTPException(400, "no such colour") from ValueError("hidden")
+
+    assert document(await request(app, "/"), 400)["detail"] == "no such colour"
+
+
 async def test_a_body_that_does_not_say_it_is_json_is_a_415() -> None:
     """FastAPI would validate the raw bytes and report a type error; the cause is the Content-Type."""
     for headers in ({"content-type": "text/plain"}, {}):

@@ -160,7 +160,7 @@ class MaintenanceSwitch:
         """Whether maintenance is on at `now`, in `time.monotonic()` seconds."""
         if self._file is not None and now >= self._look_at:
             self._look_at = now + self._interval
-            self._set(switched=self._switched, seen=self._file.exists())
+            self._set(switched=self._switched, seen=self._file.is_file())
         return self._switched or self._seen
 
     def _set(self, *, switched: bool, seen: bool) -> None:

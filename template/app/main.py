@@ -6,7 +6,7 @@ from fastness import health, idempotency, openapi, problems
 from fastness.context import ContextMiddleware
 from fastness.deadline import DeadlineMiddleware
 from fastness.fused import fused
-from fastness.overload import OverloadMiddleware
+from fastness.overload import MaintenanceMiddleware, MaintenanceSwitch, OverloadMiddleware
 from fastness.ratelimit import RateLimitMiddleware
 from fastness.security import SecurityMiddleware
 from fastness.telemetry import TelemetryMiddleware, metrics
@@ -41,6 +41,7 @@ def create_app(settings: Settings) -> FastAPI:
             Middleware(ContextMiddleware, trusted_proxies=settings.trusted_proxies),
             Middleware(TelemetryMiddleware, slos=SLOS),
             Middleware(SecurityMiddleware, policy=settings.security),
+            Middleware(MaintenanceMiddleware, switch=MaintenanceSwitch(file=settings.maintenance_file)),
             Middleware(OverloadMiddleware, limit=settings.max_in_flight),
             Middleware(RateLimitMiddleware, limit=settings.client_rate_limit),
             Middleware(DeadlineMiddleware, default=settings.request_deadline),

@@ -199,6 +199,11 @@ def test_a_file_switches_maintenance_for_every_worker(tmp_path: Path) -> None:
     assert switch.is_on(103.0)
 
 
+def test_a_directory_is_no_switch(tmp_path) -> None:
+    """An empty variable in an environment file names the directory that the service runs in."""
+    assert not MaintenanceSwitch(file=tmp_path).is_on(1.0)
+
+
 def test_switching_is_an_audit_event(caplog: pytest.LogCaptureFixture) -> None:
     """Each change is on record, once."""
     switch = MaintenanceSwitch()

@@ -1,5 +1,6 @@
 """The settings of the service, all of them: from the environment, from files of secrets, in development also from `.env`."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from fastness.auth.dev import ISSUER as DEVELOPMENT_ISSUER
@@ -55,6 +56,8 @@ class Settings(ServiceSettings):
     """Requests that a process works on at a time."""
     client_rate_limit: str = "200/second, burst 400"
     """What one client address may send."""
+    maintenance_file: Path | None = None
+    """While this file exists, everything but probes and metrics is answered with 503."""
     drain_delay: Annotated[float, Field(ge=0)] | None = None
     """Seconds between SIGTERM and the end of accepting; 5 in production, else 0."""
 

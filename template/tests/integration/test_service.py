@@ -84,6 +84,21 @@ async def test_an_error_of_ours_says_nothing_of_itself(app: FastAPI) -> None:
     assert "hunter2" not in answer.text
 
 
+async def test_under_maintenance_only_probes_and_metrics_are_served(tmp_path: Path) -> None:
+    """The file is the switch, for every process that sees it; balancers keep the instance."""
+    file = tmp_path / "maintenance"
+    file.touch()
+    url = SecretStr(f"sqlite:///{tmp_path / 'empty.db'}")
+    app = create_app(Settings(environment="test", database_url=url, dev_key_directory=str(tmp_path), maintenance_file=file))
+    async with testing.client(app) as client:
+        answer = await client.get("/v1/whoami")
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "60")
+        assert answer.json()["type"] == "urn:problem-type:fastness:maintenance"
+        assert answer.headers["x-request-id"] == answer.json()["request_id"]
+        for path in ("/livez", "/startupz", "/metrics"):
+            assert (await client.get(path)).status_code == 200, path
+
+
 async def test_every_objective_names_routes_that_exist(app: FastAPI) -> None:
     """An objective of a route that was renamed would measure nothing."""
     paths = app.openapi()["paths"]

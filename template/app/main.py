@@ -62,8 +62,8 @@ def create_app(settings: Settings) -> FastAPI:
 
 def _configured() -> FastAPI:
     settings = Settings()
-    configure_logging(settings)
     try:
+        configure_logging(settings)
         return create_app(settings)
     except ValueError as error:
         # A setting that only its user can judge. One line says more than the server's traceback around it.

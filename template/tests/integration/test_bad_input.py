@@ -268,6 +268,7 @@ def test_production_without_its_secrets_does_not_start(tmp_path: Path, command: 
     [
         ("DATABASE_URL", "mysql://u:hunter2@h/d"),
         ("CLIENT_RATE_LIMIT", "often"),
+        ("LOG_LEVEL", "loud"),
         ("TRUSTED_PROXIES", '["somewhere"]'),
         ("ALLOWED_HOSTS", '["https://relay.example"]'),
         ("CORS_ORIGINS", '["relay.example"]'),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 from sqlalchemy.orm import ORMExecuteState, Session
 
 from fastness.database.unit import UnitError
@@ -31,15 +31,31 @@ def _unit(session: Session) -> UnitOfWork:
 
 @event.listens_for(UnitSession, "before_commit")
 def _refuse_commit(session: Session) -> None:
-    if not (_unit(session).committing or session.in_nested_transaction()):
-        raise UnitError("commit is the unit of work's: leave its `async with` block instead of calling session.commit()")
-
-
-@event.listens_for(UnitSession, "after_rollback")
-def _doom(session: Session) -> None:
     unit = _unit(session)
-    if unit.open and not unit.committing and not session.in_nested_transaction():
-        unit.doom("the transaction was rolled back inside of the block, by the session or by hand")
+    if not (unit.committing or session.in_nested_transaction()):
+        raise UnitError("commit is the unit of work's: leave its `async with` block instead of calling session.commit()")
+    if unit.committing and not unit.read_only:
+        _refuse_lost(session.connection())
+
+
+def _refuse_lost(connection: Connection) -> None:
+    """Commit nothing that the database would not: it takes a COMMIT without error where there is nothing to commit any more."""
+    driver: Any = connection.connection.driver_connection
+    if connection.dialect.name == "sqlite":
+        failed, ended = False, not driver.in_transaction
+    else:
+        status = driver.info.transaction_status.name  # libpq's PQtransactionStatus
+        failed, ended = status == "INERROR", status == "IDLE"
+    if failed:
+        raise UnitError(
+            "nothing was committed, because a statement failed and its error was caught: PostgreSQL undoes the whole then. Let "
+            "the error pass, or put the part that may fail into `async with uow.savepoint():`"
+        )
+    if ended:
+        raise UnitError(
+            "the transaction was ended inside of the block, by a statement or by the database, and only a part of it may be "
+            "there: leave COMMIT and ROLLBACK to the unit of work"
+        )
 
 
 @event.listens_for(UnitSession, "before_flush")

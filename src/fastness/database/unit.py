@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import SessionTransaction
 
 from fastness import context
 from fastness.database.bounds import BOUNDS, Bounds, Statement
@@ -56,6 +57,7 @@ class UnitOfWork:
         self._database = database
         self._isolation = isolation
         self._session: AsyncSession | None = None
+        self._transaction: SessionTransaction | None = None
         self._depth = 0
         self._bounds = Bounds()
         self._task: asyncio.Task[object] | None = None
@@ -218,6 +220,7 @@ class UnitOfWork:
             raise
         self._database.waited(bounds.connected_at - asked_at)
         self._session, self._task, self._depth = session, task, 1
+        self._transaction = session.sync_session.get_transaction()
         self._doom, self._discarded, self._on_commit = None, False, []
 
     async def _exit(self, error: BaseException | None) -> None:
@@ -237,6 +240,9 @@ class UnitOfWork:
             return
         try:
             if error is None and not self._discarded:
+                begun = self._transaction
+                if begun is None or not begun.is_active or session.sync_session.get_transaction() is not begun:
+                    self.doom("the transaction was rolled back inside of the block, by the session or by hand")
                 if self._doom is not None:
                     raise UnitError(
                         f"nothing was committed, because half of it is missing: {self._doom}. Let the error pass, "
@@ -247,7 +253,7 @@ class UnitOfWork:
         finally:
             self.committing = False
             self._database.release(self._task)
-            self._session, self._task, self._depth = None, None, 0
+            self._session, self._transaction, self._task, self._depth = None, None, None, 0
             callbacks, self._on_commit = self._on_commit, []
             await session.close()
         if error is None and not self._discarded:

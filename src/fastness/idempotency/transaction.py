@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar, Token
-from typing import Any
 
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
 
 from fastness.database import UnitError, UnitOfWork
@@ -70,7 +68,7 @@ class InTransaction:
                 await self._close()
                 self._claim.outcomes.count(Outcome.UNDONE)
                 return response
-            await self._save(self._claim.answer(response))
+            self._save(self._claim.answer(response))
             await self._close()
         except IntegrityError as error:
             other = await self._other()
@@ -106,15 +104,9 @@ class InTransaction:
     def _look(self) -> list[Statement]:
         return records.look(self._uow.dialect, self._claim.key, now=self._clock())
 
-    async def _save(self, answer: Answer) -> None:
+    def _save(self, answer: Answer) -> None:
         """Let the record be what is written last, with the commit."""
-        uow, claim = self._uow, self._claim
-        if not _in_transaction(await uow.session.connection()):
-            raise UnitError(
-                "the handler ended the transaction by a statement of its own, so that its effect stands without its answer: "
-                "leave COMMIT and ROLLBACK to the unit of work"
-            )
-        now = self._clock()
+        uow, claim, now = self._uow, self._claim, self._clock()
         save = records.save(uow.dialect, claim.key, claim.fingerprint, answer, now=now, keep=claim.keep, expired=self._expired)
         uow.finish_with(*save)
 
@@ -160,11 +152,3 @@ def _refuse_commit(connection: Connection) -> None:
         "retry: use the request's unit of work (fastness.database.CurrentUnit), leave it to a job, or only read "
         "(`async with uow.reading():`)"
     )
-
-
-def _in_transaction(connection: AsyncConnection) -> bool:
-    sync = connection.sync_connection
-    driver: Any = sync.connection.driver_connection if sync is not None else None
-    if connection.dialect.name == "sqlite":
-        return bool(driver.in_transaction)
-    return bool(driver.info.transaction_status != 0)  # IDLE, see libpq's PQtransactionStatus

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import nullcontext
 
 import pytest
 from sqlalchemy import ForeignKey, func, insert, select, text, update
@@ -159,15 +160,70 @@ async def test_an_error_of_the_database_that_is_caught_dooms_the_unit(database: 
     assert await _orders(database) == [1]
 
 
-@pytest.mark.parametrize("end", ["commit", "rollback"])
-async def test_ending_the_transaction_by_hand_is_refused(database: Database, end: str) -> None:
-    """A block cannot be promised to be one transaction when something inside of it ends that."""
+async def test_a_statement_that_failed_unseen_loses_nothing(database: Database) -> None:
+    """PostgreSQL would take the commit without an error and make a rollback of it; SQLite undoes that statement alone."""
+    kept = database.dialect == "sqlite"
     uow = database.unit()
-    with pytest.raises(UnitError, match=end.replace("rollback", "rolled back")):
+    told: list[int] = []
+    with nullcontext() if kept else pytest.raises(UnitError, match="a statement failed"):
+        async with uow:
+            uow.on_commit(lambda: told.append(2))
+            await uow.session.execute(insert(Order).values(id=2, amount=1))
+            with pytest.raises(IntegrityError):
+                await uow.session.execute(insert(Order).values(id=1, amount=1))
+    assert (await _orders(database), told) == (([1, 2], [2]) if kept else ([1], []))
+
+
+async def _commit(uow: UnitOfWork) -> None:
+    await uow.session.commit()
+
+
+async def _rollback(uow: UnitOfWork) -> None:
+    await uow.session.rollback()
+
+
+async def _close(uow: UnitOfWork) -> None:
+    await uow.session.close()
+
+
+async def _rollback_in_a_savepoint(uow: UnitOfWork) -> None:
+    with pytest.raises(KeyError):
+        async with uow.savepoint():
+            await uow.session.rollback()
+            raise KeyError
+
+
+ENDS = [
+    (_commit, "commit"),
+    (_rollback, "rolled back"),
+    (_close, "rolled back"),
+    (_rollback_in_a_savepoint, "rolled back"),
+]
+
+
+@pytest.mark.parametrize(("end", "says"), ENDS, ids=[end.__name__[1:] for end, _ in ENDS])
+async def test_ending_the_transaction_by_hand_is_refused(
+    database: Database, end: Callable[[UnitOfWork], Awaitable[None]], says: str
+) -> None:
+    """A block cannot be promised to be one transaction when something inside of it ends that, whatever comes afterwards."""
+    uow = database.unit()
+    with pytest.raises(UnitError, match=says):
         async with uow:
             uow.session.add(Order(id=2, amount=1))
             await uow.session.flush()
-            await getattr(uow.session, end)()
+            await end(uow)
+            uow.session.add(Order(id=3, amount=1))
+            await uow.session.flush()
+    assert await _orders(database) == [1]
+
+
+async def test_ending_the_transaction_by_a_statement_is_noticed(database: Database) -> None:
+    """It passes SQLAlchemy by; the block does not end as if all of it were there."""
+    uow = database.unit()
+    with pytest.raises(UnitError, match="COMMIT and ROLLBACK"):
+        async with uow:
+            await uow.session.execute(insert(Order).values(id=2, amount=1))
+            await uow.session.execute(text("ROLLBACK"))
     assert await _orders(database) == [1]
 
 

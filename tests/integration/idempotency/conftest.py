@@ -14,7 +14,7 @@ from starlette.middleware import Middleware
 
 from fastness import openapi, problems
 from fastness.context import ContextMiddleware, current
-from fastness.database import Database, PoolSize, UnitOfWork
+from fastness.database import UNAVAILABLE, Database, PoolSize, UnitOfWork
 from fastness.idempotency import Idempotent, IdempotentRoute, records
 from fastness.problems import ProblemMiddleware
 from fastness.testing import asgi
@@ -69,7 +69,7 @@ class Shop:
         if self._app is None:
             self._app = FastAPI(
                 middleware=[Middleware(ContextMiddleware), Middleware(ProblemMiddleware)],
-                exception_handlers=problems.handlers({KeyError: 404}),
+                exception_handlers=problems.handlers({KeyError: 404, **dict.fromkeys(UNAVAILABLE, 503)}),
             )
             self._app.openapi = openapi.document(self._app)
             self._app.include_router(self.router, prefix="/v1")

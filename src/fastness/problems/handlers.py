@@ -41,7 +41,7 @@ INTERNAL = ProblemType(
 
 # What FastAPI says of every body that Python cannot read, and what it is by what Python raises.
 _UNREADABLE = "There was an error parsing the body"
-_WHY_UNREADABLE: dict[type[BaseException], str] = {
+_WHY_UNREADABLE: dict[type, str] = {
     UnicodeDecodeError: "The body is not valid UTF-8.",
     RecursionError: "The body is nested too deep.",
     ValueError: "The body has a number of too many digits.",  # subclasses are something else

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, event
 from sqlalchemy.exc import DBAPIError
@@ -20,8 +19,7 @@ BOUNDS: Final = "fastness_bounds"
 """Execution option of a connection: how its next transaction begins and ends, a `Bounds`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(NamedTuple):
     """A statement in the driver's own form: `%(name)s` stands for a parameter on PostgreSQL, `:name` on SQLite."""
 
     text: str

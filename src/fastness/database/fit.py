@@ -8,7 +8,7 @@ https://www.pgbouncer.org/features.html.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -57,8 +57,7 @@ class Fleet:
         return ((self.replicas + self.surge) * self.processes + self.workers) * pool.most + self.reserve
 
 
-@dataclass(frozen=True, slots=True)
-class Fit:
+class Fit(NamedTuple):
     """What was found.
 
     Attributes:

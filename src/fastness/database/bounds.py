@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from time import perf_counter
+from types import SimpleNamespace
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, event
@@ -120,22 +121,28 @@ def _end(connection: Connection) -> None:
 def _together(connection: Connection, *statements: Statement) -> list[Any]:
     """Send statements to PostgreSQL as one message; the first row of each that gives rows.
 
-    Its protocol takes several statements at once only without parameters, so the driver writes them into the text.
+    Its protocol takes several statements at once only without parameters, so the driver writes them into the text. SQLAlchemy
+    takes several only without rows, so they go past it, and whoever listens to its statements, such as a trace, is told here.
     """
-    dialect = connection.dialect
+    dialect, listeners = connection.dialect, connection.dispatch
     driver = dialect.loaded_dbapi
+    cursor = driver.AsyncClientCursor(connection.connection.driver_connection)  # psycopg's
+    text = "; ".join(statement.text for statement in statements)
+    context: Any = SimpleNamespace()  # where listeners keep what is theirs
 
-    async def send(raw: Any) -> list[Any]:
-        cursor = driver.AsyncClientCursor(raw)  # psycopg's
-        await cursor.execute("; ".join(cursor.mogrify(one.text, one.parameters) for one in statements))
+    async def send(_: Any) -> list[Any]:
+        await cursor.execute("; ".join(cursor.mogrify(statement.text, statement.parameters) for statement in statements))
         rows = [await cursor.fetchone()] if cursor.description else []
         while cursor.nextset():
             if cursor.description:
                 rows.append(await cursor.fetchone())
         return rows
 
+    listeners.before_cursor_execute(connection, cursor, text, {}, context, False)
     try:
         found: list[Any] = connection.connection.dbapi_connection.run_async(send)  # type: ignore[union-attr]
     except driver.Error as error:
-        raise DBAPIError.instance(None, None, error, driver.Error, hide_parameters=True, dialect=dialect) from error
+        raise DBAPIError.instance(text, None, error, driver.Error, hide_parameters=True, dialect=dialect) from error
+    finally:
+        listeners.after_cursor_execute(connection, cursor, text, {}, context, False)
     return found

@@ -3,9 +3,12 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from sqlalchemy import ForeignKey, func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship, selectinload
@@ -14,6 +17,7 @@ from fastness import context
 from fastness.context import RequestContext
 from fastness.database import Database, PoolSize, UnitError, UnitOfWork
 from fastness.database.bounds import Statement
+from fastness.telemetry import instrument
 
 
 class Base(DeclarativeBase):
@@ -306,6 +310,37 @@ async def test_a_statement_that_fails_with_the_commit_undoes_all(database: Datab
                 uow.finish_with(_order(database, 3), _order(database, 1))
         assert not uow.open
     assert (await _orders(database), followed) == ([1], [])
+
+
+async def test_statements_that_go_along_have_parameters_of_their_own(database: Database) -> None:
+    """Also where two of them name theirs alike, and where a value looks like a statement, or a parameter."""
+    nasty = ["'; ROLLBACK; --", "%(number)s %s %% :number", "\\", "\\'\"$$", "\N{SNOWMAN}"]
+    named = ":text" if database.dialect == "sqlite" else "%(text)s"
+    echoes = [Statement(f"SELECT CAST({named} AS TEXT)", {"text": value}) for value in nasty]
+    uow = database.unit()
+    assert await uow.begin(*echoes) == [(value,) for value in nasty]
+    uow.finish_with(_order(database, 2), _order(database, 3))
+    await uow.__aexit__(None, None, None)
+    assert await _orders(database) == [1, 2, 3]
+
+
+async def test_statements_that_go_along_are_traced(database: Database) -> None:
+    """As any other, without their parameters, also when they fail."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    instrument.sqlalchemy(database.engine, tracer_provider=provider)
+    first, last = Statement("SELECT count(*) FROM orders", {}), _order(database, 2)
+    for _ in range(2):
+        with provider.get_tracer("test").start_as_current_span("request"), suppress(IntegrityError):
+            uow = database.unit()
+            await uow.begin(first)
+            uow.finish_with(last)
+            await uow.__aexit__(None, None, None)
+    spans = [span for span in exporter.get_finished_spans() if span.name != "request"]
+    shown = [str((span.attributes or {})["db.query.text"]) for span in spans]
+    for statement in (first, last):
+        assert sum(statement.text in text for text in shown) == 2, shown
 
 
 async def test_statements_need_a_place(database: Database) -> None:

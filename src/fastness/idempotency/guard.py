@@ -53,8 +53,9 @@ class Idempotent:
             another of its principals, who then gets the answer.
         headers: names of response headers to store, besides `answer.HEADERS`.
         max_answer: bytes of a response's body that are stored; a longer one is an error.
-        seal: store answers encrypted, because they hold secrets, with the lifespan state's `idempotency_sealer` (`Sealer`).
-            Without one no request with a key is handled, and an answer that it cannot open is not given (503).
+        seal: store answers encrypted, because they hold secrets, which would stand in the table and, where a commit fails, in
+            PostgreSQL's log; with the lifespan state's `idempotency_sealer` (`Sealer`). Without one no request with a key is
+            handled, and an answer that it cannot open is not given (503).
         mode: `"transaction"`, which needs `fastness[db]`, or `"store"`.
         store: for `mode="store"`, else the lifespan state's `idempotency_store`.
         lease: for `mode="store"`, seconds after which a handler that is not heard of counts as ended.

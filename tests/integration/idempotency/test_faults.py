@@ -125,6 +125,17 @@ async def test_another_isolation_level(postgres_url, make_shop, level):
         assert len({answer[-1].body for answer in answers}) == await orders() == 2
 
 
+async def test_through_a_pooler(pooled_url, make_shop):
+    """Where each transaction may get another connection, lock and answer still belong to one: there is one effect."""
+    async with make_shop(pooled_url) as (shop, orders):
+        add_endpoint(shop)
+        answers = await asyncio.gather(*(retried(shop, f"a{number % 2}") for number in range(20)))
+        assert len({answer[-1].body for answer in answers}) == await orders() == 2
+        async with shop.state["database"].unit().reading() as uow:
+            own = "database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            assert await uow.session.scalar(text(f"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND {own}")) == 0
+
+
 BODIES = [b"", bytes(range(256)), b"%s %(id)s %% :id $1", b"'; ROLLBACK; --\\'", b"%" * 262_144, os.urandom(262_144)]
 HEADERS = ["", "'\\\"%s%(id)s:id", "\\" * 201, "'" * 200, "\xe9\xff;$1"]
 

@@ -3,27 +3,21 @@
 # ruff: noqa: ASYNC110 - what is waited for happens in other processes, and in the database
 
 import asyncio
-import os
 import shutil
 import signal
-import socket
 import subprocess
-import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import urlsplit
 
-import psycopg
 import pytest
 from sqlalchemy import text
+from tests.integration.conftest import TIME_LIMIT, free_port, unprivileged, wait_for
 
 from fastness.database import Database, PoolSize
 from fastness.database.fit import Fleet, examine
 from fastness.jobs import Injected, Intervals, Jobs, Worker, task
 from fastness.testing import _servers
 
-TIME_LIMIT = 120
 # Whoever is not told anything looks again only when the test is over.
 DEAF = Intervals(poll=3600, beat=1000, dead_after=3000, sample=3600, prune=3600)
 
@@ -41,58 +35,6 @@ async def note(number: int, ran: Injected[Ran]) -> None:
 async def enqueue(jobs, *numbers):
     async with jobs.database.unit() as uow:
         await jobs.enqueue_many(uow, note, [{"number": number} for number in numbers])
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return free.getsockname()[1]
-
-
-def wait_for(url, process):
-    deadline = time.monotonic() + TIME_LIMIT
-    while True:
-        try:
-            psycopg.connect(url, connect_timeout=5, prepare_threshold=None).close()
-        except psycopg.OperationalError:
-            assert process.poll() is None, "the server has ended"
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        else:
-            return
-
-
-def unprivileged():
-    """Neither server runs as root."""
-    return _servers._unprivileged().pw_name if os.geteuid() == 0 else None
-
-
-@pytest.fixture
-def pooled_url(postgres_url: str, tmp_path: Path) -> Iterator[str]:
-    """The way through PgBouncer, which gives each transaction whichever connection is free."""
-    program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
-    if program is None:
-        text = "service missing: PgBouncer is not installed (Debian: apt install pgbouncer)"
-        pytest.fail(text) if os.environ.get("CI") else pytest.skip(text)
-    server, port, user = urlsplit(postgres_url), free_port(), unprivileged()
-    password = f" password={server.password}" if server.password else ""
-    configuration = tmp_path / "pgbouncer.ini"
-    configuration.write_text(
-        f"[databases]\n* = host={server.hostname} port={server.port} user={server.username}{password}\n"
-        f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n"
-        "pool_mode = transaction\ndefault_pool_size = 4\n"
-    )
-    readable = tmp_path
-    while user and readable != readable.parent:
-        readable.chmod(readable.stat().st_mode | 0o011)
-        readable = readable.parent
-    configuration.chmod(0o644)
-    url = f"postgresql://{server.username}@127.0.0.1:{port}{server.path}"
-    with subprocess.Popen([program, "--quiet", str(configuration)], user=user, stderr=subprocess.DEVNULL) as process:
-        try:
-            wait_for(url, process)
-            yield url
-        finally:
-            process.send_signal(signal.SIGTERM)
 
 
 async def test_workers_listen_past_a_pooler(postgres, pooled_url, postgres_url):

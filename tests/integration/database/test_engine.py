@@ -1,4 +1,4 @@
-"""Connections to SQLite: how they are opened and given back, and what cancellation leaves of them."""
+"""Connections: how they are opened and given back, and what cancellation leaves of them."""
 
 import asyncio
 import logging
@@ -10,7 +10,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DatabaseError
 
-from fastness.database import Database
+from fastness.database import Database, migrations
 from fastness.database.engine import create_engine
 
 
@@ -75,6 +75,23 @@ async def test_connections_are_safe(url: str) -> None:
         }
     assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "trusted_schema": 0}
     await database.close()
+
+
+async def test_connections_suit_a_pooler(postgres_url: str) -> None:
+    """Nothing is prepared on the server, where the next transaction may not find it; and they say whose they are."""
+    database = Database(postgres_url, application="shop")
+    async with database.unit().reading() as uow:
+        for _ in range(10):
+            await uow.session.execute(text("SELECT CAST(:n AS int)"), {"n": 1})
+        assert await uow.session.scalar(text("SELECT count(*) FROM pg_prepared_statements")) == 0
+        assert await uow.session.scalar(text("SHOW application_name")) == "shop"
+    await database.close()
+
+
+async def test_nothing_is_migrated_inside_of_a_service(url: str) -> None:
+    """Each of its processes would."""
+    with pytest.raises(SystemExit, match="inside of a running service"):
+        migrations.run(url, metadata=[])
 
 
 async def test_a_transaction_that_was_begun_by_hand_is_undone(url: str) -> None:

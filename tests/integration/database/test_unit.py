@@ -9,13 +9,14 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from prometheus_client import REGISTRY
 from sqlalchemy import ForeignKey, func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship, selectinload
 
 from fastness import context
 from fastness.context import RequestContext
-from fastness.database import Database, PoolSize, UnitError, UnitOfWork
+from fastness.database import Database, PoolSize, UnitError, UnitOfWork, bounds, unit
 from fastness.database.bounds import Statement
 from fastness.telemetry import instrument
 
@@ -421,7 +422,8 @@ async def test_a_unit_belongs_to_one_task(database: Database) -> None:
 
 
 async def test_a_second_connection_of_one_task_is_reported(database: Database, caplog: pytest.LogCaptureFixture) -> None:
-    """Once for each place; a unit that joins, or follows, is none."""
+    """Once for each place, and counted each time; a unit that joins, or follows, is none."""
+    counted = REGISTRY.get_sample_value("fastness_database_second_connections_total", {"pool": database.name}) or 0
     with caplog.at_level(logging.WARNING, "fastness.database"):
         for _ in range(2):
             async with database.unit().reading(), database.unit().reading():
@@ -430,6 +432,7 @@ async def test_a_second_connection_of_one_task_is_reported(database: Database, c
             pass
     (record,) = caplog.records
     assert __file__ in record.getMessage()
+    assert REGISTRY.get_sample_value("fastness_database_second_connections_total", {"pool": database.name}) == counted + 2
 
 
 async def test_read_modify_write_loses_nothing(database: Database) -> None:
@@ -465,6 +468,55 @@ async def test_a_conflict_is_repeated(database: Database) -> None:
     assert attempts == (3 if database.dialect == "postgresql" else 2)
     async with database.unit().reading() as uow:
         assert sorted(await uow.session.scalars(select(Order.amount))) == [5, 5, 10]
+
+
+async def test_a_deadlock_is_repeated(postgres_url: str) -> None:
+    """Of two units that wait for each other PostgreSQL ends one, which then finds what the other has written."""
+    database = Database(postgres_url, name="deadlocked")
+    async with database.engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+        await connection.execute(insert(Order), [{"id": 1, "amount": 0}, {"id": 2, "amount": 0}])
+    both_have_one = asyncio.Barrier(2)
+    attempts = 0
+
+    def add(numbers: tuple[int, int]) -> Callable[[UnitOfWork], Awaitable[None]]:
+        async def work(uow: UnitOfWork) -> None:
+            nonlocal attempts
+            attempts += 1
+            for number in numbers:
+                await uow.session.execute(update(Order).where(Order.id == number).values(amount=Order.amount + 1))
+                if attempts <= 2 and number == numbers[0]:
+                    await both_have_one.wait()
+
+        return work
+
+    async with asyncio.timeout(60):
+        await asyncio.gather(*(database.unit().run(add(numbers)) for numbers in ((1, 2), (2, 1))))
+    async with database.unit().reading() as uow:
+        assert list(await uow.session.scalars(select(Order.amount))) == [2, 2]
+    await database.close()
+    assert (attempts, REGISTRY.get_sample_value("fastness_database_repeats_total", {"pool": "deadlocked"})) == (3, 1)
+
+
+async def test_waiting_for_a_connection_is_measured(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From when it is asked for to when it is there, and not until the transaction has begun."""
+    now = [0.0]
+    monkeypatch.setattr(unit, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(bounds, "perf_counter", lambda: now[0])
+    database = Database(database_url, pool=PoolSize(kept=1, overflow=0, wait=30), name=f"waited for on {database_url[:6]}")
+
+    async def read() -> None:
+        async with database.unit().reading():
+            pass
+
+    async with database.unit().reading():
+        waiting = asyncio.create_task(read())
+        await asyncio.sleep(0)
+        now[0] = 3.0
+    await waiting
+    await database.close()
+    wait, pool = "fastness_database_wait_seconds", {"pool": database.name}
+    assert [REGISTRY.get_sample_value(f"{wait}_{what}", pool) for what in ("count", "sum")] == [2, 3.0]
 
 
 async def test_other_errors_are_not_repeated(database: Database) -> None:

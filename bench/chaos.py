@@ -24,7 +24,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, supp
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx2
 
@@ -221,9 +221,11 @@ class _Chaos:
     def _judge(self) -> dict[str, Any]:
         tally = self._tally
         stored = [
-            (str(id_), json.loads(payload)["number"]) for id_, payload in self._store.rows("SELECT id, payload FROM events")
+            (UUID(str(id_)).hex, json.loads(payload)["number"])
+            for id_, payload in self._store.rows("SELECT id, payload FROM events")
         ]
-        times = Counter(number for _, number in stored)
+        there, times = set(stored), Counter(number for _, number in stored)
+        promised = self._store.rows("SELECT event_id, count(*) FROM deliveries GROUP BY event_id")
         ended = dict(self._store.rows("SELECT status, count(*) FROM deliveries GROUP BY status"))
         effects = Counter(
             str(id_) for (id_,) in self._store.rows("SELECT delivery_id FROM attempts WHERE status_code BETWEEN 200 AND 299")
@@ -236,9 +238,12 @@ class _Chaos:
             "requests": tally.requests,
             "acknowledged": len(tally.acknowledged),
             "deliveries": len(self._receiver.deliveries),
-            "lost": sum(not times[number] for number in tally.acknowledged)
+            # By the id that its client was given: another one of the same number is not what was acknowledged.
+            "lost": sum((id_.removeprefix("evt_"), number) not in there for number, id_ in tally.acknowledged.items())
             + sum(number not in received for number in tally.acknowledged),
-            "duplicated": sum(count - 1 for count in times.values()) + sum(count - 1 for count in effects.values()),
+            "duplicated": sum(count - 1 for count in times.values())
+            + sum(count - 1 for _, count in promised)
+            + sum(count - 1 for count in effects.values()),
             "stuck": len(tally.unanswered) + ended.get("pending", 0),
             "refused": dict(tally.refused),
         }

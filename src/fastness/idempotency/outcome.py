@@ -62,7 +62,7 @@ class Outcome(StrEnum):
 
     Attributes:
         EXECUTED: its effect and its answer are stored.
-        UNDONE: it ended with an error, and nothing of it is stored.
+        UNDONE: it ended with an error, and nothing of it is stored, unless the connection was lost during its commit.
         REPLAYED: it was answered with what is stored.
         IN_FLIGHT: it came while the first one was being handled.
         MISMATCH: its key was used for another request.

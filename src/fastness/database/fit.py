@@ -8,7 +8,7 @@ https://www.pgbouncer.org/features.html.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -16,6 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from fastness.database.engine import PoolSize
 
 Verdict = Literal["fits", "tight", "too many"]
+
+WORKER_CONNECTIONS: Final = 3
+"""What a worker of `fastness.jobs` opens beside its pool: two for its queue, and one that listens."""
 
 _TIGHT = 0.8
 
@@ -38,7 +41,7 @@ class Fleet:
         replicas: of the service, when there are most.
         surge: more of them while a release rolls out.
         processes: server processes of a replica.
-        workers: worker processes, over all.
+        workers: worker processes, over all. A server that runs jobs itself needs `WORKER_CONNECTIONS` more in `reserve`.
         reserve: connections for migrations, backups, people and monitoring.
     """
 
@@ -54,7 +57,8 @@ class Fleet:
 
     def demand(self, pool: PoolSize) -> int:
         """Connections that may be open at once, when every process has a pool of that size."""
-        return ((self.replicas + self.surge) * self.processes + self.workers) * pool.most + self.reserve
+        servers = (self.replicas + self.surge) * self.processes
+        return servers * pool.most + self.workers * (pool.most + WORKER_CONNECTIONS) + self.reserve
 
 
 class Fit(NamedTuple):

@@ -21,6 +21,7 @@ from sqlalchemy import text
 
 from fastness import _tasks
 from fastness.database import Database, parse_url
+from fastness.database.fit import WORKER_CONNECTIONS
 from fastness.jobs import _statements as sql
 from fastness.jobs.migrations import check_version
 from fastness.jobs.model import (
@@ -125,7 +126,7 @@ class PostgresEngine:
                 "connect_timeout": 10,
             },
             min_size=1,
-            max_size=2,
+            max_size=WORKER_CONNECTIONS - 1,
             timeout=_WAIT,
             open=False,
         )

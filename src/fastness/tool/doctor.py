@@ -68,7 +68,8 @@ def database(directory: Path) -> int:
         raise CommandError((done.stderr.strip().splitlines() or ["the settings could not be read"])[-1])
     answer = json.loads(done.stdout.splitlines()[-1])
     counted = ", ".join(f"{name} {number}" for name, number in fleet.items())
-    print(f"{answer['text']}\n  counted: {counted}, {answer['pool']} connections for each process, 3 in reserve")
+    rest = "3 more for each worker, 3 in reserve"
+    print(f"{answer['text']}\n  counted: {counted}, {answer['pool']} connections for each process, {rest}")
     return FAILED if answer["verdict"] == "too many" else OK
 
 

@@ -26,19 +26,19 @@ async def test_the_smallest_limit_counts(postgres_url: str, caplog: pytest.LogCa
     """Here that of the database; a fleet that does not fit does not start, and one that just fits is told."""
     name = urlsplit(postgres_url).path[1:]
     with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(f'ALTER DATABASE "{name}" CONNECTION LIMIT 7')
+        connection.execute(f'ALTER DATABASE "{name}" CONNECTION LIMIT 10')
     database = Database(postgres_url, pool=SMALL)
     fit = await examine(database.engine, pool=SMALL, fleet=Fleet(replicas=2, workers=1))
-    assert (fit.demand, fit.limit, fit.limited_by, fit.pooler, fit.verdict) == (6, 7, "database", False, "tight")
+    assert (fit.demand, fit.limit, fit.limited_by, fit.pooler, fit.verdict) == (9, 10, "database", False, "tight")
     await database.close()
     with caplog.at_level(logging.WARNING, "fastness.database"):
         for replicas in (1, 2):
             database = Database(postgres_url, pool=SMALL, fleet=Fleet(replicas=replicas, workers=1))
             await database.open()
             await database.close()
-    assert caplog.messages == ["database pools: up to 6 connections, and the database admits 7: tight"]
-    with pytest.raises(ValueError, match="up to 8 connections, and the database admits 7"):
-        await Database(postgres_url, pool=SMALL, fleet=Fleet(replicas=5)).open()
+    assert caplog.messages == ["database pools: up to 9 connections, and the database admits 10: tight"]
+    with pytest.raises(ValueError, match="up to 11 connections, and the database admits 10"):
+        await Database(postgres_url, pool=SMALL, fleet=Fleet(replicas=8)).open()
 
 
 async def test_an_absent_database_does_not_stop_the_start(free_tcp_port: int, caplog: pytest.LogCaptureFixture) -> None:

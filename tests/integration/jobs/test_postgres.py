@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import event, text
 
 from fastness.database import Database, PoolSize
+from fastness.database.fit import WORKER_CONNECTIONS
 from fastness.jobs import ONCE, Injected, Intervals, Job, Jobs, JobState, Worker, once, task
 from fastness.jobs.model import Settlement
 
@@ -153,6 +154,30 @@ async def test_what_was_taken_unknowingly_is_put_back(make_jobs, postgres):
         async with postgres.unit().reading() as uow:
             found = {job.id: (job.state, job.attempts) for job in await jobs.find(uow)}
         assert found == {claims[0].id: (JobState.QUEUED, 0), claims[1].id: (JobState.RUNNING, 0)}
+    finally:
+        await engine.stop()
+
+
+async def test_a_worker_opens_as_many_connections_as_are_counted(make_jobs, postgres):
+    """Beside its pool, however much it has to ask at the same moment."""
+    engine = make_jobs().engine
+    await engine.start(lambda: None, lambda: None)
+    query = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'fastness-worker%'"
+    )
+
+    async def opened():
+        async with postgres.unit().reading() as uow:
+            return await uow.session.scalar(text(query))
+
+    async def all_are_open():
+        return await opened() >= WORKER_CONNECTIONS
+
+    try:
+        asking = asyncio.gather(*(engine._run("SELECT pg_sleep(0.2)", {}) for _ in range(8)))
+        await until(all_are_open)
+        await asking
+        assert await opened() == WORKER_CONNECTIONS
     finally:
         await engine.stop()
 

@@ -57,7 +57,7 @@ def test_the_doctor_counts_connections(run: Run, postgres_url: str) -> None:
     """It fails when the pools of all processes do not fit, and quotes no password."""
     fits = run("doctor", "database", DATABASE_URL=postgres_url)
     assert fits.returncode == 0
-    assert "up to 23 connections" in fits.stdout
+    assert "up to 26 connections" in fits.stdout
     many = run("doctor", "database", DATABASE_URL=postgres_url, DATABASE_POOL_SIZE="5000")
     assert many.returncode == 1
     assert "too many" in many.stdout

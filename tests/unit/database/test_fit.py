@@ -6,9 +6,9 @@ from fastness.database import Fit, Fleet, PoolSize
 
 
 def test_demand_counts_every_pool_that_may_be_open() -> None:
-    """Replicas of a rollout, their processes, the workers, and what people need."""
+    """Replicas of a rollout, their processes, the workers and what these open besides, and what people need."""
     fleet = Fleet(replicas=4, surge=1, processes=2, workers=3, reserve=5)
-    assert fleet.demand(PoolSize(kept=5, overflow=10)) == (5 * 2 + 3) * 15 + 5
+    assert fleet.demand(PoolSize(kept=5, overflow=10)) == 5 * 2 * 15 + 3 * (15 + 3) + 5
 
 
 @pytest.mark.parametrize("wrong", [{"replicas": 0}, {"processes": 0}, {"surge": -1}, {"workers": -1}, {"reserve": -1}])

@@ -1,6 +1,7 @@
 """The database below the service: migrations, readiness, metrics. Each test on SQLite and on PostgreSQL."""
 
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 
 import pytest
 from alembic import command
@@ -35,6 +36,15 @@ async def test_metrics_show_how_full_the_pool_is(database: Database) -> None:
 async def test_a_migrated_database_is_ready(database: Database) -> None:
     """It has every table that the code needs."""
     await database.check()
+
+
+async def test_a_pool_that_does_not_fit_does_not_start(settings: Settings) -> None:
+    """PostgreSQL admits so many connections, and would refuse the rest on the busiest day; SQLite has no such limit."""
+    made = make_database(settings.model_copy(update={"database_pool_size": 5000}), application="test")
+    refused = pytest.raises(ValueError, match="Make the pools smaller") if made.dialect == "postgresql" else nullcontext()
+    with refused:
+        await made.open()
+    await made.close()
 
 
 def test_migrations_and_models_agree(database_url: str) -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fastness.database import Database, PoolSize, Schema
+from fastness.database import Database, Fleet, PoolSize, Schema
 from fastness.telemetry import instrument
 
 from app.core.config import Settings
@@ -18,6 +18,7 @@ def make_database(settings: Settings, *, application: str) -> Database:
             kept=settings.database_pool_size, overflow=settings.database_pool_overflow, wait=settings.database_pool_wait
         ),
         schema=Schema(MIGRATIONS),
+        fleet=Fleet(),  # this process alone: how many there are, `fastness doctor database` reads from pyproject.toml
         application=application,
     )
     instrument.sqlalchemy(database.engine)

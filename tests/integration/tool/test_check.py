@@ -1,6 +1,7 @@
 """The command as people and pipelines run it: a directory in, a report and an exit code out."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -111,10 +112,27 @@ def test_settings_are_honoured(project: Path) -> None:
 def test_severity_decides_about_failure(project: Path) -> None:
     """Information alone does not fail, unless it is asked to."""
     (project / "main.py").write_text(
-        "from sqlalchemy import create_engine\n\n\ndef connect(url: str) -> object:\n    return create_engine(url)\n"
+        "import fastapi, sqlalchemy\n\n\ndef connect(url: str) -> object:\n    return sqlalchemy.create_engine(url)\n"
     )
     assert _check(project).returncode == 0
     assert _check(project, "--fail-on", "info").returncode == 1
+
+
+def test_another_project_is_told_from_a_clean_one(project: Path) -> None:
+    """Where no file names FastAPI, that nothing is found is no success; what is found all the same is told."""
+    (project / "main.py").write_text("print(1)\n")
+    done = _check(project)
+    assert (done.returncode, "is no FastAPI project" in done.stderr) == (2, True)
+    (project / "main.py").write_text("import requests\n\nrequests.get('https://example.org')\n")
+    assert _check(project).returncode == 1
+
+
+@pytest.mark.timeout(60)
+def test_what_is_no_file_is_not_waited_for(project: Path) -> None:
+    """A named pipe of any name gives nothing to read, ever."""
+    for name in ("pipe.py", "Dockerfile", "CODEOWNERS"):
+        os.mkfifo(project / name)
+    assert _check(project).returncode == 1
 
 
 @pytest.mark.parametrize("content", [None, "README.md"])

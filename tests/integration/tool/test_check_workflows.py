@@ -25,7 +25,7 @@ def _collected() -> Iterator[None]:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A project with one fault that can be corrected, and line ends of its own."""
-    (tmp_path / "main.py").write_bytes(f"import requests\n\n\ndef one():\n{CALL}".replace("\n", "\r\n").encode())
+    (tmp_path / "main.py").write_bytes(f"import fastapi, requests\n\n\ndef one():\n{CALL}".replace("\n", "\r\n").encode())
     return tmp_path
 
 
@@ -51,7 +51,7 @@ def test_a_baseline_is_adopted_and_shrinks(project: Path, capsys: pytest.Capture
     assert main(["check", str(project)]) == 1
     assert "other.py:5" in capsys.readouterr().out
     (project / "other.py").unlink()
-    (project / "main.py").write_text("x = 1\n")
+    (project / "main.py").write_text("import fastapi\n")
     assert main(["check", str(project)]) == 0
     assert f"resolved main.py (one): {TIMEOUT}" in capsys.readouterr().out
     assert main(["check", str(project), "--write-baseline"]) == 0
@@ -114,7 +114,8 @@ def test_mixed_line_ends_are_left_alone(project: Path, capsys: pytest.CaptureFix
 def test_a_pull_request_sees_its_own_findings(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Old findings are left out; those in changed lines, in files that git does not know yet, and in cut statements are not."""
     _git(project, "init", "--initial-branch", "main")
-    old = f"import requests\n\n\ndef one():\n{CALL}\n\ndef two():\n    requests.get(\n        'x',\n        timeout=3,\n    )\n"
+    one = f"import fastapi, requests\n\n\ndef one():\n{CALL}"
+    old = f"{one}\n\ndef two():\n    requests.get(\n        'x',\n        timeout=3,\n    )\n"
     (project / "main.py").write_text(old)
     _commit(project)
     _git(project, "checkout", "-b", "change")

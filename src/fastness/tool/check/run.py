@@ -100,7 +100,12 @@ def run(
         print(f"fastness: rule {failure.rule} failed{where}: {failure.reason} (please report it)", file=sys.stderr)
     if report.failures:
         return CANNOT_RUN
-    return FAILED if shown.at_or_above(config.fail_on) else OK
+    if shown.at_or_above(config.fail_on):
+        return FAILED
+    if not any(module.mentions("fastapi", "fastness") for module in project.modules.values()):
+        # That nothing is found where there is nothing to look for must not pass a pipeline that names the wrong directory.
+        raise CommandError(f"{directory} is no FastAPI project: no Python file there that can be read names it")
+    return OK
 
 
 def _known(file: Path | None, *, writing: bool) -> Counter[known_findings.Entry]:

@@ -27,9 +27,13 @@ class _Ignore:
     directories_only: bool
 
 
-def python_files(root: Path) -> Iterator[str]:
-    """The project's Python files as paths relative to `root`, with forward slashes, in a stable order."""
-    yield from _walk(root, "", ())
+def python_files(root: Path, unreadable: dict[str, str]) -> Iterator[str]:
+    """The project's Python files as paths relative to `root`, with forward slashes, in a stable order.
+
+    Args:
+        unreadable: is told which directories cannot be read, and why.
+    """
+    yield from _walk(root, "", (), unreadable)
 
 
 def too_large(path: Path) -> bool:
@@ -37,12 +41,15 @@ def too_large(path: Path) -> bool:
     return path.stat().st_size > _LARGEST
 
 
-def _walk(root: Path, relative: str, inherited: Sequence[_Ignore]) -> Iterator[str]:
+def _walk(root: Path, relative: str, inherited: Sequence[_Ignore], unreadable: dict[str, str]) -> Iterator[str]:
     try:
         with os.scandir(root / relative) as entries:
             found = sorted(entries, key=lambda entry: entry.name)
-    except OSError:
-        return  # unreadable or gone since its parent was listed
+    except FileNotFoundError:
+        return  # gone since its parent was listed
+    except OSError as error:
+        unreadable[relative or "."] = error.strerror or str(error)
+        return
     ignores = [*inherited, *_gitignore(root, relative)] if any(entry.name == ".gitignore" for entry in found) else inherited
     directories = []
     for entry in found:
@@ -52,17 +59,17 @@ def _walk(root: Path, relative: str, inherited: Sequence[_Ignore]) -> Iterator[s
         if entry.is_dir():
             if not _skipped(entry) and not _ignored(path, ignores, directory=True):
                 directories.append(path)
-        elif entry.name.endswith(".py") and not _ignored(path, ignores, directory=False):
+        elif entry.name.endswith(".py") and entry.is_file() and not _ignored(path, ignores, directory=False):
             yield path
     for path in directories:
-        yield from _walk(root, path, ignores)
+        yield from _walk(root, path, ignores, unreadable)
 
 
 def _skipped(entry: os.DirEntry[str]) -> bool:
     name = entry.name
     if name.startswith(".") or name in _NEVER or name.endswith((".egg-info", ".dist-info")):
         return True
-    return Path(entry.path, "pyvenv.cfg").exists()  # a virtual environment, whatever its name
+    return os.path.exists(os.path.join(entry.path, "pyvenv.cfg"))  # noqa: PTH110, PTH118 - Path's raises where nobody may look
 
 
 def _gitignore(root: Path, relative: str) -> Iterator[_Ignore]:

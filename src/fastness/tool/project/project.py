@@ -59,7 +59,7 @@ class Project:
         """The project below a directory. Files are read, nothing is run."""
         sources: dict[str, bytes] = {}
         unreadable: dict[str, str] = {}
-        for path in locate.python_files(root):
+        for path in locate.python_files(root, unreadable):
             try:
                 if locate.too_large(root / path):
                     unreadable[path] = "larger than 4 MiB: generated data is not read"
@@ -187,8 +187,8 @@ class Project:
             for name in names:
                 for found in sorted(self.root.glob(pattern + name)):
                     relative = found.relative_to(self.root)
-                    if found.is_file() and not any(part.startswith(".") or part == "node_modules" for part in relative.parts):
-                        yield relative.as_posix(), found.read_text(encoding="utf-8", errors="replace")
+                    if not any(part.startswith(".") or part == "node_modules" for part in relative.parts):
+                        yield from self._read(found)
 
     def _matching(self, patterns: Sequence[str]) -> Iterator[tuple[str, str]]:
         for pattern in patterns:
@@ -196,8 +196,17 @@ class Project:
                 if PurePosixPath(path).match(pattern) and path.count("/") == pattern.count("/"):
                     yield path, text
             for found in sorted(self.root.glob(pattern)) if self.root is not None else ():
-                if found.is_file() and not found.is_symlink() and not locate.too_large(found):
-                    yield found.relative_to(self.root).as_posix(), found.read_text(encoding="utf-8", errors="replace")  # type: ignore[arg-type]
+                if not found.is_symlink():
+                    yield from self._read(found)
+
+    def _read(self, file: Path) -> Iterator[tuple[str, str]]:
+        """Its path and text; nothing of what is no file, is data, or must not be read, which is in `unreadable` from now on."""
+        path = file.relative_to(self.root or "").as_posix()
+        try:
+            if file.is_file() and not locate.too_large(file):
+                yield path, file.read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            self.unreadable[path] = error.strerror or str(error)
 
     def _repository(self, _: Sequence[str]) -> Iterator[tuple[str, str]]:
         if self.root is None or (self.root / ".git").exists():

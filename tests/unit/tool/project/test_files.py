@@ -1,6 +1,9 @@
 """Files that are no Python: manifests, images and pipelines."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,3 +50,27 @@ def test_the_last_stage_is_what_starts() -> None:
     )
     lines = list(delivery.commands(project({"Dockerfile": image, "Dockerfile.dev": 'FROM python:3\nCMD ["fastapi", "dev"]\n'})))
     assert [(line.path, line.number, line.text) for line in lines] == [("Dockerfile", 5, "CMD uvicorn app:app")]
+
+
+def test_what_may_not_be_read_is_named(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory, a source and an image: each with the reason, and what is beside them is read."""
+    for path in ("app/main.py", "app/private.py", "secret/main.py"):
+        (tree / path).parent.mkdir(exist_ok=True)
+        (tree / path).write_text("x = 1\n")
+    closed = {str(tree / path) for path in ("app/private.py", "secret", "web/Dockerfile")}
+
+    def refuse(wanted: Callable[..., Any]) -> Callable[..., Any]:
+        def instead(path: Path, *arguments: Any, **options: Any) -> Any:
+            if str(path) in closed:
+                raise PermissionError(13, "Permission denied")
+            return wanted(path, *arguments, **options)
+
+        return instead
+
+    monkeypatch.setattr(os, "scandir", refuse(os.scandir))
+    monkeypatch.setattr(Path, "read_bytes", refuse(Path.read_bytes))
+    monkeypatch.setattr(Path, "read_text", refuse(Path.read_text))
+    project = Project.at(tree)
+    assert [path for path, _ in project.glob("Dockerfile", "*/Dockerfile")] == ["Dockerfile"]
+    assert list(project.modules) == ["app/main.py"]
+    assert project.unreadable == dict.fromkeys(("secret", "app/private.py", "web/Dockerfile"), "Permission denied")

@@ -26,7 +26,7 @@ def test_vendored_code_is_not_the_projects(tmp_path: Path) -> None:
         "README.md",
     )
     (tmp_path / "env/pyvenv.cfg").write_text("home = /usr\n")
-    assert list(locate.python_files(tmp_path)) == ["app/main.py"]
+    assert list(locate.python_files(tmp_path, {})) == ["app/main.py"]
 
 
 @pytest.mark.parametrize(
@@ -45,11 +45,11 @@ def test_gitignore_is_honoured(tmp_path: Path, pattern: str, ignored: set[str]) 
     everything = {"app/main.py", "app/x_pb2.py", "app/generated/b.py", "generated/a.py"}
     _tree(tmp_path, *everything)
     (tmp_path / ".gitignore").write_text(pattern)
-    assert set(locate.python_files(tmp_path)) == everything - ignored
+    assert set(locate.python_files(tmp_path, {})) == everything - ignored
 
 
 def test_a_loop_of_links_ends(tmp_path: Path) -> None:
     """Symbolic links are not followed, so a loop of them cannot trap the walk."""
     _tree(tmp_path, "app/main.py")
     (tmp_path / "app/again").symlink_to(tmp_path, target_is_directory=True)
-    assert list(locate.python_files(tmp_path)) == ["app/main.py"]
+    assert list(locate.python_files(tmp_path, {})) == ["app/main.py"]

@@ -121,6 +121,13 @@ def _check(arguments: argparse.Namespace) -> tuple[Any, list[str]]:
     return figures, check.failures(figures)
 
 
+def _fixes(arguments: argparse.Namespace) -> tuple[Any, list[str]]:
+    from bench import check_fixes
+
+    figures = check_fixes.measure(arguments.sources, rules=arguments.rule, projects=arguments.project, diff=arguments.diff)
+    return figures, check_fixes.failures(figures)
+
+
 def _corpus(arguments: argparse.Namespace) -> tuple[Any, list[str]]:
     from bench import corpus
 
@@ -139,6 +146,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], tuple[Any, list[str]]],
     "startup": (_startup, "seconds from process start to ready, for the template on SQLite"),
     "contract": (_contract, "seconds to compare a document of 1,000 operations, and the template's, with edited copies"),
     "check": (_check, "thousand lines a second of `fastness check`, without a cache and with one"),
+    "fixes": (_fixes, "what `fastness check --fix --unsafe` makes of copies of projects, checked again from the disk"),
     "corpus": (_corpus, "findings of `fastness check` in pinned public services, beside those that were last reviewed"),
     "chaos": (_chaos, "what was lost, duplicated or left behind after that many SIGKILLs under load (about 2 s each)"),
     "drain": (_drain, "requests that fail while two replicas are restarted in turn under load (about 8 s each)"),
@@ -172,6 +180,11 @@ def main(words: list[str] | None = None) -> int:
         if name == "check":
             command.add_argument("--sources", type=Path, metavar="DIR", help="checkouts of projects (default: one is written)")
             command.add_argument("--peer", metavar="COMMAND", help="time another checker too, run in the project's directory")
+        if name == "fixes":
+            command.add_argument("--sources", type=Path, metavar="DIR", required=True, help="checkouts of projects")
+            command.add_argument("--rule", action="append", default=[], help="only findings of this one; repeatable")
+            command.add_argument("--project", action="append", default=[], help="only this directory of DIR; repeatable")
+            command.add_argument("--diff", action="store_true", help="print what was changed")
         if name == "drain":
             command.add_argument("--restarts", type=int, default=20, help="how many (default: %(default)s)")
         if name == "corpus":

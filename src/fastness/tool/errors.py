@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 OK = 0
 FAILED = 1
 CANNOT_RUN = 2
@@ -17,3 +19,13 @@ class CommandError(Exception):
     def __init__(self, message: str, *, code: int = CANNOT_RUN) -> None:
         super().__init__(message)
         self.code = code
+
+
+def expect_directory(path: Path) -> None:
+    """What a command is to work on is there.
+
+    Raises:
+        CommandError: there is no such directory.
+    """
+    if not path.is_dir():
+        raise CommandError(f"{path} is not a directory: name the project's root")

@@ -16,7 +16,7 @@ from fastness.tool.check import beside, cache, changes, engine, fixing, progress
 from fastness.tool.check import config as configuration
 from fastness.tool.check.rule import Good
 from fastness.tool.check.rules import catalogue
-from fastness.tool.errors import CANNOT_RUN, FAILED, OK, CommandError
+from fastness.tool.errors import CANNOT_RUN, FAILED, OK, CommandError, expect_directory
 from fastness.tool.findings import Report, Severity, reports
 from fastness.tool.project import Project, open_project
 
@@ -182,8 +182,7 @@ def names() -> int:
 
 
 def _configured(directory: Path, select: Sequence[str], ignore: Sequence[str], fail_on: str | None) -> configuration.Config:
-    if not directory.is_dir():
-        raise CommandError(f"{directory} is not a directory: name the project's root")
+    expect_directory(directory)
     config = configuration.read(directory)
     for name in (*select, *ignore, *config.select, *config.ignore):
         if not any(configuration.matches(rule, [name]) for rule in (*catalogue(), *_COMMENTS)):

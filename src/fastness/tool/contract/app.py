@@ -10,7 +10,7 @@ from typing import Any
 
 from fastness.tool.boot import BootedApp, Wanted, examine
 from fastness.tool.boot.app import JSON
-from fastness.tool.errors import CommandError
+from fastness.tool.errors import CommandError, expect_directory
 
 _CONVERTOR = re.compile(r"\{(\w+):\w+\}")
 
@@ -40,8 +40,7 @@ def document(app: str, directory: Path, *, timeout: float, python: str | None = 
     Raises:
         CommandError: there is no such app, importing it failed, or it took too long.
     """
-    if not directory.is_dir():
-        raise CommandError(f"{directory} is not a directory")
+    expect_directory(directory)
     patience = "timeout in [tool.fastness.contract] gives it more time"
     booted = examine(directory, Wanted(target=app, network=True, seconds=timeout, python=python, patience=patience)).app
     if booted.openapi is None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fastness.tool import declaration
-from fastness.tool.errors import FAILED, OK, CommandError
+from fastness.tool.errors import FAILED, OK, CommandError, expect_directory
 from fastness.tool.preflight import document
 from fastness.tool.preflight.detect import Detected, Detection, detect
 from fastness.tool.preflight.facts import FACTS, ISOLATION, Fact, Value
@@ -28,8 +28,7 @@ def run(directory: Path, *, defaults: bool = False, check: bool = False) -> int:
     Raises:
         CommandError: there is no project, its pyproject.toml is broken, or there is nobody to ask.
     """
-    if not directory.is_dir():
-        raise CommandError(f"{directory} is not a directory")
+    expect_directory(directory)
     detection = detect(directory)
     settled = declaration.read(directory).values
     if detection.empty:

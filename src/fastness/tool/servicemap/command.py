@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TextIO
 
-from fastness.tool.errors import OK, CommandError
+from fastness.tool.errors import OK, expect_directory
 from fastness.tool.servicemap.model import ServiceMap
 
 
@@ -38,8 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     from fastness.tool.servicemap.survey import survey
 
     directory: Path = arguments.directory
-    if not directory.is_dir():
-        raise CommandError(f"{directory} is not a directory: name the project's root")
+    expect_directory(directory)
     project = open_project(directory)
     drawn = survey(Service(project), name=directory.resolve().name)
     if not drawn.entries:

@@ -235,7 +235,7 @@ def test_the_command_boots_and_probes(write: Write) -> None:
         f"{APP}from fastapi import APIRouter\nrouter = APIRouter()\n"
         "@router.get('/users/{name}')\ndef one(name: str) -> str: return name\n"
         "other = APIRouter()\n@other.get('/users/me')\ndef me() -> str: return 'me'\n"
-        "app.include_router(router)\napp.include_router(other)\n"
+        "for each in router, other:\n    app.include_router(each)\n"
     )
     (directory / "pyproject.toml").write_text('[tool.fastness]\napp = "main:app"\n')
     done = _check(directory, "--probe", "--format", "json")

@@ -17,6 +17,7 @@ import ast
 import re
 from collections.abc import Iterator, Sequence
 from functools import cache
+from itertools import takewhile
 
 from fastness.tool.boot.app import BootedRoute
 from fastness.tool.check.knowledge.order import tried
@@ -65,13 +66,20 @@ def check(service: Service, served: Served | None) -> Iterator[Found]:
 
 def _across(app: Router, reported: set[int]) -> Iterator[Found]:
     """What a router that is included earlier hides of those that are included later."""
-    before: list[tuple[str, Route]] = []
+    before: dict[tuple[str, ...], list[tuple[str, Route]]] = {}
     for path, later in tried(app):
-        first = next((one for one in before if one[1].router is not later.router and _matches(*one, path, later)), None)
+        fixed = _fixed(path)
+        near = (one for length in range(len(fixed) + 1) for one in before.get(fixed[:length], ()))
+        first = next((one for one in near if one[1].router is not later.router and _matches(*one, path, later)), None)
         if first is not None and first[1].handler is not later.handler and id(later.call) not in reported:
             reported.add(id(later.call))
             yield _fault(first[1], later, first[0], path)
-        before.append((path, later))
+        before.setdefault(fixed, []).append((path, later))
+
+
+def _fixed(path: str) -> tuple[str, ...]:
+    """The segments in front of the first that holds a parameter: what else matches the path begins with some of them."""
+    return tuple(takewhile(lambda segment: "{" not in segment, path.split("/")))
 
 
 def _at_boot(served: Served) -> Iterator[Found]:

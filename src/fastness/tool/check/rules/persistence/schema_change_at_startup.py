@@ -17,6 +17,7 @@ from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
 from fastness.tool.project.calls import Outward
+from fastness.tool.project.symbols import Scope
 from fastness.tool.project.values import FunctionValue
 
 _CHANGES = ("alembic.command.upgrade", "alembic.command.downgrade", "alembic.command.stamp")
@@ -37,10 +38,9 @@ def check(service: Service) -> Iterator[Found]:
             what = chain.last.target.path.rpartition(".")[2]
             yield found(entry, first, f"start-up changes the schema: {what}", proof(entry, entry.node, "runs at start-up"),
                         *told(chain, "changes the schema"))  # fmt: skip
+    serving: set[Scope] = {*(route.handler.module for route in service.routes), *(app.scope for app in service.apps)}
     for module in service.project.service:
-        if not any(route.handler.module is module for route in service.routes) and not any(
-            a.scope is module for a in service.apps
-        ):
+        if module not in serving:
             continue
         for name in ("create_all", "drop_all"):
             for site in module.calls_by_name.get(name, ()):

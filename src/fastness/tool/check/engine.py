@@ -88,8 +88,8 @@ def check(
         progress(next(done), total)
 
     there = _silent if shared else step  # a second process has no say on the terminal
-    with Beside(lambda: _outcome(second, service.branch(), config, boot, change, there), apart=shared) as half:
-        outcomes = [_outcome(first, service.branch(), config, boot, change, step), half.result()]
+    with Beside(lambda: _outcome(second, service, config, boot, change, there), apart=shared) as half:
+        outcomes = [_outcome(first, service, config, boot, change, step), half.result()]
     for outcome in outcomes:
         project.asked.update(outcome.asked)
     findings = [finding for outcome in outcomes for finding in outcome.findings]

@@ -31,6 +31,7 @@ class Module:
     Attributes:
         path: relative to the checked directory, with forward slashes.
         name: the dotted name under which the project imports it.
+        bit: stands for the module in `reading`.
         text: the source as it stands in the file; lines in findings refer to it.
         bindings: what the names of its top level are bound to. This and the rest are read from the tree when one is asked for.
     """
@@ -47,6 +48,7 @@ class Module:
         self.name = name
         self.text = _decoded(source)
         self.is_package = path.endswith("__init__.py")
+        self.bit = 0
 
     def __repr__(self) -> str:
         return f"<Module {self.path}>"

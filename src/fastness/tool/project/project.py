@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from fastness.tool.project import locate
 from fastness.tool.project.module import Module, UnparsableError, encoded
+from fastness.tool.project.reading import Reading
 
 _IMPORTED = re.compile(rb"^[ \t]*(?:from|import)[ \t]+([A-Za-z_]\w*)", re.MULTILINE)
 Question: TypeAlias = tuple[str, ...]  # a kind of question about files that are not Python, and what it is about
@@ -52,6 +53,9 @@ class Project:
                 self.modules[path] = same if same is not None and same.name == name else Module(path, name, source)
             except UnparsableError as error:
                 self.unreadable[path] = str(error)
+        for position, module in enumerate(self.modules.values(), start=1):
+            module.bit = 1 << position
+        self.reading = Reading()
         self._found: dict[tuple[str, str], Module | None] = {}
 
     @classmethod
@@ -125,7 +129,10 @@ class Project:
         key = (name, roots[0] if roots else "")
         if key not in self._found:
             self._found[key] = self._find(name, roots)
-        return self._found[key]
+        found = self._found[key]
+        if found is not None:
+            self.reading.mask |= found.bit
+        return found
 
     def _find(self, name: str, roots: Iterable[str]) -> Module | None:
         relative = name.replace(".", "/")

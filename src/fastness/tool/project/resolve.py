@@ -9,12 +9,12 @@ from __future__ import annotations
 import ast
 import builtins
 from collections.abc import Callable, Iterator
-from copy import copy
 from typing import TypeVar
 
 from fastness.tool.project import hints
 from fastness.tool.project.external import canonical
 from fastness.tool.project.hierarchy import Hierarchy
+from fastness.tool.project.memory import Memory
 from fastness.tool.project.module import Module
 from fastness.tool.project.project import Project
 from fastness.tool.project.symbols import Binding, CallSite, Class, Function, Kind, Scope, dotted
@@ -32,7 +32,6 @@ from fastness.tool.project.values import (
     union,
 )
 
-_DEEPEST = 60  # nested questions; what lies deeper is not told
 _N = TypeVar("_N", bound=ast.AST)
 _BUILTINS = frozenset(dir(builtins))
 _PROPERTIES = ("property", "cached_property", "hybrid_property", "abstractproperty")
@@ -50,17 +49,7 @@ class Resolver(Hierarchy):
 
     def __init__(self, project: Project) -> None:
         super().__init__(project)
-        self._known: dict[tuple[str, int, int], Values] = {}
-        self._trees: dict[int, object] = {}
-        self._asking: set[tuple[str, int, int]] = set()
-        self._starred_names: dict[tuple[int, str], Values] = {}
-
-    def branch(self) -> Resolver:
-        """Another one that knows what this one knows now. What either is asked from here on, the other does not learn."""
-        other = copy(self)
-        other._known, other._trees, other._asking = dict(self._known), dict(self._trees), set()
-        other._starred_names = dict(self._starred_names)
-        return other
+        self._memory = Memory(project.reading)
 
     # -- expressions
 
@@ -68,8 +57,7 @@ class Resolver(Hierarchy):
         """What an expression stands for, in the scope where it is evaluated."""
         if node is None or isinstance(node, ast.Constant | ast.Compare | ast.Lambda):
             return _literal(node)
-        known = self._known.get(("infer", id(node), id(scope)))  # most questions were asked before
-        return known if known is not None else self._once("infer", node, scope, lambda: self._infer(node, scope))
+        return self._memory.answer("infer", node, scope, lambda: self._infer(node, scope))
 
     def paths(self, node: ast.expr | None, scope: Scope) -> set[str]:
         """The paths of everything external that an expression can stand for."""
@@ -82,22 +70,6 @@ class Resolver(Hierarchy):
     def calls(self, site: CallSite, *paths: str) -> bool:
         """The call goes to one of these external functions."""
         return any(isinstance(value, External) and value.path in paths for value in self.targets(site))
-
-    def _once(self, question: str, about: object, scope: object, answer: Callable[[], Values]) -> Values:
-        key = (question, id(about), id(scope))
-        known = self._known.get(key)
-        if known is not None:
-            return known
-        if key in self._asking or len(self._asking) > _DEEPEST:
-            return ()
-        self._trees[id(about)] = about  # ids stay unique as long as the object lives
-        self._asking.add(key)
-        try:
-            found = answer()
-        finally:
-            self._asking.discard(key)
-        self._known[key] = found
-        return found
 
     def _infer(self, node: ast.expr, scope: Scope) -> Values:  # noqa: C901, PLR0911, PLR0912 - one dispatch
         match node:
@@ -162,12 +134,7 @@ class Resolver(Hierarchy):
     def _starred(self, name: str, module: Module) -> Values | None:
         if not module.stars:
             return None
-
-        key = (id(module), name)
-        if key not in self._starred_names:
-            self._starred_names[key] = ()  # two modules that star-import each other
-            self._starred_names[key] = self._star(name, module)
-        return self._starred_names[key] or None
+        return self._memory.answer(f"star {name}", module, module, lambda: self._star(name, module)) or None
 
     def _star(self, name: str, module: Module) -> Values:
         outside = []
@@ -183,7 +150,7 @@ class Resolver(Hierarchy):
 
     def bound(self, binding: Binding, scope: Scope) -> Values:
         """What one binding gives its name."""
-        return self._once("bound", binding, scope, lambda: self._bound(binding, scope))
+        return self._memory.answer("bound", binding, scope, lambda: self._bound(binding, scope))
 
     def _bound(self, binding: Binding, scope: Scope) -> Values:  # noqa: PLR0911 - one dispatch
         match binding.kind:
@@ -260,7 +227,7 @@ class Resolver(Hierarchy):
         """What an annotated name holds: an instance of the class that the annotation names."""
         if node is None:
             return ()
-        return self._once("annotation", node, scope, lambda: hints.values(self, node, scope))
+        return self._memory.answer("annotation", node, scope, lambda: hints.values(self, node, scope))
 
     def provider(self, call: ast.expr | None, scope: Scope) -> ast.expr | None:
         """What `Depends(provider)` depends on; None when the expression is no dependency."""
@@ -289,7 +256,7 @@ class Resolver(Hierarchy):
 
     def returns(self, function: Function) -> Values:
         """What calling a function gives: of a generator, its elements."""
-        return self._once("returns", function, function, lambda: self._returns(function))
+        return self._memory.answer("returns", function, function, lambda: self._returns(function))
 
     def _returns(self, function: Function) -> Values:
         declared = self.annotation(function.node.returns, function.parent)
@@ -385,7 +352,7 @@ class Resolver(Hierarchy):
 
     def bases(self, defined: Class) -> Values:
         """The direct bases, generic parameters left out."""
-        return self._once(
+        return self._memory.answer(
             "bases",
             defined,
             defined,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from copy import copy
 from functools import cached_property
 
 from fastness.tool.project import literals
@@ -39,18 +38,6 @@ class Service(Dependencies):
         super().__init__(Resolver(project))
         self.project = project
         self.graph = CallGraph(self.resolver)
-
-    def branch(self) -> Service:
-        """The same service with a memory of its own, for questions that must not depend on what others have asked.
-
-        Where definitions refer to each other in a circle, an answer depends on where the circle was entered.
-        """
-        self._collect()
-        other = copy(self)
-        other.resolver = self.resolver.branch()
-        other.graph = CallGraph(other.resolver)
-        other._parameters, other._trees = dict(self._parameters), dict(self._trees)
-        return other
 
     @cached_property
     def requirements(self) -> Requirements:

@@ -14,6 +14,9 @@ _SPECIFIER = r"[<>=!~^]=?=?\s*[\w.*+!-]+"
 _LINE = re.compile(rf"^\s*([A-Za-z0-9][\w.-]*)\s*(?:\[[^\]]*\])?\s*((?:{_SPECIFIER}\s*,?\s*)*)")
 _VERSION = re.compile(r"(\d+)(?:\.(\d+))?")
 _BOUND = re.compile(r"(===?|~=|<=?|\^|~|(?=\d))\s*v?(\d+(?:\.\d+)*)(\.\*)?")
+# A lock is written by a tool, one key to a line, and too long to be parsed as TOML for two of them.
+_PACKAGE = re.compile(r"^\[\[package\]\][ \t]*\r?\n((?:[^\[\n].*\n?|\r?\n)*)", re.MULTILINE)
+_KEY = re.compile(r"""^(name|version)\s*=\s*["']([^"'\n]*)["']""", re.MULTILINE)
 _ANY = 1 << 30  # a part of a version that may grow without end
 
 
@@ -56,9 +59,10 @@ class Requirements:
 
     def _locked(self) -> Iterator[tuple[str, str]]:
         for _, text in self._project.files("uv.lock", "poetry.lock", "pdm.lock"):
-            for package in _toml(text).get("package", ()):
-                if isinstance(package, dict) and "version" in package:
-                    yield str(package.get("name", "")), f"=={package['version']}"
+            for table in _PACKAGE.findall(text):
+                keys = dict(_KEY.findall(table))
+                if "version" in keys:
+                    yield keys.get("name", ""), f"=={keys['version']}"
 
     def _declared(self) -> Iterator[tuple[str, str]]:
         for _, text in self._project.files("pyproject.toml"):

@@ -8,8 +8,9 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 _NEVER = frozenset({
@@ -22,6 +23,14 @@ _LARGEST = 4 << 20  # bytes; larger sources are generated data
 @dataclass(frozen=True, slots=True)
 class _Ignore:
     base: str  # the directory of the .gitignore, relative to the root, "" for the root itself
+    pattern: str
+    negated: bool
+    directories_only: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Ignores:
+    base: str
     pattern: re.Pattern[str]
     negated: bool
     directories_only: bool
@@ -41,7 +50,7 @@ def too_large(path: Path) -> bool:
     return path.stat().st_size > _LARGEST
 
 
-def _walk(root: Path, relative: str, inherited: Sequence[_Ignore], unreadable: dict[str, str]) -> Iterator[str]:
+def _walk(root: Path, relative: str, inherited: Sequence[_Ignores], unreadable: dict[str, str]) -> Iterator[str]:
     try:
         with os.scandir(root / relative) as entries:
             found = sorted(entries, key=lambda entry: entry.name)
@@ -50,7 +59,11 @@ def _walk(root: Path, relative: str, inherited: Sequence[_Ignore], unreadable: d
     except OSError as error:
         unreadable[relative or "."] = error.strerror or str(error)
         return
-    ignores = [*inherited, *_gitignore(root, relative)] if any(entry.name == ".gitignore" for entry in found) else inherited
+    ignores = (
+        [*inherited, *_together(_gitignore(root, relative))]
+        if any(entry.name == ".gitignore" for entry in found)
+        else inherited
+    )
     directories = []
     for entry in found:
         path = f"{relative}/{entry.name}" if relative else entry.name
@@ -72,6 +85,12 @@ def _skipped(entry: os.DirEntry[str]) -> bool:
     return os.path.exists(os.path.join(entry.path, "pyvenv.cfg"))  # noqa: PTH110, PTH118 - Path's raises where nobody may look
 
 
+def _together(ignores: Iterable[_Ignore]) -> Iterator[_Ignores]:
+    """Lines that say the same about what they match, as one pattern: every path is held against all of them."""
+    for (base, negated, directories_only), lines in groupby(ignores, lambda one: (one.base, one.negated, one.directories_only)):
+        yield _Ignores(base, re.compile("|".join(one.pattern for one in lines)), negated, directories_only)
+
+
 def _gitignore(root: Path, relative: str) -> Iterator[_Ignore]:
     try:
         lines = (root / relative / ".gitignore").read_text(encoding="utf-8", errors="replace").splitlines()
@@ -91,17 +110,17 @@ def _gitignore(root: Path, relative: str) -> Iterator[_Ignore]:
         yield _Ignore(relative, _translate(line.lstrip("/"), anchored=anchored), negated, directories_only)
 
 
-def _translate(pattern: str, *, anchored: bool) -> re.Pattern[str]:
+def _translate(pattern: str, *, anchored: bool) -> str:
     pieces = []
     for part in pattern.split("/"):
         if part == "**":
             pieces.append("(?:[^/]+/)*")
         else:
             pieces.append(fnmatch.translate(part).removeprefix("(?s:").removesuffix(")\\Z").replace(".*", "[^/]*") + "/")
-    return re.compile(("" if anchored else "(?:.*/)?") + "".join(pieces))
+    return ("" if anchored else "(?:.*/)?") + "".join(pieces)
 
 
-def _ignored(path: str, ignores: Sequence[_Ignore], *, directory: bool) -> bool:
+def _ignored(path: str, ignores: Sequence[_Ignores], *, directory: bool) -> bool:
     verdict = False
     for ignore in ignores:
         if ignore.directories_only and not directory:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import TextIO
 
-from fastness.tool.findings import html, junit, sarif, text
+from fastness.tool.findings import junit, sarif, text
 from fastness.tool.findings.model import Finding, Report, Severity
 from fastness.tool.project.project import Project
 
@@ -63,6 +63,12 @@ def _github(report: Report, _project: Project, out: TextIO) -> None:
     )
 
 
+def _html(report: Report, project: Project, out: TextIO) -> None:
+    from fastness.tool.findings import html  # which takes longer to import than most reports to make
+
+    html.write(report, project, out)
+
+
 def _data(value: str) -> str:
     return value.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
@@ -77,5 +83,5 @@ FORMS: Mapping[str, Callable[[Report, Project, TextIO], None]] = {
     "sarif": sarif.write,
     "github": _github,
     "junit": junit.write,
-    "html": html.write,
+    "html": _html,
 }

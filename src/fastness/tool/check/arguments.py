@@ -20,7 +20,10 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--static", action="store_true", help="never run the project's code (the default)")
     parser.add_argument("--diff", metavar="REV", help="only what lies in lines changed since this git revision")
     parser.add_argument(
-        "--jobs", metavar="N", type=_number, help="processes; more than two bring nothing (default: two for a large project)"
+        "--jobs",
+        metavar="N",
+        type=_number,
+        help="1: all work in one process; more share it (default: shared for a large project)",
     )
     parser.add_argument("--no-cache", action="store_true", help="neither use nor keep what was found before")
     parser.add_argument(

@@ -11,7 +11,7 @@ import pickle
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Generic, TypeVar
@@ -68,6 +68,39 @@ class Beside(Generic[_T]):
             with suppress(ProcessLookupError):
                 os.kill(self._pid, signal.SIGKILL)
             os.waitpid(self._pid, 0)
+
+
+def shared(tasks: Sequence[Callable[[], _T]], *, apart: bool, taken: Callable[[int], object]) -> list[_T]:
+    """What each of some pieces of work gives, in their order.
+
+    Args:
+        tasks: must give what can be pickled, the same in whichever order they are done.
+        apart: with a second process, which begins at the end: each of the two takes the next piece when it is done with one.
+        taken: is told how many pieces this process has begun.
+    """
+    if not apart:
+        return [_begun(task, number, taken) for number, task in enumerate(tasks)]
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb", buffering=0) as tokens:
+        with os.fdopen(writing, "wb") as end:
+            end.write(bytes(len(tasks)))  # one for each piece: what is in a pipe is read by one process
+
+        def work(numbers: Iterable[int], told: Callable[[int], object]) -> dict[int, _T]:
+            return {number: _begun(tasks[number], done, told) for done, number in enumerate(numbers) if tokens.read(1)}
+
+        with Beside(lambda: work(reversed(range(len(tasks))), _silent), apart=True) as other:
+            done = work(range(len(tasks)), taken)
+            done.update(other.result())
+    return [done[number] for number in range(len(tasks))]
+
+
+def _begun(task: Callable[[], _T], number: int, taken: Callable[[int], object]) -> _T:
+    taken(number)
+    return task()
+
+
+def _silent(_: int) -> None:
+    """A second process has no say on the terminal."""
 
 
 def _fork(work: Callable[[], object]) -> tuple[int, int]:

@@ -18,7 +18,7 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import cache
@@ -28,11 +28,17 @@ from typing import Any
 
 import fastness.tool
 from fastness.tool.check.config import Config
+from fastness.tool.check.local import Answer, Answers, Known, layout
+from fastness.tool.check.rule import Rule
 from fastness.tool.errors import CommandError
 from fastness.tool.findings import Documented, Evidence, Finding, Fix, NotChecked, Report, Severity
+from fastness.tool.project.module import Module
+from fastness.tool.project.outline import Outline, draw
 from fastness.tool.project.project import Project
+from fastness.tool.project.reading import EVERYTHING
+from fastness.tool.project.service import Service
 
-_FORMAT = 1
+_FORMAT = 2
 _RUNS = 4  # kept of one project: other selections, the branch before
 _PROJECTS = 100
 _LARGEST = 64 << 20  # bytes of one project's file
@@ -80,24 +86,24 @@ class Cache:
         self._project = project
         self._file: Path | None = None
         self._runs: list[Any] = []
+        self._answers = ""  # as they stand in the file: a run over the same files has no use for them
+        self._before: Any = None
+        self._outlines: dict[str, Outline] = {}
+        self._now: Any = None
         if directory is None or project.root is None:
             return
         with suppress(*_BROKEN):
             self._stamp = stamp()
             self._file = directory / f"{_digest(str(project.root.resolve()))[:32]}.json"
-            self._load(_read(self._file))
-
-    def _load(self, document: Any) -> None:
-        if document["stamp"] != self._stamp:
-            return
-        faults: dict[str, str | None] = document["faults"]
-        if all(fault is None or isinstance(fault, str) for fault in faults.values()):
-            digests = ((path, self._project.digests[path]) for path in self._project.modules)
-            self._project.faults.update({path: faults[digest] for path, digest in digests if digest in faults})
-            self._runs = list(document["runs"])
+            runs, answers = _read(self._file)
+            faults: dict[str, str | None] = runs["faults"]
+            if runs["stamp"] == self._stamp and all(fault is None or isinstance(fault, str) for fault in faults.values()):
+                digests = ((path, project.digests[path]) for path in project.modules)
+                project.faults.update({path: faults[digest] for path, digest in digests if digest in faults})
+                self._runs, self._answers = list(runs["runs"]), answers
 
     def report(self, config: Config) -> Report | None:
-        """What was found when everything was as it is; None when that is not known."""
+        """What was found when everything was as it is; None: not known, so that modules get their outlines."""
         begin = time.perf_counter()
         with suppress(*_BROKEN):
             key = self._key(config)
@@ -108,7 +114,58 @@ class Cache:
                     with suppress(OSError):
                         os.utime(self._file or "")
                     return replace(found, seconds=time.perf_counter() - begin, fail_on=config.fail_on)
+            self._outline()
         return None
+
+    def _outline(self) -> None:
+        if self._answers:
+            kept = json.loads(self._answers)
+            self._before, self._outlines = kept["answers"], kept["outlines"]
+            for path, module in self._project.modules.items():
+                module.outline = self._outlines.get(self._project.digests[path])
+
+    def known(self, service: Service, rules: Sequence[Rule]) -> Known:
+        """What was said of single modules before and still holds."""
+        kept, project = self._before, self._project
+        with suppress(*_BROKEN):
+            same = kept is not None and kept["layout"] == layout(service, rules)
+            if same and all(project.ask(*question) == answer for question, answer in kept["asked"]):
+                # The same files in the same order, so that each has the bits that it had.
+                pairs = zip(project.modules.values(), kept["digests"], strict=True)
+                edited = {module.path: digest for module, digest in pairs if project.digests[module.path] != digest}
+                changed = sum(project.modules[path].bit for path in edited)
+                seen = sum(self._seen_from_outside(project.modules[path], digest) for path, digest in edited.items())
+                answers = {path: _answer(*answer) for path, answer in kept["of"].items()}
+                heirs = {
+                    path: answer.heirs
+                    for path, answer in answers.items()
+                    if path not in edited and not answer.heirs_read & (seen | EVERYTHING)
+                }
+                return Known({path: answer for path, answer in answers.items() if not answer.read & changed}, heirs)
+        return Known()
+
+    def _seen_from_outside(self, module: Module, before: str) -> int:
+        """What of a module is another than before: the bodies of its functions, or everything."""
+        kept = self._outlines.get(before)
+        if kept is None or not self._project.reads(module):
+            return module.bit
+        module.outline = draw(module.indexed())
+        return module.inner_bit if module.outline["surface"] == kept["surface"] else module.bit
+
+    def keep_answers(self, service: Service, rules: Sequence[Rule], answers: Answers) -> None:
+        """Have what is said of single modules now kept with the report."""
+        project = self._project
+        asked = [[list(question), answer] for question, answer in sorted(answers.asked.items())]
+        drawn = {**answers.outlines, **{m.path: m.outline for m in project.modules.values() if m.outline}}
+        self._now = {
+            "outlines": {project.digests[path]: outline for path, outline in drawn.items()},
+            "answers": {
+                "layout": layout(service, rules),
+                "asked": asked,
+                "digests": [project.digests[path] for path in project.modules],
+                "of": {path: _written(answer) for path, answer in answers.of.items()},
+            },
+        }
 
     def keep(self, config: Config, report: Report) -> None:
         """Keep a report for the next run, unless a rule failed inside."""
@@ -119,7 +176,7 @@ class Cache:
         faults = {self._project.digests[path]: fault for path, fault in self._project.faults.items()}
         document = {"stamp": self._stamp, "faults": faults, "runs": [run, *self._runs][:_RUNS]}
         with suppress(*_BROKEN):
-            _write(self._file, document)
+            _write(self._file, document, self._now)
 
     def _key(self, config: Config) -> str:
         # The project's file of known findings and the severity that fails are applied to what is found, and not kept.
@@ -145,41 +202,54 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def _answer(read: str, found: Any, open_: Any, heirs: Any, heirs_read: str) -> Answer:
+    findings = {rule: [_finding(one) for one in of] for rule, of in found.items()}
+    return Answer(int(read, 16), findings, open_, heirs, int(heirs_read, 16))
+
+
+def _written(answer: Answer) -> list[Any]:
+    found = {rule: [asdict(one) for one in of] for rule, of in answer.found.items() if rule not in answer.open}
+    return [f"{answer.read:x}", found, answer.open, answer.heirs, f"{answer.heirs_read:x}"]
+
+
+def _finding(kept: Mapping[str, Any]) -> Finding:
+    return Finding(**{
+        **kept,
+        "severity": Severity(kept["severity"]),
+        "evidence": tuple(Evidence(**evidence) for evidence in kept["evidence"]),
+        "fix": Fix(kept["fix"]),
+    })  # fmt: skip
+
+
 def _report(kept: Mapping[str, Any]) -> Report:
     return Report(**{
         **kept,
-        "findings": [
-            Finding(**{
-                **finding,
-                "severity": Severity(finding["severity"]),
-                "evidence": tuple(Evidence(**evidence) for evidence in finding["evidence"]),
-                "fix": Fix(finding["fix"]),
-            })
-            for finding in kept["findings"]
-        ],
+        "findings": [_finding(finding) for finding in kept["findings"]],
         "not_checked": [NotChecked(**one) for one in kept["not_checked"]],
         "documented": {name: Documented(**one) for name, one in kept["documented"].items()},
     })  # fmt: skip
 
 
-def _read(file: Path) -> Any:
+def _read(file: Path) -> tuple[Any, str]:
+    """The runs, and what was said of single modules, which most readers do not need."""
     _refuse_unsafe(file.parent)
     if file.stat().st_size > _LARGEST:
         raise ValueError("too large")
     digest, _, text = file.read_text(encoding="utf-8").partition("\n")
     if digest != _digest(text):
         raise ValueError("damaged")
-    return json.loads(text)
+    runs, _, answers = text.partition("\n")
+    return json.loads(runs), answers
 
 
-def _write(file: Path, document: object) -> None:
+def _write(file: Path, runs: object, answers: object) -> None:
     directory = file.parent
     if not directory.exists():  # one that is there may hold more than ours, which is to be saved and committed
         directory.mkdir(mode=0o700, parents=True)
         (directory / "CACHEDIR.TAG").write_text(_TAG, encoding="utf-8")
         (directory / ".gitignore").write_text("*\n", encoding="utf-8")
     _refuse_unsafe(directory)
-    text = json.dumps(document)
+    text = f"{json.dumps(runs)}\n{json.dumps(answers)}"
     if len(text) < _LARGEST:
         # Written beside and renamed: of two runs at once the last one wins, and no reader sees half of a file.
         descriptor, name = tempfile.mkstemp(prefix="writing-", suffix=".json", dir=directory)

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import count
+from functools import partial
 
 from fastness.tool.boot import Boot, BootedApp, Probed
 from fastness.tool.check import suppressions
-from fastness.tool.check.beside import Beside
+from fastness.tool.check.beside import Beside, shared
 from fastness.tool.check.changes import Change
 from fastness.tool.check.config import Config
+from fastness.tool.check.knowledge import reach
 from fastness.tool.check.knowledge.served import Served
+from fastness.tool.check.local import Answer, Answers, Kept, Known, Outcome, asked, pieces
 from fastness.tool.check.progress import Step, unseen
 from fastness.tool.check.rule import Found, Rule
 from fastness.tool.check.rules import catalogue
@@ -23,7 +24,7 @@ from fastness.tool.findings import Documented, Finding, NotChecked, Report, Sour
 from fastness.tool.findings.model import in_order
 from fastness.tool.project.calls import CallGraph
 from fastness.tool.project.module import Module
-from fastness.tool.project.project import Project, Question
+from fastness.tool.project.project import Project
 from fastness.tool.project.requirements import Requirements
 from fastness.tool.project.resolve import Resolver
 from fastness.tool.project.service import Service
@@ -41,11 +42,10 @@ _BOOTED: Mapping[type, Callable[[Service, Boot], object]] = {
     Served: lambda service, boot: Served(service, boot.app),
     Probed: lambda _, boot: boot.probed if boot.probed is not None and boot.probed.host is not None else None,
 }
+_FEW = 50  # files; to parse so many takes as long as to start a process
+# Families of which many rules ask what calls what: another process can do the others while calls are followed.
+_FOLLOW_CALLS = frozenset({"concurrency", "lifespan", "observability", "persistence", "reliability", "security"})
 _SOURCES: Mapping[type, Source] = {BootedApp: "boot", Served: "boot", Probed: "probe"}
-
-# These families take about half of the time of all. Each half asks a model of its own, in one process or in two: what it
-# finds does not depend on who else asks what.
-_SECOND = frozenset({"architecture", "concurrency", "persistence"})
 
 
 def check(
@@ -55,6 +55,7 @@ def check(
     rules: Iterable[Rule] | None = None,
     boot: Boot | None = None,
     change: Change | None = None,
+    kept: Kept | None = None,
     apart: bool = False,
     progress: Step = unseen,
 ) -> Report:
@@ -63,7 +64,8 @@ def check(
     Args:
         boot: what booting the app gave. Rules that need it do not run without.
         change: what a pull request changes. The same.
-        apart: share the work with a second process.
+        kept: what was said of single modules before, and gets what is said now.
+        apart: share the work with other processes.
         progress: is told how far the rules of this process are.
     """
     begin = time.perf_counter()
@@ -74,40 +76,47 @@ def check(
         for rule in (catalogue().values() if rules is None else rules)
         if config.runs(rule.name) and all(facts.get(need, rule) is not None or need in rule.optional for need in rule.needs)
     ]
+    parts = [part for rule in chosen for part in rule.parts]
+    whole, local = [part for part in parts if not part.per_module], [part for part in parts if part.per_module]
     others = [module for module in project.modules.values() if not (module.is_service or module.path in project.faults)]
-    with Beside(lambda: {module.path: module.fault() for module in others}, apart=apart and bool(others)) as unread:
-        service.routes  # noqa: B018 - reads what runs in production meanwhile; what else there is mostly has to parse only
+    with Beside(lambda: {module.path: module.fault() for module in others}, apart=apart and len(others) > _FEW) as unread:
+        # Reads what runs in production meanwhile; what else there is mostly has to parse only.
+        service.routes, project.service  # noqa: B018
         project.faults.update(unread.result())
     modules = project.readable
-    first = [rule for rule in chosen if rule.family not in _SECOND]
-    second = [rule for rule in chosen if rule.family in _SECOND]
-    shared = apart and bool(first and second)
-    done, total = count(), len(first if shared else chosen)
-
-    def step() -> None:
-        progress(next(done), total)
-
-    there = _silent if shared else step  # a second process has no say on the terminal
-    with Beside(lambda: _outcome(second, service, config, boot, change, there), apart=shared) as half:
-        outcomes = [_outcome(first, service, config, boot, change, step), half.result()]
-    for outcome in outcomes:
-        project.asked.update(outcome.asked)
-    findings = [finding for outcome in outcomes for finding in outcome.findings]
+    remembered = kept.known(service, local) if kept is not None else Known()
+    known, service.resolver.kept_heirs = remembered.answers, remembered.heirs
+    apart = apart and len(parts) > 1
+    aside = [part for part in whole if apart and part.family not in _FOLLOW_CALLS]
+    tasks = [partial(_outcome, part, service, facts) for part in whole if part not in aside]
+    tasks += [partial(_of_modules, local, service, known, some, kept is not None) for some in pieces(service, known)]
+    with Beside(lambda: [_outcome(part, service, facts) for part in aside], apart=bool(aside)) as other:
+        if apart and any(part.family in _FOLLOW_CALLS for part in whole):
+            reach.from_requests(service)  # so that calls are followed once and not by each process
+        done = shared(tasks, apart=apart, taken=lambda number: progress(number, len(tasks)))
+        done += other.result()
+    answers = Answers(known)
+    for outcome in done:
+        answers.add(outcome)
+    project.asked.update(answers.asked)
+    findings = [finding for finding in answers.findings if not config.silent(finding.rule, finding.path)]
+    if kept is not None:
+        kept.keep_answers(service, local, answers)
     comments = [comment for module in modules for comment in suppressions.read(module)]
-    kept, covered = suppressions.apply(in_order(findings), comments)
-    kept += [
+    shown, covered = suppressions.apply(in_order(findings), comments)
+    shown += [
         finding
         # What facts have cleared may still need its comment in a run without them.
         for finding in suppressions.complaints(comments, [rule.name for rule in chosen if boot is None or not rule.optional])
         if config.runs(finding.rule) and not config.silent(finding.rule, finding.path)
     ]
     return Report(
-        findings=in_order(kept),
+        findings=in_order(shown),
         not_checked=[
             *(NotChecked(path, reason) for path, reason in sorted(project.unreadable.items())),
             *([NotChecked(boot.app.target, gap) for gap in boot.gaps] if boot is not None else ()),
         ],
-        failures=[failure for outcome in outcomes for failure in outcome.failures],
+        failures=answers.failures,
         files=len(modules),
         lines=sum(module.text.count("\n") for module in modules),
         routes=len(service.routes),
@@ -120,40 +129,27 @@ def check(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    findings: list[Finding]
-    failures: list[NotChecked]
-    asked: dict[Question, str]
-
-
-def _silent() -> None: ...
-
-
 def _facts(service: Service, boot: Boot | None, change: Change | None) -> dict[type, object]:
     """What not every run has, None where it is missing."""
     return {**{need: None if boot is None else give(service, boot) for need, give in _BOOTED.items()}, Change: change}
 
 
-def _outcome(  # noqa: PLR0917
-    rules: Iterable[Rule],
-    service: Service,
-    config: Config,
-    boot: Boot | None,
-    change: Change | None,
-    step: Callable[[], object],
-) -> _Outcome:
-    """What some rules say about a service."""
-    facts = _facts(service, boot, change)
-    outcome = _Outcome([], [], service.project.asked)
-    for rule in rules:
-        step()
-        for result in _run(rule, service, facts):
-            if isinstance(result, NotChecked):
-                outcome.failures.append(result)
-            elif not config.silent(rule.name, result.path):
-                outcome.findings.append(result)
-    return outcome
+def _outcome(rule: Rule, service: Service, facts: Mapping[type, object]) -> Outcome:
+    """What a rule says about a service."""
+    given = [_STATIC[need](service) if need in _STATIC else facts[need] for need in rule.needs]
+    return Outcome(list(_call(rule, given, "")), service.project.asked)
+
+
+def _of_modules(
+    rules: Sequence[Rule], service: Service, known: Mapping[str, Answer], modules: Sequence[Module], drawn: bool
+) -> Outcome:
+    """What the rules that ask single modules say of some."""
+
+    def ask(rule: Rule, module: Module) -> Iterator[Finding | NotChecked]:
+        given = [module if need is Module else _STATIC[need](service) for need in rule.needs]
+        return _call(rule, given, module.path)
+
+    return asked(service, rules, known, modules, ask, drawn=drawn)
 
 
 def _sources(boot: Boot | None) -> list[Source]:
@@ -161,19 +157,6 @@ def _sources(boot: Boot | None) -> list[Source]:
     if boot is not None:
         found += ["boot", "probe"] if boot.probed is not None else ["boot"]
     return found
-
-
-def _run(rule: Rule, service: Service, facts: Mapping[type, object]) -> Iterator[Finding | NotChecked]:
-    def give(need: type, module: Module | None) -> object:
-        if need is Module:
-            return module
-        return _STATIC[need](service) if need in _STATIC else facts[need]
-
-    if not rule.per_module:
-        yield from _call(rule, [give(need, None) for need in rule.needs], "")
-        return
-    for module in service.project.service:
-        yield from _call(rule, [give(need, module) for need in rule.needs], module.path)
 
 
 def _call(rule: Rule, inputs: Sequence[object], path: str) -> Iterator[Finding | NotChecked]:

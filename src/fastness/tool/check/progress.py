@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 Step = Callable[[int, int], object]
-"""Is told how many of how many rules are done."""
+"""Is told how many of how many pieces of work are done."""
 
 
 def unseen(done: int, total: int) -> None:
@@ -35,7 +35,7 @@ def bar(*, files: int, wanted: bool) -> Iterator[Step]:
         drawn.refresh()
 
         def step(done: int, total: int) -> None:
-            drawn.update(task, description=f"Rule {min(done + 1, total)} of {total}", completed=total + done, total=2 * total)
+            drawn.update(task, description=f"Step {min(done + 1, total)} of {total}", completed=total + done, total=2 * total)
             drawn.refresh()
 
         yield step

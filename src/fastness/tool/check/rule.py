@@ -8,6 +8,8 @@ A rule's file is `rules/<family>/<name>.py`, and the file's place is the rule's 
   `Service`, `Module` (then it is called once per module of the service), `Requirements`, `Resolver`, `CallGraph`, `Project`.
   One that takes `BootedApp`, `Served` or `Probed` runs only when the app is booted or probed; one that takes `Served | None`
   runs always, and lets facts overrule its guesses when it gets them. One that takes `Change` runs on pull requests: `--diff`;
+- where a part of what it finds is told by single files, a function `each` besides, which takes `Module` and what it needs: what
+  it finds is the rule's as well. What a file's functions say of it is remembered as long as what they looked into is the same;
 - where it can correct what it finds, a function `fix`: see `repair`;
 - `EXAMPLES`: `Bad` and `Good` sources, which run as tests. In a bad one `# found` ends each line that must be reported.
 """
@@ -157,6 +159,7 @@ class Rule:
         needs: the types of what `check` takes, in order.
         optional: those that it can do without.
         fixer: corrects what it finds.
+        each: the part of it that asks single modules, when it has one.
     """
 
     name: str
@@ -171,10 +174,16 @@ class Rule:
     optional: frozenset[type]
     examples: Sequence[Example]
     fixer: Fixer | None = None
+    each: Rule | None = None
 
     @property
     def family(self) -> str:
         return self.name.partition("/")[0]
+
+    @property
+    def parts(self) -> tuple[Rule, ...]:
+        """The rule, and the part of it that asks single modules."""
+        return (self,) if self.each is None else (self, self.each)
 
     @property
     def per_module(self) -> bool:
@@ -197,9 +206,8 @@ def read(module: ModuleType) -> Rule:
     if not title:
         raise ValueError(f"{module.__name__} has no docstring: its first line is the rule's title")
     fixer = getattr(module, "fix", None)
-    hints = get_type_hints(check)
-    taken = [_need(hints[parameter]) for parameter in inspect.signature(check).parameters]
-    return Rule(
+    taken, each = _taken(check), getattr(module, "each", None)
+    whole = Rule(
         name=f"{family}/{name}".replace("_", "-"),
         severity=declared.severity,
         practice=declared.practice,
@@ -213,6 +221,17 @@ def read(module: ModuleType) -> Rule:
         examples=tuple(getattr(module, "EXAMPLES", ())),
         fixer=fixer,
     )
+    if each is None:
+        return whole
+    part = replace(whole, check=each, needs=tuple(need for need, _ in _taken(each)), optional=frozenset())
+    if whole.per_module or not part.per_module:
+        raise ValueError(f"{module.__name__}: each takes a Module, and check does not")
+    return replace(whole, each=part)
+
+
+def _taken(check: Check) -> list[tuple[type, bool]]:
+    hints = get_type_hints(check)
+    return [_need(hints[parameter]) for parameter in inspect.signature(check).parameters]
 
 
 def _need(hint: type) -> tuple[type, bool]:

@@ -62,7 +62,7 @@ def run(
         write_baseline: make what is found now the baseline.
         since: report only what lies in lines that were changed since this revision.
         fixes: correct what can be corrected, in this way.
-        jobs: processes that share the work, at most two of them; None: as it pays.
+        jobs: 1: nothing is shared with other processes; None: as it pays.
         cached: give again what was found when everything was as it is, and keep what is found.
         cache_directory: where that is kept; None: in the user's cache directory.
     """
@@ -81,7 +81,9 @@ def run(
         large = sum(len(module.text) for module in project.modules.values()) > _LARGE
         apart = beside.possible() and (large if jobs is None else jobs > 1)
         with progress.bar(files=len(project.modules), wanted=large) as step:
-            report = engine.check(project, config, boot=boot, change=change, apart=apart, progress=step)
+            report = engine.check(
+                project, config, boot=boot, change=change, kept=kept if place is not None else None, apart=apart, progress=step
+            )
         kept.keep(config, report)
     if write_baseline and file is not None and not report.failures:
         return _write_baseline(file, known, report, project)

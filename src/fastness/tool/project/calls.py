@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from fastness.tool.project.reading import EVERYTHING
 from fastness.tool.project.resolve import OFFLOADED, Resolver
 from fastness.tool.project.symbols import CallSite, Class, Function, last_name
 from fastness.tool.project.values import ClassValue, External, FunctionValue, Instance
@@ -65,6 +66,7 @@ class CallGraph:
 
     def in_threads(self, function: Function) -> tuple[list[Edge], list[Outward]]:
         """The calls that this function has threads make: of `to_thread(send, mail)` what `send(mail)` would be."""
+        self.resolver.project.reading.mask |= EVERYTHING
         known = self._threads.get(function)
         if known is None:
             known = self._threads[function] = ([], [])
@@ -118,6 +120,7 @@ class CallGraph:
         return found
 
     def _of(self, function: Function) -> tuple[list[Edge], list[Outward]]:
+        self.resolver.project.reading.mask |= EVERYTHING
         known = self._edges.get(function)
         if known is None:
             known = self._edges[function] = ([], [])
@@ -154,13 +157,15 @@ class CallGraph:
             for one in (*self.resolver.subclasses(owner), *self._forms.get(owner, ()))
             if (found := self.resolver.method(one, function.name)) and not is_abstract(found)
         }
-        return sorted(answering, key=lambda f: (f.module.path, f.node.lineno)) if 0 < len(answering) <= _MANY else [function]
+        return sorted(answering, key=lambda f: (f.module.path, f.line)) if 0 < len(answering) <= _MANY else [function]
 
     @cached_property
     def _forms(self) -> dict[Class, list[Class]]:
         """The classes that have the form of each protocol of the project, without inheriting from it."""
-        classes = [one for module in self.resolver.project.service for one in module.classes]
-        protocols = [one for one in classes if any(last_name(base) == "Protocol" for base in _bases(one))]
+        modules = self.resolver.project.service
+        classes = [one for module in modules for one in module.classes]
+        maybe = [one for module in modules if module.mentions("Protocol") for one in module.classes]
+        protocols = [one for one in maybe if any(last_name(base) == "Protocol" for base in _bases(one))]
         found: dict[Class, list[Class]] = {}
         for protocol in protocols:
             wanted = {m.name: m for m in protocol.methods if not m.decorated("property", "cached_property")}
@@ -175,7 +180,7 @@ def _steps(ends: Iterable[Function], callers: Mapping[Function, list[tuple[Funct
     steps: dict[Function, Edge] = {}
     reached = set(ends)
     # By place, so that of two ways that are equally short every run takes the same.
-    pending = deque(sorted(reached, key=lambda function: (function.module.path, function.node.lineno)))
+    pending = deque(sorted(reached, key=lambda function: (function.module.path, function.line)))
     while pending:
         function = pending.popleft()
         for caller, edge in callers.get(function, ()):
@@ -211,13 +216,4 @@ def _names(function: Function) -> list[str]:
 
 def is_abstract(function: Function) -> bool:
     """The method has no body of its own: it is there to be overridden."""
-    if function.decorated("abstractmethod"):
-        return True
-    body = function.body
-    return len(body) <= 1 and all(_says_nothing(statement) for statement in body)
-
-
-def _says_nothing(statement: ast.stmt) -> bool:
-    if isinstance(statement, ast.Expr):
-        return isinstance(statement.value, ast.Constant)
-    return isinstance(statement, ast.Raise | ast.Pass)
+    return function.is_empty or function.decorated("abstractmethod")

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from fastness.tool.project import literals
+from fastness.tool.project.reading import EVERYTHING
 from fastness.tool.project.resolve import Resolver
 from fastness.tool.project.routes import Dependency, Route, Router
 from fastness.tool.project.symbols import Class, Function, Kind, Scope, argument
@@ -85,6 +86,7 @@ class Dependencies:
 
     def parameters(self, function: Function) -> list[Dependency]:
         """The dependencies that a function's parameters declare, in `Annotated` or as defaults."""
+        self.resolver.project.reading.mask |= EVERYTHING
         known = self._parameters.get(function)
         if known is None:
             known = self._parameters[function] = list(self._declared_by(function))
@@ -145,6 +147,7 @@ class Dependencies:
 
     def tree(self, route: Route) -> list[Dependency]:
         """Every dependency of a route, direct or not, each target once."""
+        self.resolver.project.reading.mask |= EVERYTHING
         known = self._trees.get(route)
         if known is None:
             known = self._trees[route] = list(self._tree(route))

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from typing import TypeAlias
 
 from fastness.tool.project.external import canonical
 from fastness.tool.project.module import Module
 from fastness.tool.project.project import Project
+from fastness.tool.project.reading import EVERYTHING
 from fastness.tool.project.symbols import Class, Function, Scope
 from fastness.tool.project.values import ClassValue, External, FunctionValue, Values
 
+Heirs: TypeAlias = Sequence[tuple[int, str, int]]
 _CLASS, _ROOT = re.compile(r"\bclass\b"), re.compile(r"\bclass\s+\w+\s*:")
 
 
 class Hierarchy(ABC):
-    """The classes of one project and their ancestors."""
+    """The classes of one project and their ancestors.
+
+    Attributes:
+        kept_heirs: what `heirs` gives, by path, for modules of which it is known.
+    """
 
     def __init__(self, project: Project) -> None:
         self.project = project
+        self.kept_heirs: Mapping[str, Heirs] = {}
 
     @abstractmethod
     def bases(self, defined: Class) -> Values:
@@ -74,6 +82,7 @@ class Hierarchy(ABC):
 
     def subclasses(self, defined: Class) -> Iterator[Class]:
         """Every class of the project that has this one among its ancestors."""
+        self.project.reading.mask |= EVERYTHING
         seen = {defined}
         pending = [defined]
         while pending:
@@ -86,12 +95,23 @@ class Hierarchy(ABC):
     @cached_property
     def _children(self) -> dict[Class, list[Class]]:
         found: dict[Class, list[Class]] = {}
-        for module in filter(_may_inherit, self.project.readable):
-            for defined in module.classes:
-                for base in self.bases(defined):
-                    if isinstance(base, ClassValue) and base.definition is not defined:
-                        found.setdefault(base.definition, []).append(defined)
+        for module in self.project.readable:
+            kept = self.kept_heirs.get(module.path)
+            for heir, path, position in self.heirs(module) if kept is None else kept:
+                base = self.project.modules[path].classes[position]
+                found.setdefault(base, []).append(module.classes[heir])
         return found
+
+    def heirs(self, module: Module) -> Heirs:
+        """The classes of a module that inherit from classes of the project, with the path and position of each of those."""
+        if not _may_inherit(module):
+            return []
+        return [
+            (position, base.definition.module.path, base.definition.module.classes.index(base.definition))
+            for position, defined in enumerate(module.classes)
+            for base in self.bases(defined)
+            if isinstance(base, ClassValue) and base.definition is not defined
+        ]
 
 
 def _may_inherit(module: Module) -> bool:

@@ -7,7 +7,7 @@ an explicit dispatch instead of `ast.NodeVisitor`.
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from fastness.tool.project.symbols import Binding, CallSite, Class, Function, FunctionNode, Kind, Scope
@@ -19,24 +19,31 @@ if TYPE_CHECKING:
 _LOOPS = frozenset({ast.For, ast.AsyncFor, ast.While, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp})
 
 
-def build(module: Module, tree: ast.Module) -> None:
-    """Fill the module's scopes from its tree."""
-    _Walk(module).statements(tree.body, module)
+_PLAIN = frozenset({ast.Constant, ast.Name})  # every second node, in which there is nothing to find
+
+
+def build(module: Module, tree: ast.Module, known: Iterable[Function | Class] = ()) -> None:
+    """Fill the module's scopes from its tree.
+
+    Args:
+        known: its functions and classes, where somebody has them already, in the order of their definitions.
+    """
+    _Walk(module, known).statements(tree.body, module)
 
 
 class _Walk:
-    def __init__(self, module: Module) -> None:
+    def __init__(self, module: Module, known: Iterable[Function | Class]) -> None:
         self.module = module
+        self.known = iter(known)
         self.type_checking = False
 
     def statements(self, body: Sequence[ast.AST], scope: Scope, *, looped: bool = False, deferred: bool = False) -> None:
         for node in body:
-            self.visit(node, scope, looped, deferred)
+            if node.__class__ not in _PLAIN:
+                self.visit(node, scope, looped, deferred)
 
     def visit(self, node: ast.AST, scope: Scope, looped: bool, deferred: bool) -> None:  # noqa: C901, PLR0911, PLR0912
         kind = node.__class__
-        if kind is ast.Constant or kind is ast.Name:
-            return
         if kind is ast.Call:
             self._call(node, scope, looped, deferred)  # type: ignore[arg-type]
         elif kind is ast.Expr and node.value.__class__ is ast.Call:  # type: ignore[attr-defined]
@@ -90,9 +97,9 @@ class _Walk:
             value = getattr(node, name, None)
             if value.__class__ is list:
                 for item in value:
-                    if item is not None:
+                    if item is not None and item.__class__ not in _PLAIN:
                         self.visit(item, scope, looped, deferred)
-            elif isinstance(value, ast.AST):
+            elif value.__class__ not in _PLAIN and isinstance(value, ast.AST):
                 self.visit(value, scope, looped, deferred)
 
     def _call(
@@ -106,7 +113,13 @@ class _Walk:
                 self.visit(keyword.value, scope, looped, deferred)
 
     def _function(self, node: FunctionNode, scope: Scope, looped: bool, deferred: bool) -> None:
-        function = Function(node.name, node, self.module, scope)
+        known = next(self.known, None)
+        if isinstance(known, Function):
+            function = known
+            Function.__init__(function, node.name, node, self.module, scope)
+        else:
+            function = Function(node.name, node, self.module, scope)
+        self.module.defined.append(function)
         self.module.functions.append(function)
         self._add(scope, node.name, Binding(Kind.FUNCTION, node, definition=function))
         arguments = node.args
@@ -122,7 +135,13 @@ class _Walk:
         self.statements(node.body, function)
 
     def _class(self, node: ast.ClassDef, scope: Scope, looped: bool, deferred: bool) -> None:
-        defined = Class(node.name, node, self.module, scope)
+        known = next(self.known, None)
+        if isinstance(known, Class):
+            defined = known
+            Class.__init__(defined, node.name, node, self.module, scope)
+        else:
+            defined = Class(node.name, node, self.module, scope)
+        self.module.defined.append(defined)
         self.module.classes.append(defined)
         self._add(scope, node.name, Binding(Kind.CLASS, node, definition=defined))
         self.statements([*node.decorator_list, *node.bases], scope, looped=looped, deferred=deferred)

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from fastness.tool.project.module import Module
 from fastness.tool.project.reading import Reading
+from fastness.tool.project.symbols import Function
 
 if TYPE_CHECKING:
     from fastness.tool.project.symbols import Scope
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 _DEEPEST = 400  # nested questions; what lies deeper is not told
 _NEVER = 1 << 30
 _Key: TypeAlias = tuple[str, int, int]
-_Halfway: TypeAlias = "list[Any]"
 
 
 class Memory:
@@ -35,11 +35,11 @@ class Memory:
         self._alive: dict[int, object] = {}  # ids stay unique as long as the objects live
         self._asking: dict[_Key, int] = {}  # what is being answered, with its depth
         self._lowest = _NEVER  # the depth of the outermost question that was asked again since the innermost one began
-        self._halfway: dict[_Key, _Halfway] = {}
-        self._order: list[_Key] = []
-        self._circles: dict[_Key, int] = {}
-        self._inside: Counter[int] = Counter()
-        self._entered: dict[_Key, tuple[Values, int]] = {}
+        self._halfway: dict[_Key, tuple[Values, int, int]] = {}  # with the depth of the outermost question they depend on
+        self._order: list[_Key] = []  # of those, as they were answered
+        self._circles: dict[_Key, int] = {}  # the circle in which a question lies, by number
+        self._inside: Counter[int | None] = Counter()  # how many questions of each are being answered
+        self._entered: dict[_Key, tuple[Values, int]] = {}  # answers to questions of circles, asked from outside
 
     def answer(self, question: str, about: object, scope: Scope, find: Callable[[], Values]) -> Values:
         """The answer to a question about something in a scope, found when it is asked for the first time."""
@@ -53,72 +53,76 @@ class Memory:
 
     def _first(self, key: _Key, about: object, scope: Scope, find: Callable[[], Values]) -> Values:
         reading = self._reading
-        own = (scope if isinstance(scope, Module) else scope.module).bit
         depth = self._asking.get(key)
         if depth is not None:
-            reading.mask |= own
-            self._lowest = min(self._lowest, depth)
-            return ()
+            return self._again((), 0, depth)
         circle = self._circles.get(key)
-        if circle is not None:
-            if not self._inside[circle] and key in self._entered:
-                values, mask = self._entered[key]
-                reading.mask |= mask
-                return values
-            halfway = self._halfway.get(key)
-        else:
-            halfway = self._halfway.get(key)
-        if halfway is not None:
-            reading.mask |= halfway[1]
-            self._lowest = min(self._lowest, halfway[2])
-            return halfway[0]
+        if circle is not None and not self._inside[circle] and key in self._entered:
+            found, mask = self._entered[key]
+            reading.mask |= mask
+            return found
+        if key in self._halfway:
+            return self._again(*self._halfway[key])
         depth = len(self._asking)
         if depth > _DEEPEST:
             return ()
         self._alive[id(about)] = about
         before, lowest, start = reading.mask, self._lowest, len(self._order)
-        reading.mask, self._lowest = own, _NEVER
+        reading.mask, self._lowest = _bits(scope), _NEVER
         self._asking[key] = depth
-        if circle is not None:
-            self._inside[circle] += 1
+        self._inside[circle] += 1
         try:
             found = find()
+            if self._lowest > depth:
+                self._known[key] = (found, reading.mask)
+                self._lowest = lowest
+            else:
+                self._close(key, found, depth, start)
+                self._lowest = min(self._lowest, lowest)
         except BaseException:
             self._forget(start)
+            self._lowest = lowest
             raise
-        else:
-            mask, low = reading.mask, self._lowest
-            self._keep(key, found, mask, low, depth, start)
-            lowest = min(lowest, low if low < depth else _NEVER)
-            return found
         finally:
             del self._asking[key]
-            if circle is not None:
-                self._inside[circle] -= 1
+            self._inside[circle] -= 1
             reading.mask |= before
-            self._lowest = lowest
+        return found
 
-    def _keep(self, key, found, mask, low, depth, start) -> None:
-        if low > depth:
-            self._known[key] = (found, mask)
-        elif low == depth:
-            members = self._order[start:]
-            number = self._circles.get(key)
-            if number is None:
-                number = len(self._circles) + 1
-                self._circles[key] = number
-            for member in members:
-                self._circles.setdefault(member, number)
-            self._forget(start)
-            self._entered[key] = (found, mask)
-        else:
-            for member in self._order[start:]:
-                one = self._halfway[member]
-                one[2] = min(one[2], low)
-            self._halfway[key] = [found, mask, low]
+    def _again(self, found: Values, mask: int, depth: int) -> Values:
+        """What is given to a question that is being answered, or whose answer depends on one that is."""
+        self._reading.mask |= mask
+        self._lowest = min(self._lowest, depth)
+        return found
+
+    def _close(self, key: _Key, found: Values, depth: int, start: int) -> None:
+        """An answer was found in whose finding a question was asked that is being answered."""
+        mask, inner = self._reading.mask, self._order[start:]
+        if self._lowest < depth:  # by somebody outside, so it holds as long as that is not answered
+            for member in inner:
+                values, read, low = self._halfway[member]
+                self._halfway[member] = (values, read, min(low, self._lowest))
+            self._halfway[key] = (found, mask, self._lowest)
             self._order.append(key)
+            return
+        circle = self._circles.setdefault(key, len(self._circles) + 1)
+        for member in inner:
+            self._circles.setdefault(member, circle)
+        self._forget(start)
+        self._entered[key] = (found, mask)
+        self._lowest = _NEVER
 
     def _forget(self, start: int) -> None:
         for key in self._order[start:]:
             del self._halfway[key]
         del self._order[start:]
+
+
+def _bits(scope: Scope) -> int:
+    """Of the file in which something is asked about, and of the bodies in it."""
+    inner = scope
+    while not isinstance(inner, Module):
+        if isinstance(inner, Function):
+            return inner.module.bit | inner.module.inner_bit
+        inner = inner.parent
+    return inner.bit

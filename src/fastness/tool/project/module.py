@@ -6,19 +6,23 @@ import ast
 import re
 import tokenize
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from io import BytesIO
 from typing import TYPE_CHECKING
 
 from fastness.tool.project import index
-from fastness.tool.project.symbols import Binding, CallSite, Class, Function, Scope
+from fastness.tool.project import outline as outlines
+from fastness.tool.project.outline import Outline
+from fastness.tool.project.symbols import Binding, CallSite, Class, Function, Scope, last_name
 
 _TEST_PATH = re.compile(
     r"(?:^|/)(?:tests?|testing|tests?\.py|conftest\.py|test_[^/]*\.py|[^/]*_tests?\.py)(?:/|$)", re.IGNORECASE
 )
 _MIGRATION_PATH = re.compile(r"(?:^|/)(?:alembic|migrations?|versions)/")
 _SCRIPT_PATH = re.compile(r"(?:^|/)(?:scripts?|examples?|docs?|benchmarks?|bench|tools?|notebooks?)/")
+
+_OUTLINED = frozenset({"defined", "functions", "classes"})
 
 
 class UnparsableError(Exception):
@@ -31,13 +35,16 @@ class Module:
     Attributes:
         path: relative to the checked directory, with forward slashes.
         name: the dotted name under which the project imports it.
-        bit: stands for the module in `reading`.
+        bit: stands for the module in `reading`, and `inner_bit` for the bodies of its functions.
         text: the source as it stands in the file; lines in findings refer to it.
-        bindings: what the names of its top level are bound to. This and the rest are read from the tree when one is asked for.
+        outline: what is known of it without reading it.
+        bindings: what the names of its top level are bound to. This and the rest are read from the tree when one is asked for;
+            functions, classes and all that is defined, in the order of the file, from the outline if there is one.
     """
 
     bindings: dict[str, list[Binding]]
     calls: list[CallSite]
+    defined: list[Function | Class]
     functions: list[Function]
     classes: list[Class]
     imports: list[tuple[str, str | None, ast.Import | ast.ImportFrom, Scope, bool]]
@@ -48,7 +55,8 @@ class Module:
         self.name = name
         self.text = _decoded(source)
         self.is_package = path.endswith("__init__.py")
-        self.bit = 0
+        self.bit = self.inner_bit = 0
+        self.outline: Outline | None = None
 
     def __repr__(self) -> str:
         return f"<Module {self.path}>"
@@ -87,11 +95,17 @@ class Module:
 
     def indexed(self) -> Module:
         """The module with its scopes filled. Raises UnparsableError."""
-        if "bindings" not in self.__dict__:
+        if not self.is_read:
             tree = self.tree
+            known = self.__dict__.get("defined", ())
             self._define_nothing()
-            index.build(self, tree)
+            index.build(self, tree, known)
         return self
+
+    @property
+    def is_read(self) -> bool:
+        """The scopes are filled."""
+        return "bindings" in self.__dict__
 
     if not TYPE_CHECKING:  # which would take every attribute for one of a module
 
@@ -99,14 +113,20 @@ class Module:
             """Fills the scopes for whoever asks first; a file that cannot be read defines nothing."""
             if name not in Module.__annotations__:
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-            try:
-                self.indexed()
-            except UnparsableError:
-                self._define_nothing()
+            if self.outline is not None and name in _OUTLINED:
+                self.defined = outlines.apply(self, self.outline)
+                self.functions = [one for one in self.defined if isinstance(one, Function)]
+                self.classes = [one for one in self.defined if isinstance(one, Class)]
+            else:
+                try:
+                    self.indexed()
+                except UnparsableError:
+                    self._define_nothing()
             return self.__dict__[name]
 
     def _define_nothing(self) -> None:
-        self.bindings, self.calls, self.functions, self.classes, self.imports, self.stars = {}, [], [], [], [], []
+        self.bindings, self.calls, self.imports, self.stars = {}, [], [], []
+        self.defined, self.functions, self.classes = [], [], []
 
     def fault(self) -> str | None:
         """Why the file cannot be read, None when it can. Nothing is kept of what that takes."""
@@ -127,15 +147,19 @@ class Module:
         return ".".join([*parts[: max(keep, 0)], *([module] if module else [])])
 
     @cached_property
-    def calls_by_name(self) -> dict[str, list[CallSite]]:
+    def imported(self) -> list[outlines.Imported]:
+        """Every name that the file imports, as its `imports`."""
+        if self.outline is not None and not self.is_read:
+            return [outlines.Imported(*one) for one in self.outline["imports"]]
+        return [
+            outlines.Imported(name, member, type_checking, isinstance(scope, Function))
+            for name, member, _, scope, type_checking in self.imports
+        ]
+
+    @cached_property
+    def calls_by_name(self) -> CallsByName:
         """Every call in the file by the last part of what it calls, and by its own name what was imported under another."""
-        renamed = {a.asname: a.name for _, _, node, _, _ in self.imports for a in node.names if a.asname and a.asname != a.name}
-        found: dict[str, list[CallSite]] = {}
-        for site in self.all_calls:
-            found.setdefault(site.name, []).append(site)
-            if site.name in renamed:
-                found.setdefault(renamed[site.name].rpartition(".")[2], []).append(site)
-        return found
+        return CallsByName(self)
 
     @property
     def all_calls(self) -> Iterator[CallSite]:
@@ -164,6 +188,39 @@ class Module:
     def mentions(self, *words: str) -> bool:
         """One of the words stands in the text: a cheap reason to look closer, never a reason to report."""
         return any(word in self.text for word in words)
+
+
+class CallsByName:
+    """The calls of a file by name. Of one with an outline, it is only read for names that are called there."""
+
+    def __init__(self, module: Module) -> None:
+        self._module = module
+
+    def get(self, name: str, default: Sequence[CallSite] = ()) -> Sequence[CallSite]:
+        """The calls of that name."""
+        return self._found.get(name, default) if name in self.names else default
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Every name that is called; `name()` where what a call of that name gives is called."""
+        outline = self._module.outline
+        return frozenset(self._found if outline is None else outline["calls"])
+
+    @cached_property
+    def _found(self) -> dict[str, list[CallSite]]:
+        names = [alias for _, _, node, _, _ in self._module.imports for alias in node.names]
+        renamed = {alias.asname: alias.name for alias in names if alias.asname and alias.asname != alias.name}
+        found: dict[str, list[CallSite]] = {}
+        for site in self._module.all_calls:
+            found.setdefault(site.name or _called(site), []).append(site)
+            if site.name in renamed:
+                found.setdefault(renamed[site.name].rpartition(".")[2], []).append(site)
+        return found
+
+
+def _called(site: CallSite) -> str:
+    called = site.node.func
+    return f"{last_name(called)}()" if isinstance(called, ast.Call) else ""
 
 
 def _decoded(source: bytes) -> str:

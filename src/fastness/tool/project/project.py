@@ -11,9 +11,9 @@ from typing import TypeAlias
 
 from fastness.tool.project import locate
 from fastness.tool.project.module import Module, UnparsableError, encoded
-from fastness.tool.project.reading import Reading
+from fastness.tool.project.reading import EVERYTHING, Reading
 
-_IMPORTED = re.compile(rb"^[ \t]*(?:from|import)[ \t]+([A-Za-z_]\w*)", re.MULTILINE)
+_IMPORTED = re.compile(rb"\n[ \t]*(?:from|import)[ \t]+([A-Za-z_]\w*)")  # twice as fast as with `^`
 Question: TypeAlias = tuple[str, ...]  # a kind of question about files that are not Python, and what it is about
 
 
@@ -22,7 +22,6 @@ class Project:
 
     Attributes:
         root: the checked directory; None when the sources were given as text.
-        modules: the files that can be read, by path.
         unreadable: why the others cannot, by path.
         faults: for each module of which it is known, why it does not parse; None when it does. What is known to parse is not
             parsed before somebody looks into it.
@@ -39,7 +38,7 @@ class Project:
         kept: Mapping[str, Module] | None = None,
     ) -> None:
         self.root = root
-        self.modules: dict[str, Module] = {}
+        self._modules: dict[str, Module] = {}
         self.unreadable: dict[str, str] = {}
         self.faults: dict[str, str | None] = {}
         self.digests: dict[str, str] = {}
@@ -50,13 +49,24 @@ class Project:
         for path, source in sources.items():
             name, same = self._roots.name_of(path), (kept or {}).get(path)
             try:
-                self.modules[path] = same if same is not None and same.name == name else Module(path, name, source)
+                self._modules[path] = same if same is not None and same.name == name else Module(path, name, source)
             except UnparsableError as error:
                 self.unreadable[path] = str(error)
-        for position, module in enumerate(self.modules.values(), start=1):
-            module.bit = 1 << position
+        for position, module in enumerate(self._modules.values(), start=1):
+            module.bit, module.inner_bit = 1 << position, 1 << (position + len(self._modules))
         self.reading = Reading()
         self._found: dict[tuple[str, str], Module | None] = {}
+
+    @property
+    def modules(self) -> dict[str, Module]:
+        """The files that can be read, by path."""
+        self.reading.mask |= EVERYTHING
+        return self._modules
+
+    @property
+    def packages(self) -> list[str]:
+        """The directories that are packages: with the paths of the files, this says where names lead."""
+        return sorted(self._roots.packages)
 
     @classmethod
     def at(cls, root: Path) -> Project:
@@ -86,14 +96,24 @@ class Project:
         other.faults.update({path: why for path, why in self.faults.items() if path in same})
         return other
 
-    @cached_property
+    @property
     def readable(self) -> list[Module]:
         """The modules that parse; the others are in `unreadable` from now on."""
-        return [module for module in self.modules.values() if self.reads(module)]
+        self.reading.mask |= EVERYTHING
+        return self._readable
 
     @cached_property
+    def _readable(self) -> list[Module]:
+        return [module for module in self.modules.values() if self.reads(module)]
+
+    @property
     def service(self) -> list[Module]:
         """The modules that run in production, as far as their place tells."""
+        self.reading.mask |= EVERYTHING
+        return self._service
+
+    @cached_property
+    def _service(self) -> list[Module]:
         return [module for module in self.modules.values() if module.is_service and self.reads(module)]
 
     def reads(self, module: Module) -> bool:
@@ -138,12 +158,9 @@ class Project:
         relative = name.replace(".", "/")
         for root in [*roots, *self._roots.elsewhere(name.partition(".")[0])]:
             base = f"{root}/{relative}" if root else relative
-            module = self.modules.get(f"{base}.py") or self.modules.get(f"{base}/__init__.py")
+            module = self._modules.get(f"{base}.py") or self._modules.get(f"{base}/__init__.py")
             if module is not None:
-                try:
-                    return module.indexed()
-                except UnparsableError:
-                    return None
+                return module if self.reads(module) else None
         return None
 
     def has_package(self, name: str, importer: Module) -> bool:
@@ -238,13 +255,13 @@ class _Roots:
         for path in sources:
             parent = PurePosixPath(path).parent
             self.directories.update("" if str(p) == "." else str(p) for p in (parent, *parent.parents))
-        imported = {name.decode() for source in sources.values() for name in _IMPORTED.findall(source)}
-        self._packages = {d for d in self.directories if f"{d}/__init__.py" in sources}
-        self._packages |= {
+        imported = {name.decode() for source in sources.values() for name in _IMPORTED.findall(b"\n" + source)}
+        self.packages = {d for d in self.directories if f"{d}/__init__.py" in sources}
+        self.packages |= {
             d for d in self.directories if d and d.rpartition("/")[2] in imported and d.rpartition("/")[2] not in {"src", "lib"}
         }
-        self._packages |= {d for d in self.directories if d.rpartition("/")[2] == "src" and "src" in imported}
-        self._packages |= {d for d in self.directories if any(str(p) in self._packages for p in PurePosixPath(d).parents)}
+        self.packages |= {d for d in self.directories if d.rpartition("/")[2] == "src" and "src" in imported}
+        self.packages |= {d for d in self.directories if any(str(p) in self.packages for p in PurePosixPath(d).parents)}
         self._tops: dict[str, list[str]] = {}
         for path in sources:
             root = self.of(path)[0]
@@ -257,7 +274,7 @@ class _Roots:
         found = []
         directory = path.rpartition("/")[0]
         while True:
-            if directory not in self._packages or not directory:
+            if directory not in self.packages or not directory:
                 found.append(directory)
             if not directory:
                 return found

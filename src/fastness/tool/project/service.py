@@ -10,6 +10,7 @@ from fastness.tool.project.calls import CallGraph
 from fastness.tool.project.dependencies import Dependencies
 from fastness.tool.project.module import Module
 from fastness.tool.project.project import Project
+from fastness.tool.project.reading import EVERYTHING, Reading
 from fastness.tool.project.requirements import Requirements
 from fastness.tool.project.resolve import Resolver
 from fastness.tool.project.routes import METHODS, Include, Middleware, Route, Router
@@ -19,6 +20,7 @@ from fastness.tool.project.values import ClassValue, External, FunctionValue, In
 _APP = "fastapi.FastAPI"
 _ROUTER = "fastapi.APIRouter"
 _ADDS = {"add_api_route": "endpoint", "add_api_websocket_route": "endpoint"}
+_ROUTES = METHODS | {"api_route", "websocket", "route", "websocket_route"}
 _ORM_BASES = frozenset({
     "sqlalchemy.orm.DeclarativeBase", "sqlalchemy.orm.DeclarativeBaseNoMeta", "sqlalchemy.orm.declarative_base()",
     "sqlalchemy.ext.automap.automap_base()", "ormar.Model", "tortoise.Model", "tortoise.models.Model", "peewee.Model",
@@ -46,7 +48,12 @@ class Service(Dependencies):
 
     # -- apps and routers
 
-    @cached_property
+    @property
+    def reading(self) -> Reading:
+        """What was looked into."""
+        return self.project.reading
+
+    @property
     def routers(self) -> list[Router]:
         """Every app and router that the sources make, with what is included in what."""
         self._collect()
@@ -56,37 +63,41 @@ class Service(Dependencies):
     def apps(self) -> list[Router]:
         return [router for router in self.routers if router.is_app]
 
-    @cached_property
+    @property
     def routes(self) -> list[Route]:
         """Every path operation, in the order of files and lines."""
         self._collect()
         return self._routes
 
-    @cached_property
+    @property
     def middleware(self) -> list[Middleware]:
         """Every middleware that an app is given."""
         self._collect()
         return self._middleware
 
     def _collect(self) -> None:
+        self.reading.mask |= EVERYTHING
         if self._collected:
             return
         self._collected = True
         for module in self.project.modules.values():
-            if module.is_test or not module.mentions("fastapi", "router", "app", "Router") or not self.project.reads(module):
-                continue
-            for name in ("FastAPI", "APIRouter"):
-                for site in module.calls_by_name.get(name, ()):
-                    self._router_made_by(site.node, site.scope)
-            for function in module.functions:
-                for decorator in function.decorators:
-                    if isinstance(decorator, ast.Call) and isinstance(decorator.func, ast.Attribute):
-                        self._decorated(function, decorator, decorator.func, function.parent)
-            for name in ("include_router", "mount", "add_middleware", "Middleware", *_ADDS):
-                for site in module.calls_by_name.get(name, ()):
-                    self._called(name, site)
-            for site in module.calls_by_name.get("", ()):
-                self._decorated_by_call(site)
+            if not module.is_test and module.mentions("fastapi", "router", "app", "Router") and self.project.reads(module):
+                self._collect_from(module)
+
+    def _collect_from(self, module: Module) -> None:
+        for name in ("FastAPI", "APIRouter"):
+            for site in module.calls_by_name.get(name, ()):
+                self._router_made_by(site.node, site.scope)
+        for function in module.functions:
+            for decorator in function.decorators if function.decorated(*_ROUTES, "middleware") else ():
+                if isinstance(decorator, ast.Call) and isinstance(decorator.func, ast.Attribute):
+                    self._decorated(function, decorator, decorator.func, function.parent)
+        for name in ("include_router", "mount", "add_middleware", "Middleware", *_ADDS):
+            for site in module.calls_by_name.get(name, ()):
+                self._called(name, site)
+        made = [site for name in (*METHODS, "middleware") for site in module.calls_by_name.get(f"{name}()", ())]
+        for site in sorted(made, key=lambda site: (site.node.lineno, site.node.col_offset)):
+            self._decorated_by_call(site)
 
     _collected = False
 
@@ -129,6 +140,7 @@ class Service(Dependencies):
         return any(isinstance(v, Instance) and self.resolver.derives(v.definition, _APP, _ROUTER) for v in values)
 
     def _router_made_by(self, call: ast.Call, scope: Scope) -> Router | None:
+        self.reading.mask |= EVERYTHING
         known = self._routers.get(id(call))
         if known is not None:
             return known
@@ -154,7 +166,7 @@ class Service(Dependencies):
 
     def _decorated(self, function: Function, decorator: ast.Call, called: ast.Attribute, scope: Scope) -> None:
         name = called.attr
-        if name in METHODS or name in ("api_route", "websocket", "route", "websocket_route"):
+        if name in _ROUTES:
             path = argument(decorator, "path", 0)
             if not self._takes_routes(called.value, scope, path):
                 return
@@ -188,7 +200,7 @@ class Service(Dependencies):
     @staticmethod
     def _fastapi(scope: Scope) -> bool:
         module = scope if isinstance(scope, Module) else scope.module
-        return any(name.partition(".")[0] == "fastapi" for name, *_ in module.imports)
+        return any(name.partition(".")[0] == "fastapi" for name, *_ in module.imported)
 
     def _add_route(  # noqa: PLR0917
         self, handler: Function, call: ast.Call, receiver: ast.expr, name: str, path: ast.expr | None, scope: Scope

@@ -82,12 +82,22 @@ class CallSite:
 
 @dataclass(slots=True, eq=False)
 class Function:
-    """A function or method, with the scope that its body is."""
+    """A function or method, with the scope that its body is.
+
+    Attributes:
+        line: of its `def`.
+        decorated_by: the last name of each decorator.
+        is_empty: it has no body of its own, as a method that is there to be overridden.
+    """
 
     name: str
     node: FunctionNode
     module: Module
     parent: Scope
+    line: int = field(init=False, repr=False)
+    is_async: bool = field(init=False, repr=False)
+    decorated_by: tuple[str, ...] = field(init=False, repr=False)
+    is_empty: bool = field(init=False, repr=False)
     bindings: dict[str, list[Binding]] = field(default_factory=dict)
     calls: list[CallSite] = field(default_factory=list)
     globals: set[str] = field(default_factory=set)
@@ -95,9 +105,17 @@ class Function:
     is_generator: bool = False
     _nodes: list[ast.AST] | None = field(default=None, repr=False)
 
-    @property
-    def is_async(self) -> bool:
-        return isinstance(self.node, ast.AsyncFunctionDef)
+    def __post_init__(self) -> None:
+        self.line = self.node.lineno
+        self.is_async = isinstance(self.node, ast.AsyncFunctionDef)
+        self.decorated_by = tuple(last_name(decorator) for decorator in self.node.decorator_list)
+        body = self.body
+        self.is_empty = len(body) <= 1 and all(_says_nothing(statement) for statement in body)
+
+    if not TYPE_CHECKING:  # see `outline`
+
+        def __getattr__(self, name: str) -> object:
+            return _read(self, name)
 
     @property
     def owner(self) -> Class | None:
@@ -115,7 +133,7 @@ class Function:
 
     def decorated(self, *names: str) -> bool:
         """One of the decorators ends in one of these names, called or not."""
-        return any(last_name(decorator) in names for decorator in self.decorators)
+        return any(decorator in names for decorator in self.decorated_by)
 
     @property
     def parameters(self) -> Iterator[tuple[ast.arg, ast.expr | None]]:
@@ -156,12 +174,19 @@ class Class:
     calls: list[CallSite] = field(default_factory=list)
     instance: dict[str, list[tuple[Binding, Function]]] = field(default_factory=dict)
 
+    if not TYPE_CHECKING:  # see `outline`
+
+        def __getattr__(self, name: str) -> object:
+            return _read(self, name)
+
     @property
     def qualified(self) -> str:
         return self.name if isinstance(self.parent, _module_type()) else f"{self.parent.qualified}.{self.name}"
 
     def method(self, name: str) -> Function | None:
         """The method of that name that this class itself defines."""
+        if not self.module.is_read:
+            return next((f for f in reversed(self.module.functions) if f.parent is self and f.name == name), None)
         found = [b.definition for b in self.bindings.get(name, ()) if isinstance(b.definition, Function)]
         return found[-1] if found else None
 
@@ -185,6 +210,20 @@ class Class:
 
 
 Scope: TypeAlias = "Module | Class | Function"
+
+
+def _says_nothing(statement: ast.stmt) -> bool:
+    if isinstance(statement, ast.Expr):
+        return isinstance(statement.value, ast.Constant)
+    return isinstance(statement, ast.Raise | ast.Pass)
+
+
+def _read(known: Function | Class, name: str) -> object:
+    """What is asked of a definition that is known by its outline only is read from its file."""
+    if name not in known.__slots__ or known.module.is_read:
+        raise AttributeError(f"{type(known).__name__!r} object has no attribute {name!r}")
+    known.module.indexed()
+    return getattr(known, name)
 
 
 def _module_type() -> type[Module]:

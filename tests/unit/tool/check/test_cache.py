@@ -10,16 +10,20 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fastness.tool.check import cache, engine, run
+from fastness.tool.check import cache, engine, local, run
+from fastness.tool.check.rule import Rule
 from fastness.tool.errors import CommandError
 from fastness.tool.project import module
+from fastness.tool.project.module import Module
+from fastness.tool.project.service import Service
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the user's cache directory is set as XDG does")
 
@@ -235,8 +239,10 @@ def _signed(text: str) -> str:
     return f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}"
 
 
-def _with(document: dict[str, object], **changes: object) -> str:
-    return _signed(json.dumps({**document, **changes}))
+def _with(text: str, **changes: object) -> str:
+    """A file with other parts, of the runs or of what is said of single modules, and the right checksum."""
+    parts = [json.loads(line) for line in text.split("\n")[1:]]
+    return _signed("\n".join(json.dumps({name: changes.get(name, value) for name, value in part.items()}) for part in parts))
 
 
 _DAMAGE: dict[str, Callable[[str], str]] = {
@@ -247,10 +253,13 @@ _DAMAGE: dict[str, Callable[[str], str]] = {
     "not JSON": lambda _: _signed("cos\nsystem\n(S'true'\ntR."),
     "deeply nested": lambda _: _signed("[" * 200_000),
     "a list": lambda _: _signed("[]"),
-    "no runs": lambda text: _with(json.loads(text.partition("\n")[2]), runs=None),
-    "strange runs": lambda text: _with(json.loads(text.partition("\n")[2]), runs=[1, {"key": 2}, None]),
-    "strange faults": lambda text: _with(json.loads(text.partition("\n")[2]), faults=[1]),
-    "foreign": lambda text: _with(json.loads(text.partition("\n")[2]), stamp="another"),
+    "no runs": lambda text: _with(text, runs=None),
+    "strange runs": lambda text: _with(text, runs=[1, {"key": 2}, None]),
+    "strange faults": lambda text: _with(text, faults=[1]),
+    "foreign": lambda text: _with(text, stamp="another"),
+    "no answers": lambda text: _signed(text.split("\n")[1].replace('"runs": [', '"runs": [1, ')),
+    "strange answers": lambda text: _with(text, runs=[], answers={"layout": 1}),
+    "strange outlines": lambda text: _with(text, runs=[], outlines=[1]),
 }
 
 
@@ -271,12 +280,13 @@ def test_a_project_cannot_bring_its_own_results(
 ) -> None:
     """A cache in the checked directory is refused when it is asked for, and neither read nor written otherwise."""
     check(demo.root)
-    clean = json.loads(next(own_cache.glob("*.json")).read_text().partition("\n")[2])
+    runs, answers = next(own_cache.glob("*.json")).read_text().split("\n")[1:]
+    clean = json.loads(runs)
     clean["runs"][0]["report"]["findings"] = []
     inside = demo.root / ".cache" / "fastness" / "check"
     inside.mkdir(parents=True)
     forged = inside / next(own_cache.glob("*.json")).name
-    forged.write_text(_signed(json.dumps(clean)))
+    forged.write_text(_signed(f"{json.dumps(clean)}\n{answers}"))
     with pytest.raises(CommandError, match="is in the checked directory"):
         run.run(demo.root, cache_directory=inside)
     (demo.root.parent / "link").symlink_to(inside)
@@ -285,7 +295,7 @@ def test_a_project_cannot_bring_its_own_results(
     monkeypatch.setenv("XDG_CACHE_HOME", str(demo.root / ".cache"))
     assert check(demo.root)[0] == 1
     assert len(checks) == 2
-    assert json.loads(forged.read_text().partition("\n")[2]) == clean
+    assert json.loads(forged.read_text().split("\n")[1]) == clean
 
 
 def test_what_others_may_write_is_not_read(demo: _Demo, check: _Check, checks: list[str], own_cache: Path) -> None:
@@ -367,3 +377,64 @@ def test_tests_are_not_parsed_again(demo: _Demo, check: _Check, monkeypatch: pyt
     assert any("# the app" in text for text in parsed)
     assert not any("def test_" in text for text in parsed)
     assert [one["path"] for one in told["not_checked"]] == ["tests/test_broken.py"]  # type: ignore[index]
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Grows with every module that the rules about single modules are asked about."""
+    paths: list[str] = []
+    real = local._answer
+
+    def noting(service: Service, rules: Sequence[Rule], module: Module, *rest: Any) -> local.Answer:
+        paths.append(module.path)
+        return real(service, rules, module, *rest)
+
+    monkeypatch.setattr(local, "_answer", noting)
+    return paths
+
+
+def test_what_an_edit_cannot_change_is_not_asked_again(demo: _Demo, check: _Check, asked: list[str]) -> None:
+    """After an edit, those modules are asked that looked into the edited file for what rules say of them."""
+    check(demo.root)
+    assert sorted(asked) == sorted(path for path in _FILES if path.endswith(".py"))
+    asked.clear()
+    _EDITS["another body"](demo)
+    check(demo.root)
+    assert asked == ["app/clients/base.py", "app/clients/client.py"]  # the second inherits from the first
+    asked.clear()
+    _EDITS["a comment"](demo)
+    check(demo.root)
+    assert asked == ["app/main.py"]
+
+
+def test_who_inherits_is_known_of_files_that_are_not_read(demo: _Demo, check: _Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an edit of a method, who inherits from its class is known; after one of the class, files are asked again."""
+    check(demo.root)
+    kept: list[set[str]] = []
+    real = cache.Cache.known
+
+    def noting(self: cache.Cache, *arguments: Any) -> local.Known:
+        known = real(self, *arguments)
+        kept.append(set(known.heirs))
+        return known
+
+    monkeypatch.setattr(cache.Cache, "known", noting)
+    _EDITS["another body"](demo)
+    check(demo.root)
+    assert "app/clients/client.py" in kept[-1]
+    assert "app/clients/base.py" not in kept[-1]
+    demo.replace("app/clients/base.py", "class Client:", "class Client(dict):")
+    check(demo.root)
+    assert "app/clients/client.py" not in kept[-1]
+
+
+def test_an_open_answer_is_asked_again(demo: _Demo, check: _Check) -> None:
+    """What a rule says of one file, and all others have a part in, is asked whatever is edited: who closes a client."""
+    demo.write("app/shared.py", "import httpx\n\nclient = httpx.AsyncClient()\n")
+    demo.write("app/closing.py", "from app.shared import client\n\n\nasync def stop():\n    pass\n")
+    rule = "lifespan/resource-outside-lifespan"
+    assert rule in {finding["rule"] for finding in check(demo.root)[1]["findings"]}  # type: ignore[index]
+    demo.replace("app/closing.py", "pass", "await client.aclose()")
+    assert rule not in {finding["rule"] for finding in check(demo.root)[1]["findings"]}  # type: ignore[index]
+    demo.replace("app/closing.py", "await client.aclose()", "pass")
+    assert rule in {finding["rule"] for finding in check(demo.root)[1]["findings"]}  # type: ignore[index]

@@ -80,7 +80,7 @@ def test_examples(rule: Rule, example: Example, boot_sources: Callable[[Mapping[
     assert agrees(rule, example, boot)
     assert bool(examples.expected(example)) == isinstance(example, Bad)
     for finds in (), [Found(path, 1, 1, "") for path in examples.files(example)]:
-        mutant = replace(rule, check=lambda *_, finds=finds: iter(finds), fixer=None)
+        mutant = replace(rule, check=lambda *_, finds=finds: iter(finds), fixer=None, each=None)
         assert agrees(mutant, example, boot) == (isinstance(example, Good) and not finds)
 
 

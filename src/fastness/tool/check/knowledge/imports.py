@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary, proxy
+from weakref import proxy
 
 from fastness.tool.project import Project
 from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import Function
+from fastness.tool.project.reading import known_once
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,14 +17,20 @@ class Import:
     """One import statement and the module of the project that it loads.
 
     Attributes:
+        position: among the imports of the importer.
         late: inside a function: it runs when that does.
     """
 
     importer: Module
     imported: Module
-    node: ast.Import | ast.ImportFrom
+    position: int
     member: str | None
     late: bool
+
+    @property
+    def node(self) -> ast.Import | ast.ImportFrom:
+        """The statement."""
+        return self.importer.imports[self.position][2]
 
 
 class Graph(Mapping[Module, list[Import]]):
@@ -49,25 +55,20 @@ class Graph(Mapping[Module, list[Import]]):
         return len(self._project.readable)
 
 
-_KNOWN: WeakKeyDictionary[Project, Graph] = WeakKeyDictionary()
-
-
+@known_once
 def graph(project: Project) -> Graph:
     """Which module imports which."""
-    known = _KNOWN.get(project)
-    if known is None:
-        known = _KNOWN[project] = Graph(project)
-    return known
+    return Graph(project)
 
 
 def _of(project: Project, module: Module) -> Iterable[Import]:
-    for name, member, node, scope, type_checking in module.imports:
+    for position, (name, member, type_checking, late) in enumerate(module.imported):
         if type_checking:
             continue
         submodule = project.find(f"{name}.{member}", module) if member and member != "*" else None
         found = submodule if submodule is not None else project.find(name, module)
         if found is not None and found is not module:
-            yield Import(module, found, node, None if submodule is not None else member, isinstance(scope, Function))
+            yield Import(module, found, position, None if submodule is not None else member, late)
 
 
 def loaded_by(project: Project, roots: Iterable[Module]) -> set[Module]:

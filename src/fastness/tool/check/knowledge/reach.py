@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from weakref import WeakKeyDictionary
-
 from fastness.tool.project import Service
+from fastness.tool.project.reading import known_once
 from fastness.tool.project.symbols import Function
 
-_KNOWN: WeakKeyDictionary[Service, set[Function]] = WeakKeyDictionary()
 
-
+@known_once
 def from_requests(service: Service) -> set[Function]:
     """Every function of the project that serving a request can run."""
-    known = _KNOWN.get(service)
-    if known is None:
-        seen = {route.handler for route in service.routes}
-        for route in service.routes:
-            seen |= {dependency.target for dependency in service.tree(route) if isinstance(dependency.target, Function)}
-        for middleware in service.middleware:
-            seen.update(service.run_by(middleware))
-        known = _KNOWN[service] = _closure(service, seen)
-    return known
+    seen = {route.handler for route in service.routes}
+    for route in service.routes:
+        seen |= {dependency.target for dependency in service.tree(route) if isinstance(dependency.target, Function)}
+    for middleware in service.middleware:
+        seen.update(service.run_by(middleware))
+    return _closure(service, seen)
 
 
 def _closure(service: Service, seen: set[Function]) -> set[Function]:

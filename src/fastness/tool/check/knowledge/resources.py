@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
-from weakref import WeakKeyDictionary
 
 from fastness.tool.check.knowledge import imports
 from fastness.tool.project import Service
 from fastness.tool.project.module import Module
+from fastness.tool.project.reading import known_once
 from fastness.tool.project.symbols import Scope, last_name
 from fastness.tool.project.values import External, FunctionValue
 
@@ -26,7 +26,6 @@ _BEFORE = re.compile(r"(?:[\w.]|\[[^\]\n]*\]|\([^()\n]*\))+$")
 _CLOSED_BY = re.compile(r"(?:clos\w+|dispos\w+|disconnect\w*|shutdown\w*|stop\w*)\(([^\n()]{1,80})\)")
 # `async with client:` and `enter_async_context(client)` close what they are given by name.
 _CLOSED_BY_CONTEXT = re.compile(r"(?:\bwith |enter_(?:async_)?context\()([\w.]+)(?: as \w+)?[:),]")
-_NAMES: WeakKeyDictionary[Service, dict[Module, set[str]]] = WeakKeyDictionary()
 
 
 def resource(service: Service, call: ast.expr | None, scope: Scope) -> str | None:
@@ -56,14 +55,23 @@ def is_closed(service: Service, name: str, module: Module | None = None) -> bool
     Args:
         module: where the name is defined; then only this file and those that import it count. Objects are reached in more ways.
     """
-    known = _NAMES.get(service)
-    if known is None:
-        known = _NAMES[service] = {one: _closed_in(one) for one in service.project.service}
-    for user, names in known.items():
+    known = _closed(service)
+    for user in service.project.service:
+        if not user.mentions(name):
+            continue
+        names = known.get(user)
+        if names is None:
+            names = known[user] = _closed_in(user)
         own = name in names and (module is None or user is module or name in user.bindings)  # or it is a local of that name
         if (own or f".{name}" in names) and (module is None or _knows(service, user, module, name)):
             return True
     return False
+
+
+@known_once
+def _closed(_: Service) -> dict[Module, set[str]]:
+    """For each module, as far as somebody has asked, the words of what is closed in it."""
+    return {}
 
 
 def _closed_in(module: Module) -> set[str]:

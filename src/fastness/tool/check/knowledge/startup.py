@@ -38,7 +38,7 @@ def starts(service: Service) -> list[Function]:
 def _opening(service: Service) -> Iterator[Function]:
     """The `open` of every class that has the form of a resource."""
     modules = service.project.service
-    if not any(name == "fastness.lifespan" for module in modules for name, *_ in module.imports):
+    if not any(name == "fastness.lifespan" for module in modules for name, *_ in module.imported):
         return
     for module in modules:
         for one in module.classes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from fastness.tool.project import Service
+from fastness.tool.project.reading import fact
 
 _V2_ONLY = {"ConfigDict", "field_validator", "model_validator", "field_serializer", "model_serializer", "computed_field",
             "RootModel", "TypeAdapter", "AfterValidator", "BeforeValidator"}  # fmt: skip
@@ -16,6 +17,7 @@ _SCOPED = (0, 121)  # `Depends(..., scope="function")`
 _FLAT = (0, 137)  # `app.routes` no longer lists what included routers hold
 
 
+@fact
 def pydantic_is_2(service: Service) -> bool:
     """Every place that states a version asks for Pydantic 2; without one, the code uses what only Pydantic 2 has."""
     stated = (_MAJOR.match(specifier) for specifier in service.requirements.stated.get("pydantic", ()))
@@ -28,10 +30,11 @@ def pydantic_is_2(service: Service) -> bool:
     return any(
         name.startswith("pydantic_settings") or (name == "pydantic" and member in _V2_ONLY)
         for module in service.project.service
-        for name, member, *_ in module.imports
+        for name, member, *_ in module.imported
     )
 
 
+@fact
 def ends_after_response(service: Service) -> bool:
     """What stands after the `yield` of a dependency runs when the client already has its answer."""
     newest = service.requirements.newest("fastapi")
@@ -43,6 +46,7 @@ def ends_before_background(service: Service) -> bool:
     return not ends_after_response(service)
 
 
+@fact
 def has_scopes(service: Service) -> bool:
     """Whatever FastAPI the project admits, it has `Depends(..., scope="function")`. Without a lower bound nobody knows."""
     bounds = (_LOWEST.search(specifier) for specifier in service.requirements.stated.get("fastapi", ()))
@@ -50,6 +54,7 @@ def has_scopes(service: Service) -> bool:
     return lowest is not None and (int(lowest[1]), int(lowest[2])) >= _SCOPED
 
 
+@fact
 def routes_are_nested(service: Service) -> bool:
     """`app.routes` holds included routers as one entry each."""
     newest = service.requirements.newest("fastapi")

@@ -31,7 +31,7 @@ def check(service: Service) -> Iterator[Found]:
     if not versions.routes_are_nested(service):
         return
     for module in service.project.service:
-        if not module.mentions(".routes", "route"):
+        if not module.mentions(".routes", "scope"):
             continue
         scopes: list[Scope] = [module, *module.functions]
         for scope in scopes:

@@ -28,7 +28,7 @@ _RESETS = {"reset", "unbind_contextvars", "reset_contextvars"}
 )
 def check(service: Service) -> Iterator[Found]:
     chains = service.graph.nearest(_threaded(service), _kind, through=lambda edge: not edge.target.is_async)
-    for function, kinds in sorted(chains.items(), key=lambda item: (item[0].module.path, item[0].node.lineno)):
+    for function, kinds in sorted(chains.items(), key=lambda item: (item[0].module.path, item[0].line)):
         chain = kinds["sets"]
         setter = chain.edges[-1].target if chain.edges else function
         if not function.is_generator and any(site.name in _RESETS for site in setter.calls):

@@ -44,7 +44,10 @@ _HARMLESS = (
 )
 def check(service: Service) -> Iterator[Found]:
     reached = from_requests(service) | _beside_routes(service)
+    places = {function.module for function in reached}
     for module in service.project.service:
+        if module not in places:
+            continue
         names = {
             name: bindings
             for name, bindings in module.bindings.items()

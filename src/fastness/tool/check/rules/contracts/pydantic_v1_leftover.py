@@ -39,19 +39,18 @@ _DECORATORS = {"validator": "field_validator", "root_validator": "model_validato
 
 
 @rule(severity=Severity.WARNING, practice="3.3", fix=Fix.REVIEW, help="use the names of Pydantic 2; `bump-pydantic` knows most")
-def check(service: Service) -> Iterator[Found]:
+def check(module: Module, service: Service) -> Iterator[Found]:
     if not versions.pydantic_is_2(service):
         return
-    for module in service.project.service:
-        yield from _removed(module)
-        for defined in module.classes:
-            if defined.name != "Config" and service.is_model(defined):
-                yield from _configured(service, defined)
-        old = [*_decorated(service, module), *_called(service, module)]
-        if old:
-            first, text = old[0]
-            evidence = [proof(module, node, text) for node, text in old[1:50]]
-            yield found(module, first, f"{text}; deprecated since Pydantic 2", *evidence, count=len(old))
+    yield from _removed(module)
+    for defined in module.classes:
+        if defined.name != "Config" and service.is_model(defined):
+            yield from _configured(service, defined)
+    old = [*_decorated(service, module), *_called(service, module)]
+    if old:
+        first, text = old[0]
+        evidence = [proof(module, node, text) for node, text in old[1:50]]
+        yield found(module, first, f"{text}; deprecated since Pydantic 2", *evidence, count=len(old))
 
 
 def _removed(module: Module) -> Iterator[Found]:

@@ -123,7 +123,7 @@ def _is_question(handler: Function, name: str) -> bool:
 
 def _provided(service: Service) -> bool:
     def provides(module: Module) -> bool:
-        return any(f"{name}.{member}".startswith(_PROVIDERS) for name, member, *_ in module.imports)
+        return any(f"{name}.{member}".startswith(_PROVIDERS) for name, member, *_ in module.imported)
 
     return any(provides(module) for module in service.project.service)
 

@@ -17,6 +17,7 @@ from fastness.tool.check.knowledge import reach, resources
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
+from fastness.tool.project.module import Module
 from fastness.tool.project.symbols import Function, Kind
 from fastness.tool.project.walk import walk
 
@@ -28,15 +29,17 @@ _CACHED = re.compile(r"cache|singleton", re.IGNORECASE)
 
 @rule(severity=Severity.WARNING, practice="2.1", help="open it in the lifespan, and close it after the `yield`")
 def check(service: Service) -> Iterator[Found]:
-    for module in service.project.service:
-        for name, bindings in module.bindings.items():
-            for binding in bindings:
-                what = resources.resource(service, binding.value, module) if binding.kind is Kind.ASSIGN else None
-                if what is not None and not resources.is_closed(service, name, module):
-                    message = f"{name}, a {what}, is made when the module is imported, and nothing closes it"
-                    yield found(module, binding.node, message)
     for function in reach.from_requests(service):
         yield from _per_request(service, function)
+
+
+def each(module: Module, service: Service) -> Iterator[Found]:
+    for name, bindings in module.bindings.items():
+        for binding in bindings:
+            what = resources.resource(service, binding.value, module) if binding.kind is Kind.ASSIGN else None
+            if what is not None and not resources.is_closed(service, name, module):
+                message = f"{name}, a {what}, is made when the module is imported, and nothing closes it"
+                yield found(module, binding.node, message)
 
 
 def _per_request(service: Service, function: Function) -> Iterator[Found]:

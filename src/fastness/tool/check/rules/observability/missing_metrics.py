@@ -35,9 +35,9 @@ def check(service: Service) -> Iterator[Found]:
     for module in service.project.readable:
         if not module.mentions(*words):
             continue
-        if module.is_service and any(name == "fastness.telemetry" and member in _OWN for name, member, *_ in module.imports):
+        if module.is_service and any(name == "fastness.telemetry" and member in _OWN for name, member, *_ in module.imported):
             return
-        names = [name for name, *_ in module.imports]
+        names = [name for name, *_ in module.imported]
         if any(name in _LIBRARIES or name.partition(".")[0] in _LIBRARIES for name in names):
             return
     if any(_AGENTS.search(line.text) for line in delivery.commands(service.project)):

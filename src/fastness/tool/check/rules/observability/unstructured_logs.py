@@ -21,9 +21,11 @@ from fastness.tool.project.symbols import CallSite
 @rule(severity=Severity.INFO, practice="8.1", help="log with `logging` or structlog, as JSON, with the request's id")
 def check(service: Service) -> Iterator[Found]:
     running = reach.from_requests(service)
+    places = {function.module for function in running}
     prints = [
         site
         for module in service.project.service
+        if module in places
         for site in module.calls_by_name.get("print", ())
         if site.scope in running and _prints(service, site)
     ]

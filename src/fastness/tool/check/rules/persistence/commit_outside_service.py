@@ -47,10 +47,10 @@ def _boundary(service: Service) -> Iterator[tuple[str, Function]]:
     for module in service.project.service:
         for function in module.functions:
             if (
-                function.is_generator
-                and function.name.startswith("get_")
+                function.name.startswith("get_")
                 and not function.owner
                 and _provides_session(function)
+                and function.is_generator
             ):
                 yield "dependency", function
     for middleware in service.middleware:

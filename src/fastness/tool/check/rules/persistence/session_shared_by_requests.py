@@ -24,26 +24,28 @@ from fastness.tool.project.walk import walk
 
 @rule(severity=Severity.ERROR, practice="7.2", help="make one session per request, in a dependency")
 def check(service: Service) -> Iterator[Found]:
-    running = reach.from_requests(service)
-    for module in service.project.service:
-        if module.mentions("ession", "connect"):
-            yield from _in_module(service, module, running)
-            for function in module.functions:
-                if function in running or function.name == "__init__":
-                    yield from _by_default(service, function)
     for entry in startup.starts(service):
         for node in walk(entry.node):
             if isinstance(node, ast.Assign) and _on_state(node.targets[0]) and _made(service, node.value, entry):
                 yield found(entry, node, f"{ast.unparse(node.targets[0])} is one session for all requests")
 
 
-def _in_module(service: Service, module: Module, running: set[Function]) -> Iterator[Found]:
+def each(module: Module, service: Service) -> Iterator[Found]:
+    if module.mentions("ession", "connect"):
+        yield from _in_module(service, module)
+        for function in module.functions:
+            faults = list(_by_default(service, function))
+            if faults and (function.name == "__init__" or function in reach.from_requests(service)):
+                yield from faults
+
+
+def _in_module(service: Service, module: Module) -> Iterator[Found]:
     scopes: list[Module | Class] = [module, *module.classes]
     for scope in scopes:
         for name, bindings in scope.bindings.items():
             for binding in bindings:
                 if binding.kind is Kind.ASSIGN and binding.value is not None and _holds_session(service, binding, scope):
-                    user = _user(service, module, scope, name, running)
+                    user = _user(service, module, scope, name)
                     if user is not None:
                         yield found(
                             module,
@@ -76,9 +78,9 @@ def _made(service: Service, node: ast.expr | None, scope: Scope) -> bool:
     return sessions.is_session(service.resolver.infer(node, scope))
 
 
-def _user(service: Service, module: Module, scope: Scope, name: str, running: set[Function]) -> Function | None:
+def _user(service: Service, module: Module, scope: Scope, name: str) -> Function | None:
     """A function that requests run and that uses the name, from this module or one that imports it."""
-    for function in sorted(running, key=lambda f: (f.module.path, f.node.lineno)):
+    for function in sorted(reach.from_requests(service), key=lambda f: (f.module.path, f.line)):
         if name not in function.module.text or (isinstance(scope, Class) and function.owner is not scope):
             continue
         for node in walk(function.node):

@@ -19,6 +19,7 @@ from fastness.tool.check.knowledge.served import Served
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Evidence, Severity
 from fastness.tool.project import Service
+from fastness.tool.project.module import Module
 from fastness.tool.project.resolve import Resolver
 from fastness.tool.project.symbols import Function, argument, last_name
 from fastness.tool.project.values import External
@@ -49,16 +50,20 @@ _BODIES = ("JSONResponse", "ORJSONResponse", "PlainTextResponse", "HTMLResponse"
     severity=Severity.ERROR, practice="5.3", help="log the exception, and answer with a text of your own and the request's id"
 )
 def check(service: Service, served: Served | None, probed: Probed | None) -> Iterator[Found]:
-    answered = []
-    for module in service.project.service:
-        if module.mentions("except", "exception_handler", "Exception"):
-            for function in module.functions:
-                yield from _in_handlers(function, service.resolver)
-                handled = list(_in_exception_handler(function, service.resolver))
-                answered += handled
-                yield from handled
-    if served is not None and probed is not None and not answered:
+    if served is not None and probed is not None and not any(_answered(module, service) for module in service.project.service):
         yield from _at_probe(served, probed)
+
+
+def each(module: Module, service: Service) -> Iterator[Found]:
+    for function in module.functions if module.mentions("except") else ():
+        yield from _in_handlers(function, service.resolver)
+    yield from _answered(module, service)
+
+
+def _answered(module: Module, service: Service) -> list[Found]:
+    """What the exception handlers of a file send to clients."""
+    functions = module.functions if module.mentions("except", "Exception") else ()
+    return [one for function in functions for one in _in_exception_handler(function, service.resolver)]
 
 
 def _at_probe(served: Served, probed: Probed) -> Iterator[Found]:

@@ -24,7 +24,7 @@ from fastness.tool.project.values import External, Instance
 @rule(severity=Severity.ERROR, practice="5.2", fix=Fix.SAFE, help="raise it, or answer with a response that carries the status")
 def check(service: Service) -> Iterator[Found]:
     handlers = {route.handler for route in service.routes if not route.is_websocket}
-    for handler in sorted(handlers, key=lambda function: (function.module.path, function.node.lineno)):
+    for handler in sorted(handlers, key=lambda function: (function.module.path, function.line)):
         for node in own_nodes(handler, ast.Return):
             what = _fault(service, handler, node.value)
             if what:

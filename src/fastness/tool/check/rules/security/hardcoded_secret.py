@@ -33,15 +33,14 @@ _ENVIRONMENT = ("os.getenv", "os.environ.get", "decouple.config")
     practice="6.6",
     help="read it from the environment or a secret store without a default, and fail when it is missing",
 )
-def check(service: Service) -> Iterator[Found]:
-    for module in service.project.service:
-        guards = _Guards(module)
-        scopes: list[Scope] = [module, *(c for c in module.classes if _may_hold(service, c))]
-        for scope in scopes:
-            for name, bindings in scope.bindings.items():
-                for binding in bindings:
-                    yield from _binding(service, scope, name, binding, guards)
-        yield from _fallbacks(service, module, guards)
+def check(module: Module, service: Service) -> Iterator[Found]:
+    guards = _Guards(module)
+    scopes: list[Scope] = [module, *(c for c in module.classes if _may_hold(service, c))]
+    for scope in scopes:
+        for name, bindings in scope.bindings.items():
+            for binding in bindings:
+                yield from _binding(service, scope, name, binding, guards)
+    yield from _fallbacks(service, module, guards)
 
 
 def _fallbacks(service: Service, module: Module, guards: _Guards) -> Iterator[Found]:

@@ -73,7 +73,7 @@ def _is_address(name: str, site: CallSite) -> bool:
 
 def _is_command(module: Module) -> bool:
     """A command line, whose output is for the person who asked."""
-    return any(name.partition(".")[0] in _COMMAND_LINES for name, *_ in module.imports)
+    return any(name.partition(".")[0] in _COMMAND_LINES for name, *_ in module.imported)
 
 
 def _values(site: CallSite) -> Iterator[tuple[str, ast.expr]]:

@@ -3,10 +3,10 @@
 Whole commands are timed, with the start of the interpreter and with bytecode as an installation has it, on copies that hold
 what a check reads. Edits are a function more in a file with routes that nobody imports (`leaf`) and in the one that most files
 import (`shared`), a line in the body of a function of each of the files that most import (`bodies`), and a comment in
-`pyproject.toml`. `--sources DIR` names checkouts of projects: the one with most lines gives `kloc_per_second` and `peak_mb`, the
-one nearest to 150,000 lines gives `warm_seconds`, after the slowest edit of a Python file. Without, one project is written that
-looks like a service of `LINES` lines: the same text each time, so that ratios of two runs can be compared between machines, but
-more regular than what people write.
+`pyproject.toml`. `--sources DIR` names checkouts of projects: the one with most lines gives `kloc_per_second` and `peak_mb`,
+the one nearest to 150,000 lines gives `warm_seconds`, after the slowest edit of a Python file. Without, one project is written
+that looks like a service of `LINES` lines: the same text each time, so that ratios of two runs can be compared between
+machines, but more regular than what people write.
 
 The gate is on ratios of processor time, of which others on the machine change little: of a check to `ast.parse` alone over the
 same files, and of a second check to the first. Of several rounds the least counts: the machine only ever adds.

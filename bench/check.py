@@ -229,9 +229,7 @@ def _body(text: str) -> tuple[int, int] | None:
     except SyntaxError:  # of a newer Python
         return None
     functions = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and len(node.body) > 1
+        node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and len(node.body) > 1
     ]
     longest = max(functions, key=lambda node: (node.end_lineno or 0) - node.lineno, default=None)
     return None if longest is None else (longest.body[1].lineno, longest.body[1].col_offset)

@@ -28,20 +28,23 @@ class Dependencies:
         self._parameters: dict[Function, list[Dependency]] = {}
         self._trees: dict[Route, list[Dependency]] = {}
 
-    def declared(self, listed: ast.expr | None, scope: Scope) -> list[Dependency]:
-        """The dependencies of a `dependencies=[...]`."""
+    def declared(self, listed: ast.expr | None, scope: Scope, inside: frozenset[int] = frozenset()) -> list[Dependency]:
+        """The dependencies of a `dependencies=[...]`. `inside`: the lists that are being read, by id."""
         if isinstance(listed, ast.Name):
             bound = self.resolver.binding(listed.id, scope)
             if bound is not None and bound[0][-1].kind is Kind.ASSIGN:
-                listed, scope = bound[0][-1].value, bound[1]
+                # `LISTED = [*LISTED, more]` goes on from what the name had been given before.
+                given = [one.value for one in bound[0] if one.kind is Kind.ASSIGN and id(one.value) not in inside]
+                listed, scope = given[-1] if given else None, bound[1]
+                inside |= {id(listed)}
         if isinstance(listed, ast.BinOp) and isinstance(listed.op, ast.Add):
-            return self.declared(listed.left, scope) + self.declared(listed.right, scope)
+            return self.declared(listed.left, scope, inside) + self.declared(listed.right, scope, inside)
         if not isinstance(listed, ast.List | ast.Tuple):
             return []
         found: list[Dependency] = []
         for element in listed.elts:
             if isinstance(element, ast.Starred):
-                found += self.declared(element.value, scope)
+                found += self.declared(element.value, scope, inside)
             else:
                 found += self._element(element, scope)
         return found

@@ -1,6 +1,7 @@
 """Apps, routers, path operations and dependencies, as the sources declare them."""
 
 from fastness.tool.check.examples import files, project
+from fastness.tool.check.knowledge import errors
 from fastness.tool.check.rule import Good
 from fastness.tool.project import Service
 from fastness.tool.project.symbols import Class, Function
@@ -128,3 +129,45 @@ def register(app):
     def inner(): ...
 """)
     assert [route.path for route in service.routes] == ["/y"]
+
+
+def test_a_list_of_dependencies_that_goes_on_from_itself() -> None:
+    """By a star or a sum, it has what the name had been given before; one that is made of nothing else has an end."""
+    service = _service("""
+from fastapi import Depends, FastAPI
+
+def first(): ...
+def second(): ...
+def third(): ...
+
+LISTED = [Depends(first)]
+LISTED = [*LISTED, Depends(second)]
+LISTED = LISTED + [Depends(third)]
+CIRCLE = [*CIRCLE, Depends(first)]
+app = FastAPI()
+
+@app.get("/listed", dependencies=LISTED)
+def listed(): ...
+
+@app.get("/circle", dependencies=[*CIRCLE])
+def circle(): ...
+""")
+    listed, circle = (
+        [one.target.name for one in service.tree(route) if isinstance(one.target, Function)]
+        for route in sorted(service.routes, key=lambda route: route.path or "", reverse=True)
+    )
+    assert (listed, circle) == (["first", "second", "third"], ["first"])
+
+
+def test_a_table_of_handlers_that_is_made_of_itself() -> None:
+    """What it registers cannot be told, which is said instead of being looked for without an end."""
+    service = _service("""
+from fastapi import FastAPI
+
+class Gone(Exception): ...
+def handle(request, error): ...
+
+TABLE = {**TABLE, Gone: handle}
+app = FastAPI(exception_handlers=TABLE)
+""")
+    assert list(errors.handlers(service)) == [errors.Registered(frozenset(), ())]

@@ -56,27 +56,32 @@ def _names(service: Service, node: ast.expr | None, scope: Scope) -> frozenset[s
     return frozenset({last_name(node)})
 
 
-def _table(service: Service, node: ast.expr, scope: Scope) -> list[Registered] | None:
-    """What a table of handlers registers, wherever it is built; None when that cannot be told."""
+def _table(service: Service, node: ast.expr, scope: Scope, inside: frozenset[int] = frozenset()) -> list[Registered] | None:
+    """What a table of handlers registers, wherever it is built; None when that cannot be told.
+
+    Args:
+        inside: the tables that are being read, by id; one that is made of itself cannot be told.
+    """
     table, holder = literals.origin(service.resolver, node, scope)
+    if id(table) in inside or not isinstance(table, ast.Dict | ast.Call):
+        return None
+    inside |= {id(table)}
     found: list[Registered] = []
     if isinstance(table, ast.Dict):
         for key, value in zip(table.keys, table.values, strict=True):
             if key is not None:
                 found.append(Registered(_names(service, key, holder), _functions(service, value, holder)))
                 continue
-            inner = _table(service, value, holder)
+            inner = _table(service, value, holder, inside)
             if inner is None:
                 return None
             found += inner
         return found
-    if not isinstance(table, ast.Call) or not table.args:
-        return None
-    if ast.unparse(table.func) == "dict.fromkeys":
+    if table.args and ast.unparse(table.func) == "dict.fromkeys":
         return _keys(service, *literals.origin(service.resolver, table.args[0], holder))
-    if "fastness.problems.handlers" not in service.resolver.paths(table.func, holder):
+    if not table.args or "fastness.problems.handlers" not in service.resolver.paths(table.func, holder):
         return None
-    mapped = _table(service, table.args[0], holder)
+    mapped = _table(service, table.args[0], holder, inside)
     return None if mapped is None else [*mapped, Registered(_OF_PROBLEMS, ())]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastness.tool.project.symbols import Binding, CallSite, Class, Function, FunctionNode, Kind, Scope
 from fastness.tool.project.walk import FIELDS
@@ -16,6 +16,7 @@ from fastness.tool.project.walk import FIELDS
 if TYPE_CHECKING:
     from fastness.tool.project.module import Module
 
+_D = TypeVar("_D", Function, Class)
 _LOOPS = frozenset({ast.For, ast.AsyncFor, ast.While, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp})
 
 
@@ -112,14 +113,16 @@ class _Walk:
             for keyword in node.keywords:
                 self.visit(keyword.value, scope, looped, deferred)
 
-    def _function(self, node: FunctionNode, scope: Scope, looped: bool, deferred: bool) -> None:
+    def _defined(self, kind: type[_D], node: Any, scope: Scope) -> _D:
+        """What a node defines: the object that somebody has of it already, or a new one."""
         known = next(self.known, None)
-        if isinstance(known, Function):
-            function = known
-            Function.__init__(function, node.name, node, self.module, scope)
-        else:
-            function = Function(node.name, node, self.module, scope)
-        self.module.defined.append(function)
+        made = known if isinstance(known, kind) else kind.__new__(kind)
+        kind.__init__(made, node.name, node, self.module, scope)
+        self.module.defined.append(made)
+        return made
+
+    def _function(self, node: FunctionNode, scope: Scope, looped: bool, deferred: bool) -> None:
+        function = self._defined(Function, node, scope)
         self.module.functions.append(function)
         self._add(scope, node.name, Binding(Kind.FUNCTION, node, definition=function))
         arguments = node.args
@@ -135,13 +138,7 @@ class _Walk:
         self.statements(node.body, function)
 
     def _class(self, node: ast.ClassDef, scope: Scope, looped: bool, deferred: bool) -> None:
-        known = next(self.known, None)
-        if isinstance(known, Class):
-            defined = known
-            Class.__init__(defined, node.name, node, self.module, scope)
-        else:
-            defined = Class(node.name, node, self.module, scope)
-        self.module.defined.append(defined)
+        defined = self._defined(Class, node, scope)
         self.module.classes.append(defined)
         self._add(scope, node.name, Binding(Kind.CLASS, node, definition=defined))
         self.statements([*node.decorator_list, *node.bases], scope, looped=looped, deferred=deferred)

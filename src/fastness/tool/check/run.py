@@ -12,7 +12,7 @@ from typing import TextIO
 
 from fastness.tool.boot import Wanted, examine
 from fastness.tool.check import baseline as known_findings
-from fastness.tool.check import beside, cache, changes, engine, fixing, progress
+from fastness.tool.check import beside, cache, changes, engine, progress
 from fastness.tool.check import config as configuration
 from fastness.tool.check.rule import Good
 from fastness.tool.check.rules import catalogue
@@ -136,6 +136,8 @@ def _fix(  # noqa: PLR0917
     out: TextIO,
 ) -> tuple[Report, Project]:
     """Correct what is shown, and give what is found then."""
+    from fastness.tool.check import fixing
+
     fixed = fixing.fix(project, report, config, catalogue(), only=shown.findings, unsafe=fixes.unsafe, change=change)
     out.writelines(fixing.diff(project, fixed.texts))
     told = (f"not fixed: {one.finding.path}:{one.finding.line} {one.finding.rule}: {one.reason}\n" for one in fixed.left)

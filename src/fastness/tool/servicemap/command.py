@@ -6,10 +6,12 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from fastness.tool.errors import OK, expect_directory
-from fastness.tool.servicemap.model import ServiceMap
+
+if TYPE_CHECKING:
+    from fastness.tool.servicemap.model import ServiceMap
 
 
 def declare(parser: argparse.ArgumentParser) -> None:

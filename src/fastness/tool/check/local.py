@@ -130,7 +130,8 @@ def asked(
             answers[module.path] = _answer(service, rules, module, ask, failures)
         else:
             answers[module.path] = _completed(kept, rules, module, ask, failures)
-    unknown = [module for module in modules if drawn and module.outline is None and module.is_read]
+    # What runs in production is read for its imports at least, in whichever process.
+    unknown = [m for m in modules if drawn and m.outline is None and (m.is_read or m.is_service)]
     return Outcome(failures, service.project.asked, answers, {module.path: draw(module) for module in unknown})
 
 

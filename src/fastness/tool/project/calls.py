@@ -152,11 +152,9 @@ class CallGraph:
         owner = value.receiver or function.owner
         if owner is None or not is_abstract(function):
             return [function]
-        answering = {
-            found
-            for one in (*self.resolver.subclasses(owner), *self._forms.get(owner, ()))
-            if (found := self.resolver.method(one, function.name)) and not is_abstract(found)
-        }
+        found = self.resolver.overriding(owner, function.name)
+        found += [self.resolver.method(one, function.name) for one in self._forms.get(owner, ())]
+        answering = {method for method in found if method is not None and not is_abstract(method)}
         return sorted(answering, key=lambda f: (f.module.path, f.line)) if 0 < len(answering) <= _MANY else [function]
 
     @cached_property

@@ -92,14 +92,32 @@ class Hierarchy(ABC):
                     pending.append(child)
                     yield child
 
+    def overriding(self, defined: Class, name: str) -> list[Function | None]:
+        """The method that instances of each subclass answer with, from what is known of them without reading their files."""
+        return [self._inherits(one, name, set()) for one in self.subclasses(defined)]
+
+    def _inherits(self, defined: Class, name: str, seen: set[Class]) -> Function | None:
+        seen.add(defined)
+        found = defined.method(name)
+        parents = self._parents.get(defined, ()) if found is None else ()
+        return next((m for one in parents if one not in seen and (m := self._inherits(one, name, seen))), found)
+
     @cached_property
     def _children(self) -> dict[Class, list[Class]]:
+        found: dict[Class, list[Class]] = {}
+        for heir, parents in self._parents.items():
+            for parent in parents:
+                found.setdefault(parent, []).append(heir)
+        return found
+
+    @cached_property
+    def _parents(self) -> dict[Class, list[Class]]:
         found: dict[Class, list[Class]] = {}
         for module in self.project.readable:
             kept = self.kept_heirs.get(module.path)
             for heir, path, position in self.heirs(module) if kept is None else kept:
-                base = self.project.modules[path].classes[position]
-                found.setdefault(base, []).append(module.classes[heir])
+                parent = self.project.modules[path].classes[position]
+                found.setdefault(module.classes[heir], []).append(parent)
         return found
 
     def heirs(self, module: Module) -> Heirs:

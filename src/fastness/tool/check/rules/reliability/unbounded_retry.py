@@ -30,20 +30,16 @@ _BACKOFF = ("backoff.on_exception", "backoff.on_predicate")
 
 @rule(severity=Severity.WARNING, practice="5.5", fix=Fix.SAFE, help="stop after a number of attempts or a time, and then fail")
 def check(service: Service) -> Iterator[Found]:
-    for module in service.project.service:
-        if module.mentions("tenacity", "backoff"):
-            yield from _by_library(module, service.resolver)
-        if module.mentions("while"):
-            yield from _by_hand(service, module)
-
-
-def _by_hand(service: Service, module: Module) -> Iterator[Found]:
     """Loops that a request is in: what a worker waits for without end may be its purpose."""
-    for function in module.functions:
-        for loop in function.nodes:
-            again = isinstance(loop, ast.While) and _tries_again(service.resolver, function, loop)
-            if again and function in reach.from_requests(service):
+    for function in reach.from_requests(service):
+        for loop in function.nodes if function.module.is_service and function.module.mentions("while") else ():
+            if isinstance(loop, ast.While) and _tries_again(service.resolver, function, loop):
                 yield found(function, loop, "this loop tries again for ever, and a request waits for it")
+
+
+def each(module: Module, resolver: Resolver) -> Iterator[Found]:
+    if module.mentions("tenacity", "backoff"):
+        yield from _by_library(module, resolver)
 
 
 def _by_library(module: Module, resolver: Resolver) -> Iterator[Found]:

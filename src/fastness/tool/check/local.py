@@ -130,8 +130,8 @@ def asked(
             answers[module.path] = _answer(service, rules, module, ask, failures)
         else:
             answers[module.path] = _completed(kept, rules, module, ask, failures)
-    # What runs in production is read for its imports at least, in whichever process.
-    unknown = [m for m in modules if drawn and m.outline is None and (m.is_read or m.is_service)]
+    # All but tests is read for its imports at least, in whichever process.
+    unknown = [m for m in modules if drawn and m.outline is None and (m.is_read or not m.is_test)]
     return Outcome(failures, service.project.asked, answers, {module.path: draw(module) for module in unknown})
 
 

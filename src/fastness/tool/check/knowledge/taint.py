@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from fastness.tool.check.knowledge import reach
 from fastness.tool.check.knowledge.bodies import fields
 from fastness.tool.check.rule import proof
 from fastness.tool.findings import Evidence
@@ -76,12 +77,16 @@ class Taint:
     _seen: set[tuple[Function, frozenset[str]]] = field(default_factory=set)
     _compared: dict[Function, list[ast.expr]] = field(default_factory=dict)
     _returned_by: dict[Function, list[ast.expr]] = field(default_factory=dict)
+    _leading: set[Function] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._leading = set(self._leading_to_sinks())
 
     def flows(self) -> Iterator[Flow]:
         """Every way of a client's value to a sink, one for each value and function that holds sinks."""
         reported: set[tuple[Function, str]] = set()
         for route in self.service.routes:
-            if not route.handler.module.is_service:
+            if route.handler not in self._leading or not route.handler.module.is_service:
                 continue
             sources = self._sources(route)
             step = (
@@ -271,6 +276,25 @@ class Taint:
 
     # -- functions
 
+    def _leading_to_sinks(self) -> Iterator[Function]:
+        """What requests run and has a sink in it or in what it calls: nothing has to be followed elsewhere."""
+        graph = self.service.graph
+        callers: dict[Function, list[Function]] = {}
+        pending = []
+        for function in reach.from_requests(self.service):
+            in_threads, sent = graph.in_threads(function)
+            for edge in (*graph.edges(function), *in_threads):
+                callers.setdefault(edge.target, []).append(function)
+            if any(self.danger.sink(call.target, call.site) for call in (*graph.outward(function), *sent)):
+                pending.append(function)
+        seen: set[Function] = set()
+        while pending:
+            function = pending.pop()
+            if function not in seen:
+                seen.add(function)
+                yield function
+                pending += callers.get(function, ())
+
     def _within(self, function: Function, given: dict[str, str], steps: tuple[Evidence, ...]) -> Iterator[Flow]:
         key = (function, frozenset(given))
         if key in self._seen or len(steps) > _DEEPEST:
@@ -287,7 +311,8 @@ class Taint:
                 reported.add(call.site.node)
                 yield Flow(function, call.site, source, steps)
         for edge in (*graph.edges(function), *in_threads):
-            if edge.target.module.is_service and (passed := self._given(edge, function, names)):
+            leads = edge.target in self._leading and edge.target.module.is_service
+            if leads and (passed := self._given(edge, function, names)):
                 text = f"gives {', '.join(sorted(set(passed.values())))} to {edge.target.qualified}"
                 yield from self._within(edge.target, passed, (*steps, proof(function, edge.site.node, text)))
 

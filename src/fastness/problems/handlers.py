@@ -149,7 +149,9 @@ def _domain_error(kind: ProblemType) -> Handler:
     def handle(request: Request, exc: Exception) -> Response:
         extensions = getattr(exc, "extensions", None) or {}
         if kind.status >= 500:
-            logger.error("domain error %s", type(exc).__name__, exc_info=exc)
+            # What will be over soon, as a database that is away, every request meets until then: a line, and not a traceback.
+            why, trace = str(exc).partition("\n")[0], exc if kind.retry_after is None else None
+            logger.error("domain error %s: %s", type(exc).__name__, why, exc_info=trace)
             return _respond_to(request, Problem(kind, **extensions))
         return _respond_to(request, Problem(kind, str(exc) or None, **extensions))
 

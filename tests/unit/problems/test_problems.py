@@ -165,6 +165,17 @@ async def test_a_type_says_when_to_try_again() -> None:
         ProblemType("urn:problem-type:test:past", "Past", 503, retry_after=-1)
 
 
+async def test_what_will_be_over_soon_is_logged_in_a_line(caplog: pytest.LogCaptureFixture) -> None:
+    """While a database is away, each request meets its error: the cause is logged each time, a traceback never."""
+    for what, traced in (("away", False), ("backend", True)):
+        caplog.clear()
+        await request(service(), f"/raise/{what}")
+        (record,) = (one for one in caplog.records if one.name == "fastness.problems")
+        assert record.levelno == logging.ERROR
+        assert "hunter2" in record.getMessage()
+        assert bool(record.exc_info) is traced
+
+
 async def test_leaving_early_without_an_error_is_no_problem() -> None:
     """An HTTPException below 400 stays what it is."""
     response = await request(service(), "/raise/redirect")

@@ -13,8 +13,11 @@ from types import SimpleNamespace
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, event
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
+
+from fastness.database import failover
 
 BOUNDS: Final = "fastness_bounds"
 """Execution option of a connection: how its next transaction begins and ends, a `Bounds`."""
@@ -104,6 +107,7 @@ def install(engine: AsyncEngine) -> None:
     """Let every transaction of an engine begin and end as its connection's `Bounds` say."""
     event.listen(engine.sync_engine, "begin", _begin)
     event.listen(engine.sync_engine, "commit", _end)
+    event.listen(engine.sync_engine, "handle_error", _failed)
 
 
 def _begin(connection: Connection) -> None:
@@ -116,6 +120,17 @@ def _begin(connection: Connection) -> None:
 
 def _end(connection: Connection) -> None:
     connection.get_execution_options().get(BOUNDS, _DEFAULT).end(connection)
+
+
+def _failed(context: ExceptionContext) -> Exception | None:
+    connection = context.connection
+    if connection is None or connection.get_execution_options().get(BOUNDS, _DEFAULT).read_only:
+        return None
+    raised = failover.lost(context.original_exception, context.statement)
+    if raised is not None:
+        # This one alone: a server that takes no writes for long would have each write cost all readers their connections.
+        context.is_disconnect, context.invalidate_pool_on_disconnect = True, False
+    return raised
 
 
 def _together(connection: Connection, *statements: Statement) -> list[Any]:
@@ -142,6 +157,10 @@ def _together(connection: Connection, *statements: Statement) -> list[Any]:
     try:
         found: list[Any] = connection.connection.dbapi_connection.run_async(send)  # type: ignore[union-attr]
     except driver.Error as error:
+        refused = failover.lost(error, text)
+        if refused is not None:
+            connection.invalidate(error)
+            raise refused from error
         raise DBAPIError.instance(text, None, error, driver.Error, hide_parameters=True, dialect=dialect) from error
     finally:
         listeners.after_cursor_execute(connection, cursor, text, {}, context, False)

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from fastness.database import bounds
 
 UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeout)
-"""What is raised while the database is away, behind on its migrations, or too busy."""
+"""What is raised while the database is away, behind on its migrations, no primary any more, or too busy."""
 
 _DRIVERS = {
     "sqlite": "sqlite+aiosqlite",
@@ -70,7 +70,7 @@ def create_engine(url: str, *, pool: PoolSize | None = None, application: str = 
     """An engine for a service, its worker and its migrations. Connects when it is first used; dispose of it.
 
     - PostgreSQL: psycopg 3 without prepared statements, so that it also works behind a pooler such as PgBouncer. A connection
-      that was cut is noticed before it is used.
+      that was cut is noticed before it is used, and one whose server is no primary any more by the first write: see `failover`.
     - SQLite: WAL, foreign keys, writers that queue (`BEGIN IMMEDIATE`), and a statement that ends when its task is cancelled.
 
     Args:

@@ -88,17 +88,16 @@ class CallGraph:
         """For each entry the shortest chain to a call of each class that it reaches.
 
         The whole part of the graph that the entries reach is walked once, forwards for its edges and backwards from the
-        calls, whatever the number of entries.
+        calls, whatever the number of entries. Chains come in the order of their entries' places.
 
         Args:
             classify: the class of a call, None for one that is of no interest.
             through: whether a chain may go on over an edge.
         """
-        entries = list(entries)
+        entries = sorted(set(entries), key=_place)
         callers: dict[Function, list[tuple[Function, Edge]]] = {}
         direct: dict[str, dict[Function, Outward]] = {}
-        seen = set(entries)
-        pending = deque(seen)
+        seen, pending = set(entries), deque(entries)
         while pending:
             function = pending.popleft()
             for call in self.outward(function):
@@ -173,12 +172,16 @@ class CallGraph:
         return found
 
 
+def _place(function: Function) -> tuple[str, int]:
+    """The order in which ways are looked for, so that of two that are equally short every run takes the same."""
+    return function.module.path, function.line
+
+
 def _steps(ends: Iterable[Function], callers: Mapping[Function, list[tuple[Function, Edge]]]) -> dict[Function, Edge]:
     """The first edge of the shortest way from each function to one of the ends."""
     steps: dict[Function, Edge] = {}
     reached = set(ends)
-    # By place, so that of two ways that are equally short every run takes the same.
-    pending = deque(sorted(reached, key=lambda function: (function.module.path, function.line)))
+    pending = deque(sorted(reached, key=_place))
     while pending:
         function = pending.popleft()
         for caller, edge in callers.get(function, ()):

@@ -1,5 +1,7 @@
 """What names and expressions stand for, across files."""
 
+from itertools import permutations
+
 import pytest
 
 from fastness.tool.check.examples import files, project
@@ -197,6 +199,73 @@ async def handed_over(run):
     found = service.graph.nearest(entries, lambda call: "sleep" if call.target.path == "time.sleep" else None)
     assert list(found) == [functions["entry"]]
     assert [edge.target.qualified for edge in found[functions["entry"]]["sleep"].edges] == ["save", "FileStore.write"]
+
+
+def test_of_two_ways_that_are_equally_short_one_is_taken() -> None:
+    """Whatever order the entries are given in: a finding's evidence is the same in every run."""
+    source = """
+import time
+
+async def entry():
+    one()
+    other()
+
+async def one():
+    end()
+
+async def other():
+    end()
+
+def end():
+    time.sleep(1)
+"""
+    ways = set()
+    for order in permutations(("entry", "one", "other")):
+        service = Service(_project(source))
+        functions = {f.name: f for module in service.project.readable for f in module.functions}
+        found = service.graph.nearest([functions[name] for name in order], lambda _: "sleep")
+        assert [function.name for function in found] == ["entry", "one", "other"]
+        ways.add(tuple(edge.target.name for edge in found[functions["entry"]]["sleep"].edges))
+    assert len(ways) == 1
+
+
+def test_an_abstract_method_is_answered_by_what_subclasses_inherit() -> None:
+    """By a class between, by the first base that has it, and by nobody where all are abstract; circles end."""
+    service = Service(
+        _project("""
+from abc import ABC, abstractmethod
+
+class Store(ABC):
+    @abstractmethod
+    def write(self): ...
+    @abstractmethod
+    def read(self): ...
+
+class Buffered(Store):
+    def write(self):
+        return "buffered"
+
+class Plain(Store):
+    def write(self):
+        return "plain"
+
+class Disk(Buffered):
+    pass
+
+class Both(Plain, Buffered):
+    pass
+
+class Round(Round):
+    pass
+
+def entry(store: Store):
+    store.write()
+    store.read()
+""")
+    )
+    functions = {f.qualified: f for module in service.project.readable for f in module.functions}
+    reached = [edge.target.qualified for edge in service.graph.edges(functions["entry"])]
+    assert reached == ["Buffered.write", "Plain.write", "Store.read"]
 
 
 def test_super_is_the_base() -> None:

@@ -29,7 +29,7 @@ def check(service: Service) -> Iterator[Found]:
     entries: set[Function] = {entry.function for entry in loop.entries(service)}
     entries |= {route.handler for route in service.routes}
     entries |= {f for module in service.project.service for f in module.functions if f.is_async}
-    chains = service.graph.nearest(sorted(entries, key=lambda f: (f.module.path, f.line)), _kind, through=loop.runs_here)
+    chains = service.graph.nearest(entries, _kind, through=loop.runs_here)
     reported = set()
     for chain in sorted((reached["loop"] for reached in chains.values()), key=lambda chain: len(chain.edges)):
         site = chain.last.site

@@ -135,13 +135,10 @@ class Cache:
                 edited = {module.path: digest for module, digest in pairs if project.digests[module.path] != digest}
                 changed = sum(project.modules[path].bit for path in edited)
                 seen = sum(self._seen_from_outside(project.modules[path], digest) for path, digest in edited.items())
-                answers = {path: _answer(*answer) for path, answer in kept["of"].items()}
-                heirs = {
-                    path: answer.heirs
-                    for path, answer in answers.items()
-                    if path not in edited and not answer.heirs_read & (seen | EVERYTHING)
-                }
-                return Known({path: answer for path, answer in answers.items() if not answer.read & changed}, heirs)
+                answers = {path: _answer(*answer) for path, answer in kept["of"].items() if path not in edited}
+                stale = {path: answer.stale(changed) for path, answer in answers.items()}
+                disinherited = {path for path, answer in answers.items() if answer.heirs_read & (seen | EVERYTHING)}
+                return Known(answers, stale, disinherited)
         return Known()
 
     def _seen_from_outside(self, module: Module, before: str) -> int:
@@ -202,14 +199,19 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _answer(read: str, found: Any, open_: Any, heirs: Any, heirs_read: str) -> Answer:
+def _answer(found: Any, read: Any, heirs: Any, heirs_read: str) -> Answer:
     findings = {rule: [_finding(one) for one in of] for rule, of in found.items()}
-    return Answer(int(read, 16), findings, open_, heirs, int(heirs_read, 16))
+    masks = {rule: int(mask, 16) for mask, rules in read.items() for rule in rules}
+    return Answer(findings, masks, heirs, int(heirs_read, 16))
 
 
 def _written(answer: Answer) -> list[Any]:
-    found = {rule: [asdict(one) for one in of] for rule, of in answer.found.items() if rule not in answer.open}
-    return [f"{answer.read:x}", found, answer.open, answer.heirs, f"{answer.heirs_read:x}"]
+    read: dict[str, list[str]] = {}  # many rules have looked into the same
+    for rule, mask in answer.read.items():
+        read.setdefault(f"{EVERYTHING if mask & EVERYTHING else mask:x}", []).append(rule)
+    # What depends on the whole project is asked again each time.
+    found = {rule: of for rule, of in answer.found.items() if not answer.read.get(rule, 0) & EVERYTHING}
+    return [{rule: [asdict(one) for one in of] for rule, of in found.items()}, read, answer.heirs, f"{answer.heirs_read:x}"]
 
 
 def _finding(kept: Mapping[str, Any]) -> Finding:

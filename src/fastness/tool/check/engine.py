@@ -16,7 +16,7 @@ from fastness.tool.check.changes import Change
 from fastness.tool.check.config import Config
 from fastness.tool.check.knowledge import reach
 from fastness.tool.check.knowledge.served import Served
-from fastness.tool.check.local import Answer, Answers, Kept, Known, Outcome, asked, pieces
+from fastness.tool.check.local import Answers, Kept, Known, Outcome, asked, pieces
 from fastness.tool.check.progress import Step, unseen
 from fastness.tool.check.rule import Found, Rule
 from fastness.tool.check.rules import catalogue
@@ -84,8 +84,8 @@ def check(
         service.routes, project.service  # noqa: B018
         project.faults.update(unread.result())
     modules = project.readable
-    remembered = kept.known(service, local) if kept is not None else Known()
-    known, service.resolver.kept_heirs = remembered.answers, remembered.heirs
+    known = kept.known(service, local) if kept is not None else Known()
+    service.resolver.kept_heirs = known.heirs
     apart = apart and len(parts) > 1
     aside = [part for part in whole if apart and part.family not in _FOLLOW_CALLS]
     tasks = [partial(_outcome, part, service, facts) for part in whole if part not in aside]
@@ -95,7 +95,7 @@ def check(
             reach.from_requests(service)  # so that calls are followed once and not by each process
         done = shared(tasks, apart=apart, taken=lambda number: progress(number, len(tasks)))
         done += other.result()
-    answers = Answers(known)
+    answers = Answers(known.answers)
     for outcome in done:
         answers.add(outcome)
     project.asked.update(answers.asked)
@@ -140,9 +140,7 @@ def _outcome(rule: Rule, service: Service, facts: Mapping[type, object]) -> Outc
     return Outcome(list(_call(rule, given, "")), service.project.asked)
 
 
-def _of_modules(
-    rules: Sequence[Rule], service: Service, known: Mapping[str, Answer], modules: Sequence[Module], drawn: bool
-) -> Outcome:
+def _of_modules(rules: Sequence[Rule], service: Service, known: Known, modules: Sequence[Module], drawn: bool) -> Outcome:
     """What the rules that ask single modules say of some."""
 
     def ask(rule: Rule, module: Module) -> Iterator[Finding | NotChecked]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, TypeVar
 
 from fastness.tool.check.rule import Rule
 from fastness.tool.findings import Finding, NotChecked
@@ -22,6 +22,7 @@ from fastness.tool.project.reading import EVERYTHING, FACTS
 from fastness.tool.project.service import Service
 
 _PIECE = 20  # modules
+_T = TypeVar("_T")
 Ask: TypeAlias = Callable[[Rule, Module], Iterable[Finding | NotChecked]]
 
 
@@ -30,18 +31,20 @@ class Answer:
     """What was said of one module.
 
     Attributes:
-        read: the modules that were looked into, as bits.
         found: what each rule found; rules that found nothing are left out.
-        open: the rules whose answer depends on the whole project, so that it holds for this run only.
+        read: the modules that each rule looked into besides, as bits; rules that looked into none are left out.
         heirs: its classes that inherit from the project's.
         heirs_read: what was looked into for those.
     """
 
-    read: int
     found: Mapping[str, Sequence[Finding]]
-    open: Sequence[str]
+    read: Mapping[str, int]
     heirs: Heirs
     heirs_read: int
+
+    def stale(self, changed: int) -> list[str]:
+        """The rules that have to be asked again when these modules have changed, or that depend on the whole project."""
+        return [rule for rule, mask in self.read.items() if mask & (changed | EVERYTHING)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +94,25 @@ class Answers:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What still holds of what was said of single modules, by path: all of it, and who inherits from whom."""
+    """What was said before of the modules that are as they were, by path, and what of it has to be asked again.
+
+    Attributes:
+        stale: the rules that do not hold any more.
+        disinherited: the modules of which it may be another who inherits from whom.
+    """
 
     answers: Mapping[str, Answer] = field(default_factory=dict)
-    heirs: Mapping[str, Heirs] = field(default_factory=dict)
+    stale: Mapping[str, Collection[str]] = field(default_factory=dict)
+    disinherited: Collection[str] = ()
+
+    @property
+    def heirs(self) -> dict[str, Heirs]:
+        """Who inherits from whom, of the modules of which that holds."""
+        return {path: answer.heirs for path, answer in self.answers.items() if path not in self.disinherited}
+
+    def holds(self, module: Module) -> bool:
+        """Nothing has to be asked again."""
+        return module.path in self.answers and not self.stale.get(module.path) and module.path not in self.disinherited
 
 
 class Kept(Protocol):
@@ -107,14 +125,14 @@ class Kept(Protocol):
         """Keep all that hold now."""
 
 
-def pieces(service: Service, known: Mapping[str, Answer]) -> list[list[Module]]:
+def pieces(service: Service, known: Known) -> list[list[Module]]:
     """The modules that have to be asked, in pieces that are worth handing to a process."""
-    left = [m for m in service.project.readable if m.path not in known or known[m.path].open]
+    left = [module for module in service.project.readable if not known.holds(module)]
     return [left[start : start + _PIECE] for start in range(0, len(left), _PIECE)]
 
 
 def asked(
-    service: Service, rules: Sequence[Rule], known: Mapping[str, Answer], modules: Sequence[Module], ask: Ask, *, drawn: bool
+    service: Service, rules: Sequence[Rule], known: Known, modules: Sequence[Module], ask: Ask, *, drawn: bool
 ) -> Outcome:
     """What the rules say of some modules.
 
@@ -123,38 +141,34 @@ def asked(
         drawn: give the outlines as well.
     """
     failures: list[Finding | NotChecked] = []
-    answers = {}
-    for module in modules:
-        kept = known.get(module.path)
-        if kept is None:
-            answers[module.path] = _answer(service, rules, module, ask, failures)
-        else:
-            answers[module.path] = _completed(kept, rules, module, ask, failures)
+    answers = {module.path: _answer(service, rules, known, module, ask, failures) for module in modules}
     # All but tests is read for its imports at least, in whichever process.
     unknown = [m for m in modules if drawn and m.outline is None and (m.is_read or not m.is_test)]
     return Outcome(failures, service.project.asked, answers, {module.path: draw(module) for module in unknown})
 
 
-def _answer(service: Service, rules: Sequence[Rule], module: Module, ask: Ask, failures: list[Finding | NotChecked]) -> Answer:
-    reading = service.reading
-    reading.mask = 0
-    heirs = service.resolver.heirs(module)
-    read = heirs_read = reading.mask
-    found: dict[str, Sequence[Finding]] = {}
-    open_: list[str] = []
-    for rule in rules if module.is_service else ():
+def _answer(  # noqa: PLR0917
+    service: Service, rules: Sequence[Rule], known: Known, module: Module, ask: Ask, failures: list[Finding | NotChecked]
+) -> Answer:
+    reading, before = service.reading, known.answers.get(module.path)
+    if before is None or module.path in known.disinherited:
         reading.mask = 0
-        found[rule.name] = _found(rule, module, ask, failures)
-        if reading.mask & EVERYTHING:
-            open_.append(rule.name)
-        else:
-            read |= reading.mask
-    return Answer(read | module.bit, {name: of for name, of in found.items() if of}, open_, heirs, heirs_read)
+        heirs = service.resolver.heirs(module)
+        before = (
+            Answer({}, {}, heirs, reading.mask) if before is None else replace(before, heirs=heirs, heirs_read=reading.mask)
+        )
+    found, read = dict(before.found), dict(before.read)
+    again = known.stale.get(module.path, ()) if module.path in known.answers else None
+    for rule in rules if module.is_service else ():
+        if again is None or rule.name in again:
+            reading.mask = 0
+            found[rule.name] = _found(rule, module, ask, failures)
+            read[rule.name] = reading.mask & ~(module.bit | module.inner_bit)
+    return replace(before, found=_not_empty(found), read=_not_empty(read))
 
 
-def _completed(kept: Answer, rules: Sequence[Rule], module: Module, ask: Ask, failures: list[Finding | NotChecked]) -> Answer:
-    again = {rule.name: _found(rule, module, ask, failures) for rule in rules if rule.name in kept.open}
-    return replace(kept, found={**kept.found, **again})
+def _not_empty(of: Mapping[str, _T]) -> dict[str, _T]:
+    return {rule: what for rule, what in of.items() if what}
 
 
 def _found(rule: Rule, module: Module, ask: Ask, failures: list[Finding | NotChecked]) -> list[Finding]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from fastness.tool.project import index
 from fastness.tool.project import outline as outlines
 from fastness.tool.project.outline import Outline
-from fastness.tool.project.symbols import Binding, CallSite, Class, Function, Scope, last_name
+from fastness.tool.project.symbols import Binding, CallSite, Class, Function, Kind, Scope, last_name
 
 _TEST_PATH = re.compile(
     r"(?:^|/)(?:tests?|testing|tests?\.py|conftest\.py|test_[^/]*\.py|[^/]*_tests?\.py)(?:/|$)", re.IGNORECASE
@@ -155,6 +155,19 @@ class Module:
             outlines.Imported(name, member, type_checking, isinstance(scope, Function))
             for name, member, _, scope, type_checking in self.imports
         ]
+
+    @cached_property
+    def makers(self) -> frozenset[str]:
+        """The last names of the calls that make what the file binds names to when it is imported."""
+        if self.outline is not None and not self.is_read:
+            return frozenset(self.outline["makers"])
+        bound = [one for bindings in self.bindings.values() for one in bindings if one.kind is Kind.ASSIGN]
+        made = [
+            one.value.value if isinstance(one.value, ast.Await) else one.value
+            for one in bound
+            if not self.only_as_script(one.node)
+        ]
+        return frozenset(last_name(value) for value in made if isinstance(value, ast.Call))
 
     @cached_property
     def calls_by_name(self) -> CallsByName:

@@ -48,6 +48,7 @@ def draw(module: Module) -> Outline:
         "scopes": scopes,
         "imports": [[*one] for one in module.imported],
         "calls": sorted(module.calls_by_name.names),
+        "makers": sorted(module.makers),
         "surface": _surface(module),
     }
 

@@ -10,7 +10,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from fastness.tool.check import cache, engine, local, run
 from fastness.tool.check.rule import Rule
 from fastness.tool.errors import CommandError
+from fastness.tool.findings import Finding
 from fastness.tool.project import module
 from fastness.tool.project.module import Module
-from fastness.tool.project.service import Service
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the user's cache directory is set as XDG does")
 
@@ -59,7 +59,8 @@ _FILES = {
         from app.clients.base import Client
 
         class Users(Client):
-            pass
+            def log_in(self, token):
+                self.info("logged in with %s", token)
     """,
     "tests/test_users.py": "def test_users(client):\n    assert client.get('/users/ada')\n",
     "pyproject.toml": '[project]\nname = "demo"\ndependencies = ["fastapi", "requests"]\n',
@@ -379,32 +380,61 @@ def test_tests_are_not_parsed_again(demo: _Demo, check: _Check, monkeypatch: pyt
     assert [one["path"] for one in told["not_checked"]] == ["tests/test_broken.py"]  # type: ignore[index]
 
 
+def test_subclasses_are_not_parsed_again(demo: _Demo, check: _Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which of them answer for an abstract method is known of files that are not read."""
+    clients = demo.root / "app/clients"
+    (clients / "base.py").write_text("class Client:\n  def fetch(self, name):\n    raise NotImplementedError\n")
+    for number in range(15):
+        body = "def fetch(self, name): time.sleep(1)" if number < 3 else "pass"
+        text = f"import time\nfrom app.clients.base import Client\n\nclass Client{number}(Client):\n  {body}\n"
+        (clients / f"client_{number}.py").write_text(text)
+    demo.replace("app/routes/users.py", "client.Users()", "given")
+    demo.replace("app/routes/users.py", "name: str", "name: str, given: client.Client")
+    told = check(demo.root)[1]
+    assert "time.sleep" in json.dumps(told)
+    parsed: list[str] = []
+    real = module._parsed
+
+    def noting(text: str) -> ast.Module:
+        parsed.append(text)
+        return real(text)
+
+    monkeypatch.setattr(module, "_parsed", noting)
+    _EDITS["a comment"](demo)
+    assert check(demo.root)[1]["findings"] == told["findings"]  # type: ignore[index]
+    assert any("# the app" in text for text in parsed)
+    assert not any("  pass" in text for text in parsed)
+
+
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Grows with every module that the rules about single modules are asked about."""
-    paths: list[str] = []
-    real = local._answer
+def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
+    """Grows with every module that rules about single modules are asked about, and with their names."""
+    rules: dict[str, set[str]] = {}
+    real = local._found
 
-    def noting(service: Service, rules: Sequence[Rule], module: Module, *rest: Any) -> local.Answer:
-        paths.append(module.path)
-        return real(service, rules, module, *rest)
+    def noting(rule: Rule, module: Module, *rest: Any) -> list[Finding]:
+        rules.setdefault(module.path, set()).add(rule.name)
+        return real(rule, module, *rest)
 
-    monkeypatch.setattr(local, "_answer", noting)
-    return paths
+    monkeypatch.setattr(local, "_found", noting)
+    return rules
 
 
-def test_what_an_edit_cannot_change_is_not_asked_again(demo: _Demo, check: _Check, asked: list[str]) -> None:
-    """After an edit, those modules are asked that looked into the edited file for what rules say of them."""
+def test_what_an_edit_cannot_change_is_not_asked_again(demo: _Demo, check: _Check, asked: dict[str, set[str]]) -> None:
+    """After an edit, those modules are asked that looked into the edited file, by the rules that did so."""
     check(demo.root)
-    assert sorted(asked) == sorted(path for path in _FILES if path.endswith(".py"))
+    assert sorted(asked) == sorted(path for path in _FILES if path.endswith(".py") and not path.startswith("tests/"))
+    every = set(asked["app/main.py"])
     asked.clear()
     _EDITS["another body"](demo)
     check(demo.root)
-    assert asked == ["app/clients/base.py", "app/clients/client.py"]  # the second inherits from the first
+    assert set(asked) == {"app/clients/base.py", "app/clients/client.py"}  # whether the second logs, the first says
+    assert asked["app/clients/base.py"] == every
+    assert asked["app/clients/client.py"] < every
     asked.clear()
     _EDITS["a comment"](demo)
     check(demo.root)
-    assert asked == ["app/main.py"]
+    assert asked == {"app/main.py": every}
 
 
 def test_who_inherits_is_known_of_files_that_are_not_read(demo: _Demo, check: _Check, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ from fastness.tool.project.walk import walk
 
 _POOLS = {"Engine", "AsyncEngine", "ConnectionPool", "BlockingConnectionPool", "create_pool", "MongoClient",
           "AsyncIOMotorClient", "AsyncMongoClient"}  # fmt: skip
+_LOGGERS = frozenset({"getLogger", "get_logger"})
 _CLOSES = r"{}(?:\.sync_engine)?\.(?:close|aclose|dispose|disconnect)"
 _CACHED = re.compile(r"cache|singleton", re.IGNORECASE)
 
@@ -34,9 +35,12 @@ def check(service: Service) -> Iterator[Found]:
 
 
 def each(module: Module, service: Service) -> Iterator[Found]:
+    if not module.makers - _LOGGERS:
+        return
     for name, bindings in module.bindings.items():
         for binding in bindings:
-            what = resources.resource(service, binding.value, module) if binding.kind is Kind.ASSIGN else None
+            imported = binding.kind is Kind.ASSIGN and not module.only_as_script(binding.node)
+            what = resources.resource(service, binding.value, module) if imported else None
             if what is not None and not resources.is_closed(service, name, module):
                 message = f"{name}, a {what}, is made when the module is imported, and nothing closes it"
                 yield found(module, binding.node, message)
@@ -126,6 +130,18 @@ EXAMPLES = [
             return ours.connect().scalar(text("select 1")) or cached()
     """,
         "one that is kept for the next request, one that is disposed of, and another view of a pool that there is",
+    ),
+    Good(
+        """
+        import httpx
+
+        def load(client): ...
+
+        if __name__ == "__main__":
+            client = httpx.Client()
+            load(client)
+    """,
+        "a script of its own, which ends",
     ),
     Good("""
         import httpx

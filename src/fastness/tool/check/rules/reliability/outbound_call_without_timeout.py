@@ -17,7 +17,7 @@ from fastness.tool.findings import Finding, Fix, Severity
 from fastness.tool.project import Service
 from fastness.tool.project.module import Module
 from fastness.tool.project.resolve import Resolver
-from fastness.tool.project.symbols import CallSite, Function
+from fastness.tool.project.symbols import CallSite, Function, constant, dotted
 from fastness.tool.project.values import External
 
 _SECONDS = "10"
@@ -35,22 +35,33 @@ def check(module: Module, resolver: Resolver) -> Iterator[Found]:
         return
     for name in (*_VERBS, "ClientSession", "urlopen", "SMTP", "SMTP_SSL", "Client", "AsyncClient"):
         for site in module.calls_by_name.get(name, ()):
-            if module.only_as_script(site.node):
+            if module.only_as_script(site.node) or _is_bounded(site) or _is_lookup(site):
                 continue
             why = next((w for v in resolver.targets(site) if isinstance(v, External) and (w := _why(v.path, site))), None)
             if why:
                 yield found(site.scope, site.node, f"{ast.unparse(site.node.func)} has no timeout: {why}")
 
 
-def _why(path: str, site: CallSite) -> str | None:  # noqa: PLR0911 - one answer per kind of client
-    timeout = next((k for k in site.node.keywords if k.arg == "timeout"), None)
-    if any(k.arg is None for k in site.node.keywords):
-        return None  # `**options` may carry it
-    disabled = timeout is not None and isinstance(timeout.value, ast.Constant) and timeout.value.value is None
-    if path in _HTTPX:
-        return "timeout=None switches the default off" if disabled else None
-    if timeout is not None and not disabled:
+def _is_bounded(site: CallSite) -> bool:
+    """It has a timeout, or `**options` that may carry one."""
+    timeout = site.argument("timeout")
+    unlimited = timeout is None or (isinstance(timeout, ast.Constant) and timeout.value is None)
+    return not unlimited or any(keyword.arg is None for keyword in site.node.keywords)
+
+
+def _is_lookup(site: CallSite) -> bool:
+    """`settings.get("host")`: what is no address is a key."""
+    if site.name not in _VERBS or site.name == "request" or dotted(site.node.func) in _FOR_EVER:
+        return False
+    first = constant(site.argument("url", 0))
+    return isinstance(first, str) and "://" not in first
+
+
+def _why(path: str, site: CallSite) -> str | None:
+    if _is_bounded(site):
         return None
+    if path in _HTTPX:
+        return "timeout=None switches the default off" if site.argument("timeout") is not None else None
     if path in _FOR_EVER:
         return "it waits for ever"
     if path == "aiohttp.ClientSession" and _timed_per_call(site):

@@ -35,11 +35,16 @@ _ENVIRONMENT = ("os.getenv", "os.environ.get", "decouple.config")
 )
 def check(module: Module, service: Service) -> Iterator[Found]:
     guards = _Guards(module)
-    scopes: list[Scope] = [module, *(c for c in module.classes if _may_hold(service, c))]
+    scopes: list[Scope] = [module, *module.classes]
     for scope in scopes:
-        for name, bindings in scope.bindings.items():
-            for binding in bindings:
-                yield from _binding(service, scope, name, binding, guards)
+        held = [
+            one
+            for name, bindings in scope.bindings.items()
+            for binding in bindings
+            for one in _binding(service, scope, name, binding, guards)
+        ]
+        if held and (not isinstance(scope, Class) or _may_hold(service, scope)):
+            yield from held
     yield from _fallbacks(service, module, guards)
 
 
@@ -75,7 +80,7 @@ def _binding(service: Service, scope: Scope, name: str, binding: Binding, guards
     if not isinstance(value, ast.Constant) or not isinstance(value.value, str | bytes):
         return
     text = value.value if isinstance(value.value, str) else value.value.decode("latin-1")
-    settings = isinstance(scope, Class) and service.is_settings(scope)
+    settings = isinstance(scope, Class) and (names_secret(name) or signs(name)) and service.is_settings(scope)
     literal = not is_dummy(text) and (is_literal_secret(text) or (settings and bool(text.strip())))
     if names_secret(name) and literal and text.lower() != name.lower():
         if text in guards:

@@ -41,11 +41,11 @@ _MASKS = {"len", "bool", "type", "mask", "redact", "hash", "id", "isinstance", "
 def check(module: Module, resolver: Resolver) -> Iterator[Found]:
     for level in _LEVELS:
         for site in module.calls_by_name.get(level, ()):
-            if _logs(site, resolver) and not module.only_as_script(site.node) and not _stands_in(site):
-                for name, node in _values(site):
-                    if _names_secret(name) and not _is_address(name, site) and not _hides_itself(node, site, resolver):
-                        yield found(site.scope, site.node, f"{name} is written to the log")
-                        break
+            secrets = [(name, node) for name, node in _values(site) if _names_secret(name) and not _is_address(name, site)]
+            if secrets and _logs(site, resolver) and not module.only_as_script(site.node) and not _stands_in(site):
+                shown = next((name for name, node in secrets if not _hides_itself(node, site, resolver)), None)
+                if shown is not None:
+                    yield found(site.scope, site.node, f"{shown} is written to the log")
 
 
 def _logs(site: CallSite, resolver: Resolver) -> bool:

@@ -11,7 +11,7 @@ import pickle
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Generic, TypeVar
@@ -19,6 +19,7 @@ from typing import Generic, TypeVar
 from fastness.tool.errors import CommandError
 
 _T = TypeVar("_T")
+_NUMBER = 2  # bytes; a pipe holds some 30,000 of them
 
 
 def possible() -> bool:
@@ -70,37 +71,38 @@ class Beside(Generic[_T]):
             os.waitpid(self._pid, 0)
 
 
-def shared(tasks: Sequence[Callable[[], _T]], *, apart: bool, taken: Callable[[int], object]) -> list[_T]:
-    """What each of some pieces of work gives, in their order.
+class Shared(Generic[_T]):
+    """Work in pieces, of which each of several processes takes the next that nobody has taken. A context manager.
 
     Args:
-        tasks: must give what can be pickled, the same in whichever order they are done.
-        apart: with a second process, which begins at the end: each of the two takes the next piece when it is done with one.
-        taken: is told how many pieces this process has begun.
+        pieces: must give what can be pickled, the same in whichever order and process they are done.
     """
-    if not apart:
-        return [_begun(task, number, taken) for number, task in enumerate(tasks)]
-    reading, writing = os.pipe()
-    with os.fdopen(reading, "rb", buffering=0) as tokens:
-        with os.fdopen(writing, "wb") as end:
-            end.write(bytes(len(tasks)))  # one for each piece: what is in a pipe is read by one process
 
-        def work(numbers: Iterable[int], told: Callable[[int], object]) -> dict[int, _T]:
-            return {number: _begun(tasks[number], done, told) for done, number in enumerate(numbers) if tokens.read(1)}
+    def __init__(self, pieces: Sequence[Callable[[], _T]]) -> None:
+        self._pieces = pieces
+        # What is in a pipe is read by one process: here the numbers of the pieces.
+        self._left, numbers = os.pipe()
+        os.write(numbers, b"".join(number.to_bytes(_NUMBER) for number in range(len(pieces))))
+        os.close(numbers)
 
-        with Beside(lambda: work(reversed(range(len(tasks))), _silent), apart=True) as other:
-            done = work(range(len(tasks)), taken)
-            done.update(other.result())
-    return [done[number] for number in range(len(tasks))]
+    def work(self, taken: Callable[[int], object] = lambda _: None) -> dict[int, _T]:
+        """Take pieces until none is left; what each gave, by its number.
 
+        Args:
+            taken: is told the number of each piece when it is begun.
+        """
+        done = {}
+        while number := os.read(self._left, _NUMBER):
+            position = int.from_bytes(number)
+            taken(position)
+            done[position] = self._pieces[position]()
+        return done
 
-def _begun(task: Callable[[], _T], number: int, taken: Callable[[int], object]) -> _T:
-    taken(number)
-    return task()
+    def __enter__(self) -> Shared[_T]:
+        return self
 
-
-def _silent(_: int) -> None:
-    """A second process has no say on the terminal."""
+    def __exit__(self, *_: object) -> None:
+        os.close(self._left)
 
 
 def _fork(work: Callable[[], object]) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from functools import partial
 
 from fastness.tool.boot import Boot, BootedApp, Probed
 from fastness.tool.check import suppressions
-from fastness.tool.check.beside import Beside, shared
+from fastness.tool.check.beside import Beside, Shared
 from fastness.tool.check.changes import Change
 from fastness.tool.check.config import Config
 from fastness.tool.check.knowledge import reach
@@ -87,17 +87,23 @@ def check(
     known = kept.known(service, local) if kept is not None else Known()
     service.resolver.kept_heirs = known.heirs
     apart = apart and len(parts) > 1
-    aside = [part for part in whole if apart and part.family not in _FOLLOW_CALLS]
-    tasks = [partial(_outcome, part, service, facts) for part in whole if part not in aside]
-    tasks += [partial(_of_modules, local, service, known, some, kept is not None) for some in pieces(service, known)]
-    with Beside(lambda: [_outcome(part, service, facts) for part in aside], apart=bool(aside)) as other:
-        if apart and any(part.family in _FOLLOW_CALLS for part in whole):
+    following = [partial(_outcome, part, service, facts) for part in whole if part.family in _FOLLOW_CALLS]
+    rest = [partial(_outcome, part, service, facts) for part in whole if part.family not in _FOLLOW_CALLS]
+    rest += [partial(_of_modules, local, service, known, some, kept is not None) for some in pieces(service, known)]
+    begun, steps = len(following), len(following) + len(rest)
+    with Shared(following) as first, Shared(rest) as second, Beside(second.work, apart=apart) as aside:
+        if apart and following:
             reach.from_requests(service)  # so that calls are followed once and not by each process
-        done = shared(tasks, apart=apart, taken=lambda number: progress(number, len(tasks)))
-        done += other.result()
+        with Beside(lambda: [first.work(), second.work()], apart=apart) as other:
+            done = [
+                first.work(lambda number: progress(number, steps)),
+                second.work(lambda number: progress(begun + number, steps)),
+            ]
+            done += [*other.result(), aside.result()]
     answers = Answers(known.answers)
-    for outcome in done:
-        answers.add(outcome)
+    for of in done:
+        for outcome in of.values():
+            answers.add(outcome)
     project.asked.update(answers.asked)
     findings = [finding for finding in answers.findings if not config.silent(finding.rule, finding.path)]
     if kept is not None:

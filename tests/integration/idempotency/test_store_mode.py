@@ -7,6 +7,7 @@ import pytest
 from cryptography.fernet import Fernet
 from fastapi import HTTPException
 from fastapi.responses import JSONResponse, StreamingResponse
+from prometheus_client import REGISTRY
 from redis.asyncio import Redis
 
 from fastness.idempotency import Idempotent, MemoryStore, RedisStore, Sealer, StoreError
@@ -197,15 +198,18 @@ class Slow(MemoryStore):
 async def test_a_request_that_was_cancelled_before_its_handler_frees_the_key(bare):
     """A deadline while the store is asked: nothing was done, so a retry is a first try, and not unknown for a day."""
     shop = bare(idempotency_store=(store := Slow("begin")))
+    refused = {"http_route": "/v1/orders", "outcome": "unavailable"}
 
     @shop.post(guard=stored(lease=3600))
     async def pay() -> None: ...
 
+    before = REGISTRY.get_sample_value("fastness_idempotency_requests_total", refused) or 0
     task = asyncio.create_task(shop.send(key="a"))
     await store.reached.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+    assert REGISTRY.get_sample_value("fastness_idempotency_requests_total", refused) == before  # the store was there
     assert (await shop.send(key="a")).status == 201
 
 

@@ -195,6 +195,26 @@ async def test_an_error_that_the_service_caught_keeps_its_answer(shop, orders):
     assert await orders() == 0
 
 
+async def test_what_only_the_commit_refuses_is_an_error(shop, orders, database, caplog):
+    """A constraint that the database looks at in the end: nothing is stored, and neither is an answer."""
+    parts = "CREATE TABLE parts (whole integer REFERENCES orders (id) DEFERRABLE INITIALLY DEFERRED)"
+    async with database.unit() as uow:
+        await uow.session.execute(text(parts))
+
+    @shop.post()
+    async def create(uow: CurrentUnit, body: dict[str, str]) -> int:
+        async with uow:
+            number = await shop.place(uow, "book")
+            await uow.session.execute(text(f"INSERT INTO parts VALUES ({number if body['of'] == 'this' else 0})"))
+            return number
+
+    assert (await shop.send({"of": "none"}, key="a")).status == 500
+    assert isinstance(raised(shop, caplog), IntegrityError)
+    assert await orders() == 0
+    assert (await shop.send({"of": "this"}, key="a")).status == 201
+    assert await orders() == 1
+
+
 async def test_an_answer_expires(shop, orders, database):
     """A key counts as new when its answer has expired, whether or not it was pruned, and is stored again."""
     now = [1000.0]

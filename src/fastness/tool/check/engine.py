@@ -89,7 +89,9 @@ def check(
     apart = apart and len(parts) > 1
     following = [partial(_outcome, part, service, facts) for part in whole if part.family in _FOLLOW_CALLS]
     rest = [partial(_outcome, part, service, facts) for part in whole if part.family not in _FOLLOW_CALLS]
-    rest += [partial(_of_modules, local, service, known, some, kept is not None) for some in pieces(service, known)]
+    single = [partial(_of_modules, local, service, known, some, kept is not None) for some in pieces(service, known)]
+    # After an edit few files are left to ask. All of them would be read once more by a process that follows no calls.
+    (rest if known.answers else following).extend(single)
     begun, steps = len(following), len(following) + len(rest)
     with Shared(following) as first, Shared(rest) as second, Beside(second.work, apart=apart) as aside:
         if apart and following:

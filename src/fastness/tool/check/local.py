@@ -1,7 +1,7 @@
 """What the rules say of single modules, kept with what they looked into for it.
 
-After an edit only those modules are asked again that looked into one whose content is another. When files came or went, when
-names lead elsewhere, or when a fact about the whole project changed, all are.
+After an edit a rule is asked again only about modules for which it looked into one whose content is another. When files came or
+went, when names lead elsewhere, or when a fact about the whole project changed, all are.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias, TypeVar
 
 from fastness.tool.check.rule import Rule
@@ -150,21 +150,19 @@ def asked(
 def _answer(  # noqa: PLR0917
     service: Service, rules: Sequence[Rule], known: Known, module: Module, ask: Ask, failures: list[Finding | NotChecked]
 ) -> Answer:
-    reading, before = service.reading, known.answers.get(module.path)
-    if before is None or module.path in known.disinherited:
+    reading, kept = service.reading, known.answers.get(module.path)
+    if kept is None or module.path in known.disinherited:
         reading.mask = 0
-        heirs = service.resolver.heirs(module)
-        before = (
-            Answer({}, {}, heirs, reading.mask) if before is None else replace(before, heirs=heirs, heirs_read=reading.mask)
-        )
-    found, read = dict(before.found), dict(before.read)
-    again = known.stale.get(module.path, ()) if module.path in known.answers else None
+        heirs, heirs_read = service.resolver.heirs(module), reading.mask
+    else:
+        heirs, heirs_read = kept.heirs, kept.heirs_read
+    found, read = (dict(kept.found), dict(kept.read)) if kept is not None else ({}, {})
     for rule in rules if module.is_service else ():
-        if again is None or rule.name in again:
+        if kept is None or rule.name in known.stale[module.path]:
             reading.mask = 0
             found[rule.name] = _found(rule, module, ask, failures)
             read[rule.name] = reading.mask & ~(module.bit | module.inner_bit)
-    return replace(before, found=_not_empty(found), read=_not_empty(read))
+    return Answer(_not_empty(found), _not_empty(read), heirs, heirs_read)
 
 
 def _not_empty(of: Mapping[str, _T]) -> dict[str, _T]:

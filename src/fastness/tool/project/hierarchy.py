@@ -16,6 +16,8 @@ from fastness.tool.project.symbols import Class, Function, Scope
 from fastness.tool.project.values import ClassValue, External, FunctionValue, Values
 
 Heirs: TypeAlias = Sequence[tuple[int, str, int]]
+# Bases that answer to no name of their own: what a class inherits besides them is asked.
+FORMS = frozenset({"typing.Generic", "typing.Protocol", "typing_extensions.Protocol", "abc.ABC", "object"})
 _CLASS, _ROOT = re.compile(r"\bclass\b"), re.compile(r"\bclass\s+\w+\s*:")
 
 
@@ -65,6 +67,8 @@ class Hierarchy(ABC):
         """What `super()` of a class answers with."""
         for base in self.mro(owner)[1:]:
             if isinstance(base, External):
+                if base.path in FORMS:
+                    continue
                 return (External(canonical(f"{base.path}().{name}")),)
             found = base.method(name)
             if found is not None:

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from fastness.tool.project import hints
 from fastness.tool.project.external import canonical
-from fastness.tool.project.hierarchy import Hierarchy
+from fastness.tool.project.hierarchy import FORMS, Hierarchy
 from fastness.tool.project.memory import Memory
 from fastness.tool.project.module import Module
 from fastness.tool.project.project import Project
@@ -34,6 +34,7 @@ from fastness.tool.project.values import (
 
 _N = TypeVar("_N", bound=ast.AST)
 _BUILTINS = frozenset(dir(builtins))
+_HANDED_ON = frozenset({"db", "session", "db_session", "conn", "connection"})  # parameters that callers are asked about
 _PROPERTIES = ("property", "cached_property", "hybrid_property", "abstractproperty")
 OFFLOADED = {
     "asyncio.to_thread": 0,
@@ -221,7 +222,30 @@ class Resolver(Hierarchy):
         if isinstance(binding.value, ast.Call):
             provider = self.provider(binding.value, outer)
             return self.provided(provider, outer) if provider is not None else self.infer(binding.value, outer)
+        if binding.annotation is None and binding.value is None and binding.node.arg in _HANDED_ON:
+            return self._given(binding.node, function)
         return ()
+
+    def _given(self, parameter: ast.arg, function: Function) -> Values:
+        """What the callers of a function in the service give to a parameter that says nothing of itself."""
+        owner = function.owner if function.name == "__init__" else None
+        names = (function.name,) if owner is None else (function.name, owner.name)
+        position = [one.arg for one, _ in function.parameters].index(parameter.arg)
+        position -= function.owner is not None and not function.decorated("staticmethod")
+        return union(
+            tuple(value for value in self.infer(given, site.scope) if isinstance(value, External))
+            for module in self.project.service
+            for name in names
+            for site in module.calls_by_name.get(name, ())
+            if (given := site.argument(parameter.arg, position)) is not None and self._calls(site, function)
+        )
+
+    def _calls(self, site: CallSite, function: Function) -> bool:
+        return any(
+            value.definition is (function if isinstance(value, FunctionValue) else function.owner)
+            for value in self.targets(site)
+            if isinstance(value, FunctionValue | ClassValue)
+        )
 
     def annotation(self, node: ast.expr | None, scope: Scope) -> Values:
         """What an annotated name holds: an instance of the class that the annotation names."""
@@ -318,6 +342,8 @@ class Resolver(Hierarchy):
     def _of_class(self, defined: Class, name: str, *, instance: bool) -> Values:
         for base in self.mro(defined):
             if isinstance(base, External):
+                if base.path in FORMS:
+                    continue
                 return (External(canonical(f"{base.path}().{name}" if instance else f"{base.path}.{name}")),)
             found = self._own_attribute(base, name, defined, instance=instance)
             if found:

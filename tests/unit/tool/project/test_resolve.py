@@ -137,6 +137,20 @@ class Base:
             "    def read(self):\n        probe(self.db)"
         ),
         (
+            "from app.base import Base\nfrom app.db.session import SessionLocal\ndef read(session):\n    probe(session)\n"
+            "def own():\n    again(session=SessionLocal())\ndef again(session):\n    read(session)"
+        ),
+        (
+            "from app.base import Base\nfrom app.db.session import SessionLocal\nclass Orders(Base):\n"
+            "    def __init__(self, db):\n        super().__init__(db)\n    def all(self):\n        probe(self.db)\n"
+            "Orders(SessionLocal())"
+        ),
+        (
+            "from typing import Generic, TypeVar\nfrom app.db.session import SessionLocal\nT = TypeVar('T')\n"
+            "class Base(Generic[T]): ...\nclass Reading:\n    def session(self):\n        return SessionLocal()\n"
+            "class Orders(Base[int], Reading): ...\nprobe(Orders().session())"
+        ),
+        (
             "from app.deps import SessionDep\nclass A:\n    def __init__(self, db: SessionDep):\n"
             "        self.db = db\nclass B(A):\n"
             "    @property\n    def session(self):\n        return self.db\n    def run(self):\n        probe(self.session)"
@@ -144,7 +158,7 @@ class Base:
     ],
 )
 def test_across_files(source: str) -> None:
-    """Star imports, re-exports, providers, `self` attributes, properties and base classes are followed."""
+    """Star imports, re-exports, providers, what callers give, `self` attributes, properties and base classes are followed."""
     assert _SESSION in _probe(_PACKAGE + source)
 
 
@@ -167,6 +181,25 @@ import logfire
 probe(logfire.info)
 """
     assert _probe(source) == ["logfire.info"]
+
+
+def test_a_service_may_be_started_in_its_package() -> None:
+    """`from api.routes import one` in `app/main.py` makes `app` an import root, for its files and after all others."""
+    source = """
+# file: app/__init__.py
+# file: app/api/__init__.py
+# file: app/api/routes.py
+from db import load
+
+probe(load)
+# file: app/db.py
+def load(): ...
+# file: app/main.py
+from api.routes import load
+# file: tests/test_db.py
+import app.main
+"""
+    assert _probe(source) == ["FunctionValue load"]
 
 
 def test_chains_follow_calls_and_not_mentions() -> None:

@@ -27,8 +27,11 @@ _CPU = re.compile(
     r"|werkzeug\.security\.(?:generate|check)_password_hash|nacl\.pwhash\..*"
     r"|PIL\.Image\.open(?:\(\)\.\w+)*\.(?:resize|save|convert|thumbnail|rotate|crop|filter)|PIL\.Image\.open"
     r"|pandas\.(?:read_(?:csv|excel|json|parquet|html|xml)|ExcelWriter|DataFrame\(\).*\.to_(?:excel|csv|json|parquet))"
-    r"|openpyxl\.load_workbook|openpyxl\.Workbook\(\)\.save|weasyprint\.HTML\(\)\.write_pdf|fitz\.open|pypdf\.PdfReader"
+    r"|openpyxl\.load_workbook|openpyxl\.Workbook\(\)\.save|weasyprint\.HTML\(\)\.write_pdf|fitz\.open"
     r"|reportlab\..*\.(?:build|save)|docxtpl\.DocxTemplate\(\)\.(?:render|save)|docx\.Document\(\)\.save"
+    r"|(?:pypdf|PyPDF2)\.(?:PdfReader|PdfFileReader|PdfMerger\(\)\.write)|pdfplumber\.open|pytesseract\.image_to_\w+"
+    r"|easyocr\.Reader\(\)\.readtext|face_recognition\.(?:load|face)_\w+|librosa\.load"
+    r"|sentence_transformers\.SentenceTransformer\(\)\.encode|transformers\.pipeline\(\)\(\)|matplotlib\.pyplot\.savefig"
     r"|shutil\.make_archive|zipfile\.ZipFile\(\)\.(?:writestr|extractall)|numpy\.(?:load|save|loadtxt|genfromtxt)"
     r"|cv2\.(?:imread|imdecode|resize|imwrite)|sklearn\..*\.(?:fit|fit_transform)|whisper\..*\.transcribe|ffmpeg\..*\.run"
 )

@@ -207,6 +207,64 @@ EXAMPLES = [
         app = FastAPI()
         app.include_router(router)
     """),
+    Bad("""
+        # file: app/main.py
+        import http.client
+        import openai
+        from fastapi import FastAPI
+        from fastapi_sqlalchemy import db
+        from app.stock import Stock, amount
+
+        app = FastAPI()
+
+        @app.get("/amounts/{item}")
+        async def one(item: int):  # found
+            return amount(db.session, item)
+
+        @app.get("/amounts")
+        async def several():  # found
+            return Stock(session=db.session).all()
+
+        @app.get("/deliveries")
+        async def deliveries():  # found
+            return Stock(session=None).delivered()
+
+        @app.get("/answers")
+        async def answers():  # found
+            return openai.ChatCompletion.create(model="m", messages=[])
+
+        @app.get("/pages")
+        async def pages():  # found
+            connection = http.client.HTTPSConnection("example.org", timeout=5)
+            connection.request("GET", "/")
+        # file: app/stock.py
+        import requests
+        from abc import ABC
+        from typing import Generic, TypeVar
+
+        T = TypeVar("T")
+
+        def amount(session, item):
+            return looked_up(session, item)
+
+        def looked_up(session, item):
+            return session.get(int, item)
+
+        class Repository(ABC, Generic[T]):
+            def __init__(self, session):
+                self.session = session
+
+            def all(self):
+                return self.session.query(int).all()
+
+        class Delivered:
+            def delivered(self):
+                return requests.get("https://example.org/deliveries", timeout=5).json()
+
+        class Stock(Repository[int], Delivered):
+            def __init__(self, session):
+                super().__init__(session)
+    """),
     Bad(
         """
         from time import process_time

@@ -24,16 +24,19 @@ _SECONDS = "10"
 _VERBS = ("get", "post", "put", "patch", "delete", "head", "options", "request")
 _FOR_EVER = {f"requests.{verb}" for verb in _VERBS} | {f"requests.Session().{verb}" for verb in _VERBS}
 _CLIENTS = {"aiohttp.ClientSession": "aiohttp gives up after five minutes", "urllib.request.urlopen": "it waits for ever",
-            "smtplib.SMTP": "it waits for ever", "smtplib.SMTP_SSL": "it waits for ever"}  # fmt: skip
+            "smtplib.SMTP": "it waits for ever", "smtplib.SMTP_SSL": "it waits for ever",
+            "http.client.HTTPConnection": "it waits for ever", "http.client.HTTPSConnection": "it waits for ever",
+            "imaplib.IMAP4": "it waits for ever", "imaplib.IMAP4_SSL": "it waits for ever"}  # fmt: skip
+_CONNECTIONS = ("HTTPConnection", "HTTPSConnection", "IMAP4", "IMAP4_SSL")
 _HTTPX = {"httpx.Client", "httpx.AsyncClient", "httpx2.Client", "httpx2.AsyncClient",
           *(f"{package}.{verb}" for package in ("httpx", "httpx2") for verb in _VERBS)}  # fmt: skip
 
 
 @rule(severity=Severity.ERROR, practice="4.5", fix=Fix.SAFE, help="add `timeout=`, shorter than the caller's own deadline")
 def check(module: Module, resolver: Resolver) -> Iterator[Found]:
-    if not module.mentions("requests", "aiohttp", "urllib", "smtplib", "httpx"):
+    if not module.mentions("requests", "aiohttp", "urllib", "smtplib", "httpx", "http.client", "imaplib"):
         return
-    for name in (*_VERBS, "ClientSession", "urlopen", "SMTP", "SMTP_SSL", "Client", "AsyncClient"):
+    for name in (*_VERBS, "ClientSession", "urlopen", "SMTP", "SMTP_SSL", "Client", "AsyncClient", *_CONNECTIONS):
         for site in module.calls_by_name.get(name, ()):
             if module.only_as_script(site.node) or _is_bounded(site) or _is_lookup(site):
                 continue
@@ -66,7 +69,7 @@ def _why(path: str, site: CallSite) -> str | None:
         return "it waits for ever"
     if path == "aiohttp.ClientSession" and _timed_per_call(site):
         return None
-    if path.startswith(("smtplib", "urllib")) and len(site.node.args) > 2:
+    if path.startswith(("smtplib", "urllib", "http.client", "imaplib")) and len(site.node.args) > 2:
         return None
     return _CLIENTS.get(path)
 
@@ -116,6 +119,14 @@ def _streams(site: CallSite) -> bool:
 
 EXAMPLES = [
     Bad("""
+        import http.client
+        from imaplib import IMAP4_SSL
+
+        def a():
+            http.client.HTTPSConnection("example.org").request("GET", "/")  # found
+            IMAP4_SSL("mail.example.org")  # found
+    """),
+    Bad("""
         import aiohttp
         import httpx
         import requests
@@ -153,6 +164,7 @@ EXAMPLES = [
     Good(
         """
         import asyncio
+        import http.client
         import smtplib
         import urllib.request
         import aiohttp
@@ -161,6 +173,7 @@ EXAMPLES = [
         def a():
             urllib.request.urlopen("https://example.org", None, 5)
             smtplib.SMTP("localhost", 25, None, 10)
+            http.client.HTTPConnection("localhost", 80, 5)
             httpx.Client(timeout=httpx.Timeout(None, connect=5))
 
         async def b():

@@ -10,10 +10,12 @@ exception of ours is raised behind its middleware and handlers, and looked for i
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
 from fastness.tool.boot import Probed
+from fastness.tool.check.knowledge import answers, errors
 from fastness.tool.check.knowledge.handlers import caught, is_broad
 from fastness.tool.check.knowledge.served import Served
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
@@ -43,7 +45,6 @@ _INTERNAL = (
     "ClientError",
     "RequestException",
 )
-_BODIES = ("JSONResponse", "ORJSONResponse", "PlainTextResponse", "HTMLResponse", "Response", "UJSONResponse")
 
 
 @rule(
@@ -58,14 +59,14 @@ def each(module: Module, service: Service) -> Iterator[Found]:
     if module.calls_by_name.names.isdisjoint(("HTTPException", *_BODIES)):
         return
     for function in module.functions if module.mentions("except") else ():
-        yield from _in_handlers(function, service.resolver)
+        yield from _in_handlers(function, service)
     yield from _answered(module, service)
 
 
 def _answered(module: Module, service: Service) -> list[Found]:
     """What the exception handlers of a file send to clients."""
     functions = module.functions if module.mentions("except", "Exception") else ()
-    return [one for function in functions for one in _in_exception_handler(function, service.resolver)]
+    return [one for function in functions for one in _in_exception_handler(function, service)]
 
 
 def _at_probe(served: Served, probed: Probed) -> Iterator[Found]:
@@ -82,39 +83,57 @@ def _at_probe(served: Served, probed: Probed) -> Iterator[Found]:
         yield replace(served.at_app(message), source="probe")
 
 
-def _in_handlers(function: Function, resolver: Resolver) -> Iterator[Found]:
+def _in_handlers(function: Function, service: Service) -> Iterator[Found]:
     for node in function.nodes:
         if not isinstance(node, ast.ExceptHandler) or node.name is None or not _speaks_of_the_inside(node):
             continue
         evidence = proof(function, node, f"catches {ast.unparse(node.type) if node.type else 'everything'}")
-        yield from _sent(function, resolver, node.body, {node.name}, evidence)
+        yield from _sent(function, service, node.body, {node.name}, evidence)
 
 
-def _sent(
-    function: Function, resolver: Resolver, body: list[ast.stmt], names: set[str], *evidence: Evidence
-) -> Iterator[Found]:
+def _sent(function: Function, service: Service, body: list[ast.stmt], names: set[str], *evidence: Evidence) -> Iterator[Found]:
     """The places of a body that put one of these names, or a text made of it, into an answer."""
-    named = {**dict.fromkeys(names), **_named_texts(body, names)}
+    shown = [node for node in function.nodes if isinstance(node, ast.If) and _FOR_DEVELOPERS.search(ast.unparse(node.test))]
+    named: dict[str, ast.AST | None] = {**dict.fromkeys(names), **_named_texts(body, names, shown)}
+    is_answer = answers.is_answer(function, service)
+    reported: set[ast.expr] = set()
     for inner in own(body):
-        if isinstance(inner, ast.Call) and (content := _body(inner, function, resolver)) is not None:
+        for content in answers.contents(inner, function, service.resolver, returned=is_answer):
             place = _telling(content, set(named))
-            if place is not None:
-                made = next((named[n.id] for n in walk(place) if isinstance(n, ast.Name) and named.get(n.id)), None)
-                steps = [*evidence, *([proof(function, made, "becomes text here")] if made is not None else [])]
-                yield found(function, place, f"the text of {' or '.join(sorted(names))} goes to the client", *steps)
+            if place is None or place in reported or _within(inner, shown):
+                continue
+            reported.add(place)
+            made = next((one for n in walk(place) if isinstance(n, ast.Name) and (one := named.get(n.id))), None)
+            steps = [*evidence, *([proof(function, made, "becomes text here")] if made is not None else [])]
+            yield found(function, place, f"the text of {' or '.join(sorted(names))} goes to the client", *steps)
+
+
+_FOR_DEVELOPERS = re.compile(r"debug|\bdev\b|develop|\blocal\b", re.IGNORECASE)
+
+
+def _within(node: ast.AST, shown: list[ast.If]) -> bool:
+    """The node stands in the body of one of these `if`s."""
+    line = getattr(node, "lineno", 0)
+    return any(one.body[0].lineno <= line <= (one.body[-1].end_lineno or 0) for one in shown)
 
 
 def _speaks_of_the_inside(handler: ast.ExceptHandler) -> bool:
     return is_broad(handler) or bool(caught(handler) & set(_INTERNAL))
 
 
-def _in_exception_handler(function: Function, resolver: Resolver) -> Iterator[Found]:
+def _in_exception_handler(function: Function, service: Service) -> Iterator[Found]:
     """`@app.exception_handler(Exception)` and functions that get the exception as a parameter."""
-    names = _handled(function, resolver)
-    if names:
-        yield from _sent(
-            function, resolver, function.node.body, set(names), proof(function, function.node, "handles the exception")
-        )
+    names = _handled(function, service.resolver)
+    if not names:
+        return
+    handles = proof(function, function.node, "handles the exception")
+    sent = list(_sent(function, service, function.node.body, set(names), handles))
+    if sent and not function.decorators:
+        # Starlette's types ask for `Exception` whatever the handler is registered for.
+        registered = {name for one in errors.handlers(service) if function in one.functions for name in one.names}
+        if registered and not registered & {*_INTERNAL, "Exception", "500"}:
+            return
+    yield from sent
 
 
 def _handled(function: Function, resolver: Resolver) -> list[str]:
@@ -143,21 +162,11 @@ def _paths(resolver: Resolver, parameter: ast.arg, function: Function) -> set[st
     return {value.path for value in values if isinstance(value, External)}
 
 
-def _body(call: ast.Call, function: Function, resolver: Resolver) -> ast.expr | None:
-    """What an HTTPException or a response carries to the client; None when the call makes neither."""
-    for value in resolver.infer(call.func, function):
-        if isinstance(value, External) and value.path == "fastapi.HTTPException":
-            return argument(call, "detail", 1)
-        if isinstance(value, External) and value.last in _BODIES:
-            return argument(call, "content", 0)
-    return None
-
-
-def _named_texts(body: list[ast.stmt], names: set[str]) -> dict[str, ast.AST]:
+def _named_texts(body: list[ast.stmt], names: set[str], shown: list[ast.If]) -> dict[str, ast.AST]:
     """Names that are given to the text: `message = str(error)`, alone or beside others."""
     found_: dict[str, ast.AST] = {}
     for node in own(body):
-        if not isinstance(node, ast.Assign):
+        if not isinstance(node, ast.Assign) or _within(node, shown):
             continue
         for target in node.targets:
             pairs = [(target, node.value)]
@@ -194,7 +203,7 @@ def _telling_call(node: ast.Call, names: set[str]) -> ast.expr | None:
     inside: list[ast.expr] = []
     if called in {"str", "repr", "format", "jsonable_encoder", "traceback.format_exception"} or called.endswith(".format"):
         inside = list(node.args)
-    elif called in {"dict", *_BODIES}:
+    elif called in {"dict", *answers.BODIES}:
         inside = [keyword.value for keyword in node.keywords]
     return node if any(_telling(one, names) is not None for one in inside) else None
 
@@ -247,6 +256,64 @@ EXAMPLES = [
     """,
         booted=True,
     ),
+    Bad("""
+        import json
+        from fastapi import FastAPI, HTTPException, WebSocket
+        from fastapi.responses import JSONResponse, StreamingResponse
+        from pydantic import BaseModel
+
+        app = FastAPI()
+
+        class Answer(BaseModel):
+            ok: bool
+            message: str = ""
+
+        class Failed(HTTPException):
+            def __init__(self, message: str):
+                super().__init__(500, message)
+
+        class Json(JSONResponse): ...
+
+        def failed(code, message): ...
+
+        @app.get("/a")
+        def a():
+            try:
+                return Answer(ok=True)
+            except Exception as error:
+                return Answer(ok=False, message=str(error))  # found
+
+        @app.get("/b")
+        async def b():
+            try:
+                return {"ok": True}
+            except KeyError as error:
+                return {"error": f"missing: {error}"}  # found
+            except Exception as error:
+                return failed(500, f"failed: {error}")  # found
+
+        @app.get("/c")
+        def c():
+            def parts():
+                try:
+                    yield "1"
+                except Exception as error:
+                    yield json.dumps({"error": str(error)})  # found
+
+            try:
+                return StreamingResponse(parts())
+            except OSError as error:
+                return Json({"error": str(error)}, 500)  # found
+            except Exception as error:
+                raise Failed(str(error))  # found
+
+        @app.websocket("/d")
+        async def d(socket: WebSocket):
+            try:
+                await socket.accept()
+            except Exception as error:
+                await socket.send_text(f"failed: {error}")  # found
+    """),
     Good("""
         import logging
         from fastapi import FastAPI, HTTPException
@@ -296,6 +363,48 @@ EXAMPLES = [
             return JSONResponse({"detail": exc.errors()}, 422)
     """,
         "an error that was meant for clients goes on as it is, and validation says what was sent",
+    ),
+    Good(
+        """
+        from fastapi import FastAPI, Request
+        from fastapi.responses import JSONResponse
+        from app.config import settings
+
+        app = FastAPI()
+
+        class OutOfStock(Exception): ...
+
+        def out_of_stock(request: Request, exc: Exception) -> JSONResponse:
+            return JSONResponse({"detail": str(exc)}, 409)
+
+        app.add_exception_handler(OutOfStock, out_of_stock)
+
+        @app.exception_handler(Exception)
+        async def failed(request: Request, exc: Exception):
+            content = {"detail": "internal error"}
+            if settings.debug:
+                content = {"detail": str(exc)}
+            return JSONResponse(content, 500)
+
+        def load(name: str):
+            try:
+                return name
+            except Exception as error:
+                return {"error": str(error)}
+
+        @app.get("/a")
+        def a():
+            try:
+                return load("a")
+            except Exception as error:
+                return log_and_answer(error)
+        # file: app/config.py
+        class Settings:
+            debug = False
+
+        settings = Settings()
+    """,
+        "handlers of a foreseen exception, what developers see, and functions that make of the exception what they want",
     ),
     Good(
         """

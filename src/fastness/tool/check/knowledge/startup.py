@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from fastness.tool.project import Service
 from fastness.tool.project.module import Module
 from fastness.tool.project.symbols import Function, Scope, argument, last_name
-from fastness.tool.project.values import FunctionValue
+from fastness.tool.project.values import External, FunctionValue
 
 
 def lifespans(service: Service) -> list[Function]:
@@ -20,11 +20,21 @@ def lifespans(service: Service) -> list[Function]:
             if isinstance(value, FunctionValue):
                 found[value.definition] = None
     for module in service.project.service:
-        # One that an app factory receives as an argument, or makes itself.
+        # One that an app factory receives as an argument, or makes itself, or that is registered to be one of several.
         for function in module.functions:
-            if "lifespan" in function.name and function.decorated("asynccontextmanager"):
+            if function.decorated("asynccontextmanager") and ("lifespan" in function.name or _takes_app(service, function)):
                 found[function] = None
     return list(found)
+
+
+def _takes_app(service: Service, function: Function) -> bool:
+    """It has one parameter, which is annotated as an app."""
+    taken = [parameter for parameter, _ in function.parameters]
+    values = service.resolver.annotation(taken[0].annotation, function.parent) if len(taken) == 1 else ()
+    return any(isinstance(value, External) and value.path in _APPS for value in values)
+
+
+_APPS = ("fastapi.FastAPI()", "starlette.applications.Starlette()")
 
 
 def starts(service: Service) -> list[Function]:

@@ -12,7 +12,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge.handlers import is_broad, raises
+from fastness.tool.check.knowledge.handlers import caught, is_broad, raises
 from fastness.tool.check.knowledge.startup import starts
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
@@ -21,8 +21,15 @@ from fastness.tool.project.symbols import Function, last_name
 from fastness.tool.project.walk import own
 
 _OPTIONAL = re.compile(
-    r"seed|warm|prefetch|demo|sentry|tracing|telemetry|instrument|banner|version|cancel|close|shutdown|metrics", re.IGNORECASE
+    r"seed|warm|prefetch|demo|sentry|tracing|telemetry|instrument|banner|version|cancel|close|shutdown|metrics|backfill",
+    re.IGNORECASE,
 )
+# What is raised when something that the service needs does not answer.
+_DOWN = {
+    "OperationalError", "InterfaceError", "DatabaseError", "DBAPIError", "SQLAlchemyError", "RedisError", "PyMongoError",
+    "ConnectionFailure", "ServerSelectionTimeoutError", "AMQPConnectionError", "KafkaConnectionError", "ConnectionError",
+    "ConnectionRefusedError",
+}  # fmt: skip
 
 
 @rule(severity=Severity.ERROR, practice="2.2", help="let it raise: a service that cannot start must not look started")
@@ -36,7 +43,7 @@ def check(service: Service) -> Iterator[Found]:
             if not isinstance(node, ast.Try) or node.lineno > before or _yields(node) or not _works(node):
                 continue
             for handler in node.handlers:
-                if is_broad(handler) and not raises(handler) and id(node) not in retried:
+                if (is_broad(handler) or caught(handler) & _DOWN) and not raises(handler) and id(node) not in retried:
                     message = f"{entry.qualified} goes on when its start-up work fails"
                     yield found(entry, handler, message, proof(entry, node, "the work that may fail"))
 
@@ -80,6 +87,22 @@ EXAMPLES = [
             yield
 
         app = FastAPI(lifespan=lifespan)
+    """),
+    Bad("""
+        import logging
+        from fastapi import FastAPI
+        from sqlalchemy import create_engine
+        from sqlalchemy.exc import OperationalError
+
+        app = FastAPI()
+        engine = create_engine("postgresql://db/orders")
+
+        @app.on_event("startup")
+        def connect():
+            try:
+                app.state.connection = engine.connect()
+            except OperationalError:  # found
+                logging.exception("no database")
     """),
     Good("""
         import logging

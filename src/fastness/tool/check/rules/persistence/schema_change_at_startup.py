@@ -12,13 +12,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fastness.tool.check.knowledge.chains import told
+from fastness.tool.check.knowledge.imports import loaded_by
 from fastness.tool.check.knowledge.startup import starts
-from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
+from fastness.tool.check.rule import Bad, Found, Good, found, module_of, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
 from fastness.tool.project.calls import Outward
-from fastness.tool.project.symbols import Scope
-from fastness.tool.project.values import FunctionValue
+from fastness.tool.project.module import Module
+from fastness.tool.project.symbols import CallSite, Function
+from fastness.tool.project.values import External, FunctionValue
 
 _CHANGES = ("alembic.command.upgrade", "alembic.command.downgrade", "alembic.command.stamp")
 
@@ -27,7 +29,9 @@ _CHANGES = ("alembic.command.upgrade", "alembic.command.downgrade", "alembic.com
     severity=Severity.ERROR, practice="10.4", help="run migrations as a step of the deployment, before the new version starts"
 )
 def check(service: Service) -> Iterator[Found]:
-    entries = starts(service)
+    made_by = (app.scope for app in service.apps)
+    entries = list(dict.fromkeys((*starts(service), *(scope for scope in made_by if isinstance(scope, Function)))))
+    entries = [entry for entry in entries if not entry.module.is_test]
     chains = service.graph.nearest(entries, lambda call: _kind(service, call))
     reported = set()
     for entry in entries:
@@ -38,21 +42,39 @@ def check(service: Service) -> Iterator[Found]:
             what = chain.last.target.path.rpartition(".")[2]
             yield found(entry, first, f"start-up changes the schema: {what}", proof(entry, entry.node, "runs at start-up"),
                         *told(chain, "changes the schema"))  # fmt: skip
-    serving: set[Scope] = {*(route.handler.module for route in service.routes), *(app.scope for app in service.apps)}
-    for module in service.project.service:
-        if module not in serving:
-            continue
-        for name in ("create_all", "drop_all"):
-            for site in module.calls_by_name.get(name, ()):
-                if site.scope is module and site not in reported:
-                    yield found(module, site.node, f"importing the app changes the schema: {name}")
+    serving = {*(route.handler.module for route in service.routes), *(module_of(app.scope) for app in service.apps)}
+    called = [site for module in loaded_by(service.project, serving) if module.is_service for site in _at_import(module)]
+    functions = {site: _functions(service, site) for site in called}
+    chains = service.graph.nearest((one for many in functions.values() for one in many), lambda call: _kind(service, call))
+    for site in sorted(called, key=lambda site: (module_of(site.scope).path, site.node.lineno)):
+        if _changes(service, site) and site not in reported:
+            yield found(site.scope, site.node, f"importing the app changes the schema: {site.name}")
+        chain = next((chains[one]["schema"] for one in functions[site] if one in chains), None)
+        if chain is not None and chain.last.site not in reported:
+            reported.add(chain.last.site)
+            yield found(site.scope, site.node, f"importing the app changes the schema: {site.name}",
+                        *told(chain, "changes the schema"))  # fmt: skip
+
+
+def _at_import(module: Module) -> Iterator[CallSite]:
+    """The calls that importing a file makes."""
+    return (site for site in module.calls if not site.deferred and not module.only_as_script(site.node))
+
+
+def _functions(service: Service, site: CallSite) -> list[Function]:
+    return [value.definition for value in service.resolver.targets(site) if isinstance(value, FunctionValue)]
+
+
+def _changes(service: Service, site: CallSite) -> bool:
+    values = service.resolver.targets(site) if site.name in {"create_all", "drop_all", "upgrade", "downgrade", "stamp"} else ()
+    return any(isinstance(value, External) and _kind(service, Outward(site, value)) for value in values)
 
 
 def _kind(service: Service, call: Outward) -> str | None:
     path = call.target.path
     if path in _CHANGES:
         return "schema"
-    if path.endswith((".create_all", ".drop_all")) and "etadata" in path:
+    if path.endswith((".create_all", ".drop_all")) and "metadata" in path.lower():
         return "schema"
     handed_over = path.endswith(".run_sync") and call.site.node.args
     if handed_over:
@@ -86,6 +108,59 @@ EXAMPLES = [
             yield
 
         app = FastAPI(lifespan=lifespan)
+    """),
+    Bad("""
+        # file: app/db.py
+        from sqlalchemy import MetaData, create_engine
+
+        metadata = MetaData()
+        engine = create_engine("postgresql://db/orders")
+
+        def create_tables():
+            metadata.create_all(engine)
+        # file: app/main.py
+        from contextlib import asynccontextmanager
+        from fastapi import APIRouter, FastAPI
+        from app import storage
+        from app.db import create_tables, engine, metadata
+
+        lifespans = []
+
+        @lifespans.append
+        @asynccontextmanager
+        async def tables(app: FastAPI):
+            metadata.drop_all(engine)  # found
+            yield
+
+        def make() -> FastAPI:
+            app = FastAPI()
+            create_tables()  # found
+            return app
+        # file: app/storage.py
+        from sqlalchemy import MetaData
+        from app.db import engine
+
+        tables = MetaData()
+        tables.create_all(engine)  # found
+    """),
+    Bad("""
+        # file: app/main.py
+        from fastapi import FastAPI
+        from app.tables import prepare
+
+        prepare()  # found
+        app = FastAPI()
+        # file: app/tables.py
+        from sqlalchemy import create_engine
+        from sqlalchemy.orm import declarative_base
+
+        Base = declarative_base()
+
+        def prepare():
+            Base.metadata.create_all(create_engine("postgresql://db/orders"))
+
+        if __name__ == "__main__":
+            prepare()
     """),
     Bad("""
         from alembic import command

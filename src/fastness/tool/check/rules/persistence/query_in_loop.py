@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
 
 from fastness.tool.check.knowledge.reach import from_requests
 from fastness.tool.check.knowledge.size import size
@@ -58,13 +59,13 @@ def _of(service: Service, function: Function) -> Iterator[Found]:
         asking = _looks_up(service, edge.target) if edge.site.looped else None
         if asking is not None:
             queries[id(edge.site.node)] = edge.site
-            through[id(edge.site.node)] = proof(edge.target, asking.node, f"{edge.target.qualified} asks the database")
+            through[id(edge.site.node)] = proof(asking.scope, asking.node, f"{edge.target.qualified} asks the database")
     if not queries:
         return
     for loop in function.nodes:
-        if not isinstance(loop, ast.For | ast.AsyncFor) or _is_fixed(service, loop, function):
+        if not isinstance(loop, _Loop) or _is_fixed(service, loop, function):
             continue
-        inside = [queries.pop(id(node)) for node in own(loop.body) if id(node) in queries]
+        inside = [queries.pop(id(node)) for node in own(_body(loop)) if id(node) in queries]
         inside = [
             site
             for site in inside
@@ -72,33 +73,67 @@ def _of(service: Service, function: Function) -> Iterator[Found]:
         ]
         if inside:
             first = min(inside, key=lambda site: site.node.lineno)
-            message = f"{function.qualified} asks the database once per {ast.unparse(loop.target)}"
+            message = f"{function.qualified} asks the database once per {ast.unparse(_generators(loop)[0].target)}"
             evidence = [proof(function, loop, "the loop"), *(through[id(s.node)] for s in inside if id(s.node) in through)]
             yield found(function, first.node, message, *evidence, count=len(inside))
+
+
+_Comprehension: TypeAlias = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
+_Loop: TypeAlias = ast.For | ast.AsyncFor | _Comprehension
+
+
+def _generators(loop: _Loop) -> Sequence[ast.For | ast.AsyncFor | ast.comprehension]:
+    """What a loop goes over, outermost first."""
+    return [loop] if isinstance(loop, ast.For | ast.AsyncFor) else loop.generators
+
+
+def _body(loop: _Loop) -> Sequence[ast.AST]:
+    """What a loop repeats."""
+    if isinstance(loop, ast.For | ast.AsyncFor):
+        return loop.body
+    elements = [loop.key, loop.value] if isinstance(loop, ast.DictComp) else [loop.elt]
+    first, *further = loop.generators
+    return [*elements, *first.ifs, *(node for one in further for node in (one.iter, *one.ifs))]
+
+
+def _targets(loop: _Loop) -> set[str]:
+    """The names of what a loop is at."""
+    return {node.id for one in _generators(loop) for node in walk(one.target) if isinstance(node, ast.Name)}
 
 
 def _asks(service: Service, site: CallSite) -> bool:
     return any(isinstance(value, External) and _QUERY.fullmatch(value.path) for value in service.resolver.targets(site))
 
 
-def _looks_up(service: Service, target: Function) -> CallSite | None:
-    """The query of a function that does little else, as of a repository's `get`: one for all items could stand in its place."""
+def _looks_up(service: Service, target: Function, steps: int = 3) -> CallSite | None:
+    """The query of a function that does little else, as of a repository's `get`: one for all items could stand in its place.
+
+    Args:
+        steps: how many such functions may call each other until the last one asks.
+    """
     if not target.module.is_service or target.is_generator or size(target).statements > _LOOKUP:
         return None
     if any(_WRITES.match(site.name) for site in target.calls) or not any(True for _ in own_nodes(target, ast.Return)):
         return None
-    return next((site for site in target.calls if not site.looped and _asks(service, site)), None)
+    query = next((site for site in target.calls if not site.looped and _asks(service, site)), None)
+    if query is not None or steps == 1:
+        return query
+    further = (_looks_up(service, edge.target, steps - 1) for edge in service.graph.edges(target) if not edge.site.looped)
+    return next((site for site in further if site is not None), None)
 
 
-def _asks_for(loop: ast.For | ast.AsyncFor, site: CallSite) -> bool:
+def _asks_for(loop: _Loop, site: CallSite) -> bool:
     return _depends_on(loop, site.node) or _feeds(loop, site)
 
 
-def _spared(loop: ast.For | ast.AsyncFor, site: CallSite) -> bool:
+def _spared(loop: _Loop, site: CallSite) -> bool:
     """What was looked up is remembered, `if id not in known: ...`, or the loop ends with it: `return get(id)`."""
-    for node in own(loop.body):
-        remembers = isinstance(node, ast.If) and any(isinstance(op, ast.NotIn) for n in walk(node.test) for op in _operators(n))
-        if (remembers or isinstance(node, ast.Return)) and any(inner is site.node for inner in walk(node)):
+    for node in own(_body(loop)):
+        if isinstance(node, ast.If) and any(inner is site.node for inner in walk(node)):
+            remembers = any(isinstance(op, ast.NotIn) for n in walk(node.test) for op in _operators(n))
+            if remembers or isinstance(node.body[-1], ast.Return | ast.Break):
+                return True
+        if isinstance(node, ast.Return) and any(inner is site.node for inner in walk(node)):
             return True
     return False
 
@@ -107,19 +142,19 @@ def _operators(node: ast.AST) -> list[ast.cmpop]:
     return node.ops if isinstance(node, ast.Compare) else []
 
 
-def _depends_on(loop: ast.For | ast.AsyncFor, query: ast.Call) -> bool:
+def _depends_on(loop: _Loop, query: ast.Call) -> bool:
     """The query asks for what the loop is at."""
-    names = {node.id for node in walk(loop.target) if isinstance(node, ast.Name)}
-    statement = next((s for s in loop.body if any(node is query for node in walk(s))), None)
+    names = _targets(loop)
+    statement = next((s for s in _body(loop) if any(node is query for node in walk(s))), None)
     return statement is not None and any(isinstance(node, ast.Name) and node.id in names for node in walk(statement))
 
 
-def _feeds(loop: ast.For | ast.AsyncFor, site: CallSite) -> bool:
+def _feeds(loop: _Loop, site: CallSite) -> bool:
     """What the query asks for is what the loop is at, or made from that."""
-    names = {node.id for node in walk(loop.target) if isinstance(node, ast.Name)}
+    names = _targets(loop)
     made = names | {
         target.id
-        for node in own(loop.body)
+        for node in own(_body(loop))
         if isinstance(node, ast.Assign) and any(isinstance(n, ast.Name) and n.id in names for n in walk(node.value))
         for target in node.targets
         if isinstance(target, ast.Name)
@@ -128,9 +163,9 @@ def _feeds(loop: ast.For | ast.AsyncFor, site: CallSite) -> bool:
     return any(isinstance(node, ast.Name) and node.id in made for argument in given for node in walk(argument))
 
 
-def _is_fixed(service: Service, loop: ast.For | ast.AsyncFor, function: Function) -> bool:
+def _is_fixed(service: Service, loop: _Loop, function: Function) -> bool:
     """The loop goes over something of fixed size: literals, constants, enums, tables, attempts."""
-    over: ast.expr = loop.iter
+    over: ast.expr = _generators(loop)[0].iter
     while (
         isinstance(over, ast.Call)
         and last_name(over) in {"enumerate", "sorted", "list", "reversed", "tuple", "zip", "set"}
@@ -226,7 +261,7 @@ EXAMPLES = [
 
         @app.get("/invoices")
         def invoices(ids: list[int], customers: Annotated[Customers, Depends(customers)]):
-            return [customer for id in ids for customer in named(id, customers)] + several(ids, customers)
+            return [customer for id in ids for customer in named(id, customers)] + several(ids, customers)  # found
 
         def several(ids, customers: Customers):
             found = []
@@ -263,6 +298,9 @@ EXAMPLES = [
             for order in orders:
                 if order["id"] == 1:
                     return customer(db, order["customer"])
+            for order in orders:
+                if customer(db, order["customer"]):
+                    break
             return [customer(db, id) for id in (1, 2)]
     """,
         "what is looked up once, what ends the loop, and what does more than to look up",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from fastness.tool.project import index
 from fastness.tool.project import outline as outlines
 from fastness.tool.project.outline import Outline
-from fastness.tool.project.symbols import Binding, CallSite, Class, Function, Kind, Scope, last_name
+from fastness.tool.project.symbols import Binding, CallSite, Class, Function, Kind, Scope, last_name, values
 
 _TEST_PATH = re.compile(
     r"(?:^|/)(?:tests?|testing|tests?\.py|conftest\.py|test_[^/]*\.py|[^/]*_tests?\.py)(?:/|$)", re.IGNORECASE
@@ -161,13 +161,10 @@ class Module:
         """The last names of the calls that make what the file binds names to when it is imported."""
         if self.outline is not None and not self.is_read:
             return frozenset(self.outline["makers"])
-        bound = [one for bindings in self.bindings.values() for one in bindings if one.kind is Kind.ASSIGN]
-        made = [
-            one.value.value if isinstance(one.value, ast.Await) else one.value
-            for one in bound
-            if not self.only_as_script(one.node)
-        ]
-        return frozenset(last_name(value) for value in made if isinstance(value, ast.Call))
+        bound = [one for bindings in self.bindings.values() for one in bindings if one.kind is Kind.ASSIGN and one.value is not None]
+        made = [value for one in bound if not self.only_as_script(one.node) for value in values(one.value)]
+        calls = [value.value if isinstance(value, ast.Await) else value for value in made]
+        return frozenset(last_name(call.func) for call in calls if isinstance(call, ast.Call))
 
     @cached_property
     def calls_by_name(self) -> CallsByName:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TYPE_CHECKING, TypeAlias
@@ -262,3 +262,10 @@ def dotted(node: ast.AST) -> str:
 def constant(node: ast.AST | None) -> object:
     """The value of a literal, None for everything else."""
     return node.value if isinstance(node, ast.Constant) else None
+
+
+def values(node: ast.expr) -> Sequence[ast.expr]:
+    """What an expression puts under a name: itself, or the elements of a literal table."""
+    if isinstance(node, ast.Dict):
+        return node.values
+    return node.elts if isinstance(node, ast.List | ast.Tuple) else (node,)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 
 from fastness.tool.check.knowledge import imports
 from fastness.tool.project import Service
 from fastness.tool.project.module import Module
 from fastness.tool.project.reading import known_once
-from fastness.tool.project.symbols import Scope, last_name
+from fastness.tool.project.resolve import own_nodes
+from fastness.tool.project.symbols import Function, Scope, last_name
 from fastness.tool.project.values import External, FunctionValue
 
 _RESOURCE = re.compile(
@@ -25,6 +27,8 @@ _CLOSED = re.compile(rf"\.(?:{'|'.join(_CLOSES)})\b")
 _BEFORE = re.compile(r"(?:[\w.]|\[[^\]\n]*\]|\([^()\n]*\))+$")
 _CLOSED_BY = re.compile(r"(?:clos\w+|dispos\w+|disconnect\w*|shutdown\w*|stop\w*)\(([^\n()]{1,80})\)")
 # `async with client:` and `enter_async_context(client)` close what they are given by name.
+# `for one in engines.values(): await one.dispose()` closes all of a table.
+_CLOSED_EACH = re.compile(rf"\bfor \w*?,? ?(\w+) in ([\w.]+)[^\n]*:\s+[^\n]*\b\1\.(?:{'|'.join(_CLOSES)})\b")
 _CLOSED_BY_CONTEXT = re.compile(r"(?:\bwith |enter_(?:async_)?context\()([\w.]+)(?: as \w+)?[:),]")
 
 
@@ -34,19 +38,37 @@ def resource(service: Service, call: ast.expr | None, scope: Scope) -> str | Non
     if not isinstance(made, ast.Call) or last_name(made.func) == "execution_options":  # another view of the same pool
         return None
     for value in service.resolver.infer(made, scope):
-        if not isinstance(value, External) or not _RESOURCE.fullmatch(value.path) or value.call is None:
+        if not isinstance(value, External) or not _RESOURCE.fullmatch(value.path):
             continue
-        if value.call[0] is made or _is_fresh(service, made, value.call[0], scope):
+        if (value.call is not None and value.call[0] is made) or _is_fresh(service, made, value, scope):
             return value.path.strip("()").rpartition(".")[2]
     return None
 
 
-def _is_fresh(service: Service, call: ast.Call, made: ast.Call, scope: Scope) -> bool:
-    """The called function of the project makes what it returns: `make_client()`."""
-    return any(
-        isinstance(value, FunctionValue) and any(site.node is made for site in value.definition.calls)
-        for value in service.resolver.infer(call.func, scope)
-    )
+def _is_fresh(service: Service, call: ast.Call, result: External, scope: Scope) -> bool:
+    """The called function of the project makes what it returns, `make_client()`, and does not keep it to give it again."""
+    for value in service.resolver.infer(call.func, scope):
+        if not isinstance(value, FunctionValue):
+            continue
+        function = value.definition
+        fresh = {id(site.node) for site in function.calls} - {id(node.value) for node in _keeping(function)}
+        # Where the function says what it returns, its own `return`s say where that was made.
+        returned = (result,) if result.call is not None else _returned(service, function)
+        if any(one.call is not None and id(one.call[0]) in fresh and one == result for one in returned):
+            return True
+    return False
+
+
+def _keeping(function: Function) -> Iterator[ast.Assign]:
+    """What a function puts where the next call of it finds it."""
+    for node in own_nodes(function, ast.Assign):
+        if any(not isinstance(one, ast.Name) or one.id in function.globals for one in node.targets):
+            yield node
+
+
+def _returned(service: Service, function: Function) -> Iterator[External]:
+    for node in own_nodes(function, ast.Return):
+        yield from (value for value in service.resolver.infer(node.value, function) if isinstance(value, External))
 
 
 def is_closed(service: Service, name: str, module: Module | None = None) -> bool:
@@ -81,6 +103,7 @@ def _closed_in(module: Module) -> set[str]:
         line = module.text[module.text.rfind("\n", 0, matched.start()) + 1 : matched.start()]
         closed += _BEFORE.findall(line)
     closed += [matched[1] for matched in _CLOSED_BY.finditer(module.text)]
+    closed += [matched[2] for matched in _CLOSED_EACH.finditer(module.text)] if _CLOSED.search(module.text) else []
     return {word for text in closed for word in re.findall(r"\.?\w+", text)}
 
 

@@ -18,7 +18,7 @@ from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
 from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import Function, Kind
+from fastness.tool.project.symbols import Function, Kind, values
 from fastness.tool.project.walk import walk
 
 _POOLS = {"Engine", "AsyncEngine", "ConnectionPool", "BlockingConnectionPool", "create_pool", "MongoClient",
@@ -39,11 +39,22 @@ def each(module: Module, service: Service) -> Iterator[Found]:
         return
     for name, bindings in module.bindings.items():
         for binding in bindings:
-            imported = binding.kind is Kind.ASSIGN and not module.only_as_script(binding.node)
-            what = resources.resource(service, binding.value, module) if imported else None
+            served = binding.kind is Kind.ASSIGN and not module.only_as_script(binding.node)
+            made = values(binding.value) if served and binding.value is not None else ()
+            what = next((one for value in made if (one := resources.resource(service, value, module))), None)
             if what is not None and not resources.is_closed(service, name, module):
-                message = f"{name}, a {what}, is made when the module is imported, and nothing closes it"
-                yield found(module, binding.node, message)
+                when = "on demand" if _is_late(module, name, binding.node) else "when the module is imported"
+                yield found(module, binding.node, f"{name}, {_a(what)}, is made {when}, and nothing closes it")
+
+
+def _is_late(module: Module, name: str, node: ast.AST) -> bool:
+    """A function gives the module's name its value."""
+    line = getattr(node, "lineno", 0)
+    return any(name in f.globals and f.line <= line <= (f.node.end_lineno or 0) for f in module.functions)
+
+
+def _a(what: str) -> str:
+    return f"{'an' if what[0] in 'AEIOU' else 'a'} {what}"
 
 
 def _per_request(service: Service, function: Function) -> Iterator[Found]:
@@ -56,7 +67,7 @@ def _per_request(service: Service, function: Function) -> Iterator[Found]:
                 continue
             what = resources.resource(service, binding.value, function)
             if what in _POOLS and not _outlives(function, name):
-                yield found(function, binding.node, f"{function.qualified} makes {name}, a {what}, for each request")
+                yield found(function, binding.node, f"{function.qualified} makes {name}, {_a(what)}, for each request")
 
 
 def _outlives(function: Function, name: str) -> bool:
@@ -84,6 +95,19 @@ EXAMPLES = [
         client = httpx.AsyncClient()  # found
         cache = redis.from_url("redis://localhost")  # found
         engine = create_async_engine("sqlite+aiosqlite://")  # found
+    """),
+    Bad("""
+        import sys
+        from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+        def connected(url: str) -> AsyncEngine:
+            try:
+                return create_async_engine(url)
+            except ValueError:
+                sys.exit(1)
+
+        engine = connected("postgresql+asyncpg://db/orders")  # found
+        engines = {"read": create_async_engine("postgresql+asyncpg://replica"), "write": engine}  # found
     """),
     Bad("""
         from fastapi import FastAPI
@@ -142,6 +166,39 @@ EXAMPLES = [
             load(client)
     """,
         "a script of its own, which ends",
+    ),
+    Good(
+        """
+        from contextlib import asynccontextmanager
+        from fastapi import FastAPI
+        from sqlalchemy import create_engine, text
+        from sqlalchemy.ext.asyncio import create_async_engine
+
+        shared = None
+        engines = {"read": create_async_engine("postgresql+asyncpg://replica")}
+
+        def connected():
+            global shared
+            if shared is None:
+                shared = create_engine("postgresql://db/orders")
+            return shared
+
+        @asynccontextmanager
+        async def lifespan(app):
+            yield
+            for engine in engines.values():
+                await engine.dispose()
+            if shared is not None:
+                shared.dispose()
+
+        app = FastAPI(lifespan=lifespan)
+
+        @app.get("/orders")
+        def orders():
+            engine = connected()
+            return engine.connect().scalar(text("select 1"))
+    """,
+        "a function makes one for all requests, and one after the other of a table is closed",
     ),
     Good("""
         import httpx

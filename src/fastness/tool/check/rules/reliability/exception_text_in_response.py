@@ -56,8 +56,6 @@ def check(service: Service, served: Served | None, probed: Probed | None) -> Ite
 
 
 def each(module: Module, service: Service) -> Iterator[Found]:
-    if module.calls_by_name.names.isdisjoint(("HTTPException", *_BODIES)):
-        return
     for function in module.functions if module.mentions("except") else ():
         yield from _in_handlers(function, service)
     yield from _answered(module, service)

@@ -9,15 +9,18 @@ Make the caller `async` and await; from a thread, use `anyio.from_thread.run`.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 from fastness.tool.check.knowledge import loop
 from fastness.tool.check.knowledge.chains import told
+from fastness.tool.check.knowledge.handlers import caught
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
 from fastness.tool.project.calls import Outward
-from fastness.tool.project.symbols import Function
+from fastness.tool.project.symbols import CallSite, Function, last_name
+from fastness.tool.project.walk import own, walk
 
 _STARTS = frozenset(
     {"asyncio.run", "asyncio.loop.run_until_complete", "asgiref.sync.async_to_sync()", "anyio.run", "uvloop.run"}
@@ -41,7 +44,22 @@ def check(service: Service) -> Iterator[Found]:
 
 
 def _kind(call: Outward) -> str | None:
-    return "loop" if call.target.path in _STARTS else None
+    return "loop" if call.target.path in _STARTS and not _has_none(call.site) else None
+
+
+def _has_none(site: CallSite) -> bool:
+    """It is asked first whether a loop runs: `try: get_running_loop() except RuntimeError: run(...)`."""
+    function = site.scope
+    for node in function.nodes if isinstance(function, Function) else ():
+        if isinstance(node, ast.Try) and any(one is site.node for h in _refused(node) for one in walk(h)):
+            return True
+    return False
+
+
+def _refused(node: ast.Try) -> list[ast.ExceptHandler]:
+    """What is done when there is no running loop."""
+    asks = any(isinstance(one, ast.Call) and last_name(one) == "get_running_loop" for one in own(node.body))
+    return [handler for handler in node.handlers if "RuntimeError" in caught(handler)] if asks else []
 
 
 EXAMPLES = [
@@ -89,6 +107,18 @@ EXAMPLES = [
         def consumer():
             asyncio.run(consume())
 
+        def settled():
+            try:
+                loop = asyncio.get_running_loop()
+            except RuntimeError:
+                asyncio.run(consume())
+            else:
+                loop.create_task(consume()).add_done_callback(print)
+
+        @app.post("/settled")
+        async def settle():
+            settled()
+
         @celery.task
         def report():
             asyncio.run(consume())
@@ -98,7 +128,7 @@ EXAMPLES = [
             threading.Thread(target=consumer, daemon=True).start()
             report.delay()
     """,
-        "a thread has no loop that runs, and neither has a worker's task that the endpoint only queues",
+        "where no loop runs one may start: in a thread, in a worker's task that the endpoint only queues, or after a look",
     ),
     Good(
         """

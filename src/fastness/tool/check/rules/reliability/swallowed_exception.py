@@ -90,7 +90,7 @@ def check(service: Service) -> Iterator[Found]:
 
 def _of(function: Function) -> Iterator[Found]:
     for node in function.nodes:
-        if isinstance(node, ast.Try) and _does_real_work(node):
+        if isinstance(node, ast.Try) and _does_real_work(function, node):
             for handler in node.handlers:
                 if is_broad(handler) and (how := _swallows(handler)) and not _is_explained(function, handler):
                     yield found(function, handler, f"{function.qualified} swallows every exception: {how}")
@@ -117,19 +117,26 @@ def _is_explained(function: Function, handler: ast.ExceptHandler) -> bool:
     return any(len(line.partition("#")[2].split()) >= _WORDS for line in lines)
 
 
-def _does_real_work(node: ast.Try) -> bool:
+def _does_real_work(function: Function, node: ast.Try) -> bool:
     """Something whose failure matters happens inside; clean-up may fail."""
-    called = {last_name(inner) for inner in own(node.body) if isinstance(inner, ast.Call) and not _looks_up(inner)}
+    calls = (inner for inner in own(node.body) if isinstance(inner, ast.Call) and not _looks_up(function, inner))
+    called = {last_name(call) for call in calls}
     if not called:
         # Attributes of attributes: with an ORM, each step can be a query.
         return sum(isinstance(inner, ast.Attribute) for inner in own(node.body)) >= 3
     return bool(called & _READS) and not called & _CLEANUP
 
 
-def _looks_up(call: ast.Call) -> bool:
-    """`NAMES.get(key)` and `request.headers.get(key)` ask nobody outside."""
-    of = last_name(call.func.value) if isinstance(call.func, ast.Attribute) and call.func.attr == "get" else ""
-    return of.isupper() or of in {"headers", "cookies", "query_params", "environ"}
+def _looks_up(function: Function, call: ast.Call) -> bool:
+    """`NAMES.get(key)`, `request.headers.get(key)` and `answer.update(...)` of a table that is made here ask nobody outside."""
+    if not isinstance(call.func, ast.Attribute):
+        return False
+    of = call.func.value
+    bindings = function.bindings.get(of.id, ()) if isinstance(of, ast.Name) else ()
+    if bindings and all(isinstance(binding.value, ast.Dict | ast.Set | ast.List) for binding in bindings):
+        return True
+    name = last_name(of) if call.func.attr == "get" else ""
+    return name.isupper() or name in {"headers", "cookies", "query_params", "environ"}
 
 
 EXAMPLES = [
@@ -216,6 +223,7 @@ EXAMPLES = [
     ),
     Good(
         """
+        import os
         from fastapi import FastAPI, Request
 
         app = FastAPI()
@@ -229,8 +237,13 @@ EXAMPLES = [
                 track(EVENTS.get(request.headers.get("x-event")))
             except Exception:
                 pass
-            return 1
+            machine = {"load": 0.0}
+            try:
+                machine.update(load=os.getloadavg()[0])
+            except Exception:
+                pass
+            return machine
     """,
-        "what is asked is a table in memory, and what may fail is telemetry",
+        "what is asked or changed is a table in memory, and what may fail is telemetry",
     ),
 ]

@@ -15,8 +15,11 @@ from fastness.tool.check.knowledge.reach import from_requests
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
+from fastness.tool.project.hierarchy import FORMS
 from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import Binding, Function, Kind
+from fastness.tool.project.resolve import own_nodes
+from fastness.tool.project.symbols import Binding, Class, Function, Kind, last_name
+from fastness.tool.project.values import ClassValue, External, Instance
 from fastness.tool.project.walk import walk
 
 _GROWS = frozenset({"append", "extend", "add", "update", "insert", "setdefault", "appendleft"})
@@ -34,6 +37,11 @@ _HARMLESS = (
     "subscribers",
     "handlers",
     "clients",
+    "logged",
+    "warned",
+    "hits",
+    "misses",
+    "sequence",
 )
 
 
@@ -66,6 +74,92 @@ def check(service: Service) -> Iterator[Found]:
                 evidence = [proof(module, bindings[0].node, f"{name} is the module's")]
                 evidence += [proof(f, n, "changed here too") for f, n in hits[1:4]]
                 yield found(function, node, message, *evidence, count=len(hits))
+        for function in module.functions:
+            if function in reached:
+                yield from _sets(service, function)
+        yield from _asks_locks(module, reached)
+
+
+def _sets(service: Service, function: Function) -> Iterator[Found]:
+    """What a request gives to names of modules, and to attributes of what modules hold: the next one has it, too."""
+    own = _of_the_request(function)
+    places: dict[str, ast.AST] = {}
+    setting = [node for node in function.nodes if isinstance(node, ast.Assign | ast.AugAssign)]
+    for node in sorted(setting, key=lambda node: node.lineno):
+        for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+            given = isinstance(node, ast.AugAssign) or any(isinstance(n, ast.Name) and n.id in own for n in walk(node.value))
+            if not given or any(word in last_name(target).lower() for word in _HARMLESS) or _is_first(function, node, target):
+                continue
+            if (isinstance(target, ast.Name) and target.id in function.globals) or _is_shared(service, function, target):
+                places.setdefault(ast.unparse(target), node)
+    for what, place in places.items():
+        yield found(function, place, f"{function.qualified} sets {what}, which every request of this process shares")
+
+
+def _of_the_request(function: Function) -> set[str]:
+    """The parameters of a function, and the names that it makes of them."""
+    names = {parameter.arg for parameter, _ in function.parameters} - {"cls"}
+    for _ in range(3):
+        names |= {
+            name
+            for name, bindings in function.bindings.items()
+            for binding in bindings
+            if binding.value is not None and any(isinstance(n, ast.Name) and n.id in names for n in walk(binding.value))
+        }
+    return names
+
+
+def _is_first(function: Function, node: ast.Assign | ast.AugAssign, target: ast.expr) -> bool:
+    """It is made where there is none yet, `if client is None: client = make()`, or by who gives it to everybody."""
+    if isinstance(target, ast.Name) and any(
+        isinstance(n, ast.Name) and n.id == target.id for one in own_nodes(function, ast.Return) for n in walk(one)
+    ):
+        return True
+    for outer in own_nodes(function, ast.If):
+        if isinstance(outer.body[-1], ast.Return) and ast.unparse(target) in ast.unparse(outer.test):
+            return True
+        if any(inner is node for statement in outer.body for inner in walk(statement)):
+            tests = (n for n in walk(outer.test) if isinstance(n, ast.Compare | ast.UnaryOp))
+            if any(isinstance(n, ast.UnaryOp) or any(isinstance(op, ast.Is) for op in n.ops) for n in tests):
+                return True
+    return False
+
+
+def _is_shared(service: Service, function: Function, target: ast.expr) -> bool:
+    """An attribute of a library, or of an object or a class of the project that a module holds."""
+    if not isinstance(target, ast.Attribute) or not isinstance(target.value, ast.Name):
+        return False
+    held = service.resolver.binding(target.value.id, function)
+    if held is None or not isinstance(held[1], Module):
+        return False
+    for value in service.resolver.name(target.value.id, function):
+        if isinstance(value, External) and held[0][-1].kind is Kind.IMPORT and held[0][-1].member is None:
+            return value.path == held[0][-1].module
+        if isinstance(value, Instance | ClassValue) and value.definition is not function.owner:
+            bases = service.resolver.mro(value.definition)
+            plain = all(isinstance(base, Class) or base.path in FORMS for base in bases)
+            return plain and not any(service.resolver.method(value.definition, name) for name in (target.attr, "__setattr__"))
+    return False
+
+
+def _asks_locks(module: Module, reached: set[Function]) -> Iterator[Found]:
+    """`if lock.locked():` says what this process does: another may do the same."""
+    locks = [
+        binding.node
+        for bindings in module.bindings.values()
+        for binding in bindings
+        if any("Lock" in ast.unparse(one) for one in (binding.annotation, binding.value) if one is not None)
+    ]
+    asking = [
+        site
+        for site in (module.calls_by_name.get("locked", ()) if locks else ())
+        if site.scope in reached and isinstance(site.node.func, ast.Attribute) and isinstance(site.node.func.value, ast.Name)
+    ]
+    if asking:
+        evidence = [proof(module, node, "a lock of this process") for node in locks[:3]]
+        evidence += [proof(site.scope, site.node, "and here") for site in asking[1:4]]
+        message = "whether a lock is held says what this process does, and nothing of the others"
+        yield found(asking[0].scope, asking[0].node, message, *evidence, count=len(asking))
 
 
 def _beside_routes(service: Service) -> set[Function]:
@@ -73,6 +167,11 @@ def _beside_routes(service: Service) -> set[Function]:
     found_: set[Function] = set()
     for module in {route.handler.module for route in service.routes}:
         handed = {a.id for site in module.all_calls for a in site.node.args if isinstance(a, ast.Name)}
+        annotations = (
+            p.annotation for function in module.functions for p, _ in function.parameters if p.annotation is not None
+        )
+        calls = (node for annotation in annotations for node in walk(annotation) if isinstance(node, ast.Call))
+        handed |= {a.id for call in calls for a in call.args if isinstance(a, ast.Name)}
         found_ |= {function for function in module.functions if function.name in handed}
     return found_
 
@@ -130,6 +229,96 @@ EXAMPLES = [
             failures.append(amount)  # found
             count(amount)
     """),
+    Bad("""
+        # file: app/main.py
+        import asyncio
+        from typing import Annotated
+        import openai
+        from fastapi import FastAPI, Request
+        from pydantic import BeforeValidator
+        from app.texts import texts
+
+        app = FastAPI()
+        served = 0
+        refused = []
+        imports = {"daily": asyncio.Lock()}
+
+        def known(value):
+            refused.append(value)  # found
+            return value
+
+        @app.middleware("http")
+        async def spoken(request: Request, call_next):
+            language = request.headers.get("accept-language")
+            if texts.language != language:
+                texts.language = language  # found
+            return await call_next(request)
+
+        @app.get("/answers")
+        def answer(key: str, value: Annotated[str, BeforeValidator(known)]):
+            global served
+            served += 1  # found
+            openai.api_key = key  # found
+
+        @app.post("/imports/{name}")
+        async def start(name: str):
+            lock = imports[name]
+            if lock.locked():  # found
+                return False
+            async with lock:
+                return True
+        # file: app/texts.py
+        class Texts:
+            language = "en"
+
+        texts = Texts()
+    """),
+    Good(
+        """
+        # file: app/main.py
+        import openai
+        from fastapi import FastAPI
+        from app.config import settings
+        from app.context import context
+
+        app = FastAPI()
+        model = table = None
+
+        class Loader:
+            def load(self, name):
+                self.name = name
+                return self
+
+        @app.get("/answers")
+        def answer(name: str):
+            global model
+            if model is None:
+                model = Loader().load(name)
+            openai.api_key = settings.key
+            context.name = name
+            loader = Loader()
+            loader.name = name
+            return model, prices(name)
+
+        def prices(name):
+            global table
+            if table:
+                return
+            table = Loader().load(name)
+        # file: app/config.py
+        class Settings:
+            key = "k"
+
+        settings = Settings()
+        # file: app/context.py
+        from threading import local
+
+        class Context(local): ...
+
+        context = Context()
+    """,
+        "what is made once, what is the same for all requests, what each thread has for itself, and the request's own objects",
+    ),
     Good("""
         from fastapi import FastAPI
 

@@ -59,7 +59,7 @@ def _of(service: Service, function: Function) -> Iterator[Found]:
         asking = _looks_up(service, edge.target) if edge.site.looped else None
         if asking is not None:
             queries[id(edge.site.node)] = edge.site
-            through[id(edge.site.node)] = proof(asking.scope, asking.node, f"{edge.target.qualified} asks the database")
+            through[id(edge.site.node)] = proof(asking.scope, asking.node, f"{asking.scope.qualified} asks the database")
     if not queries:
         return
     for loop in function.nodes:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service, literals
-from fastness.tool.project.symbols import CallSite
+from fastness.tool.project.symbols import CallSite, Function
 from fastness.tool.project.values import External
 
 _ENGINES = ("sqlalchemy.create_engine", "sqlalchemy.ext.asyncio.create_async_engine")
@@ -34,7 +34,7 @@ def check(service: Service) -> Iterator[Found]:
                     continue
                 if any(k.arg is None or k.arg in _SIZES for k in site.node.keywords):
                     sized += [site] if any(k.arg == "pool_size" for k in site.node.keywords) else []
-                elif not _is_sqlite(service, site):
+                elif not _is_sqlite(service, site) and not _is_short_lived(site):
                     yield found(site.scope, site.node, "this engine has a pool of the default size: 5, and 10 more")
     if len(sized) > 2:
         first, *others = sized
@@ -42,6 +42,14 @@ def check(service: Service) -> Iterator[Found]:
         yield found(
             first.scope, first.node, f"{len(sized)} engines have pools of their own: their connections add up", *evidence
         )
+
+
+def _is_short_lived(site: CallSite) -> bool:
+    """The function that makes the engine disposes of it, as one for a command does."""
+    function = site.scope
+    if not isinstance(function, Function) or function.is_generator:  # a lifespan's lives as long as the service
+        return False
+    return any(inner.name == "dispose" for inner in function.calls)
 
 
 def _makes_engine(service: Service, site: CallSite) -> bool:
@@ -109,6 +117,12 @@ EXAMPLES = [
         OPTIONS = {"pool_size": 5, "max_overflow": 0}
         search = create_engine(settings.index)
         engine = make(settings.database_url, **OPTIONS)
+
+        def counted():
+            once = make(settings.database_url)
+            with once.connect() as connection:
+                connection.exec_driver_sql("select 1")
+            once.dispose()
         # file: app/search.py
         def create_engine(index): ...
         # file: app/config.py
@@ -123,6 +137,6 @@ EXAMPLES = [
 
         engine = create_engine(settings.database_url)
     """,
-        "an engine of something else, one that tests make, and options that another name brings",
+        "an engine of something else, of tests or of a command that disposes of it, and options that another name brings",
     ),
 ]

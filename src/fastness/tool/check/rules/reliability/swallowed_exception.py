@@ -17,10 +17,11 @@ from fastness.tool.check.knowledge.reach import from_requests
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
-from fastness.tool.project.symbols import Function, last_name
+from fastness.tool.project.symbols import Function, constant, last_name
 from fastness.tool.project.walk import own
 
 _PROBE = re.compile(r"health|ready|readiness|livez|liveness|alive|heartbeat|(?:^|_)(?:ping|probe)(?:_|$)", re.IGNORECASE)
+_ENDS = re.compile(r"^_*(?:close|clean_?up|teardown|stop|shutdown|discard|dispose|release|disconnect)(?:_|$)")
 _WORDS = 5  # a directive for a linter, or "ignore errors", explains nothing
 _CLEANUP = frozenset(
     [
@@ -84,7 +85,7 @@ def check(service: Service) -> Iterator[Found]:
     reached = from_requests(service)
     for module in service.project.service:
         for function in module.functions:
-            if function in reached and not _PROBE.search(function.name):
+            if function in reached and not _PROBE.search(function.name) and not _ENDS.search(function.name):
                 yield from _of(function)
 
 
@@ -102,13 +103,18 @@ def _swallows(handler: ast.ExceptHandler) -> str | None:
     only = handler.body[0]
     if isinstance(only, ast.Pass) or (isinstance(only, ast.Expr) and isinstance(only.value, ast.Constant)):
         return "nothing is logged, nothing is raised"
-    if (
-        isinstance(only, ast.Return)
-        and isinstance(only.value, ast.List | ast.Dict)
-        and not ast.unparse(only.value).strip("[]{}")
-    ):
+    if isinstance(only, ast.Expr) and isinstance(only.value, ast.Call) and ast.unparse(only.value.func) == "print":
+        return "it is printed, and the client is told that all is well"
+    if isinstance(only, ast.Return) and _is_empty(only.value):
         return "it returns an empty answer instead"
+    if isinstance(only, ast.Assign) and _is_empty(only.value):
+        return "it goes on as if there were nothing"
     return None
+
+
+def _is_empty(value: ast.expr | None) -> bool:
+    """A list, table or set with nothing in it."""
+    return value is not None and ast.unparse(value) in {"[]", "{}", "()", "list()", "dict()", "set()", "tuple()"}
 
 
 def _is_explained(function: Function, handler: ast.ExceptHandler) -> bool:
@@ -135,8 +141,11 @@ def _looks_up(function: Function, call: ast.Call) -> bool:
     bindings = function.bindings.get(of.id, ()) if isinstance(of, ast.Name) else ()
     if bindings and all(isinstance(binding.value, ast.Dict | ast.Set | ast.List) for binding in bindings):
         return True
-    name = last_name(of) if call.func.attr == "get" else ""
-    return name.isupper() or name in {"headers", "cookies", "query_params", "environ"}
+    if call.func.attr != "get":
+        return False
+    key = constant(call.args[0]) if call.args else None
+    named = isinstance(key, str) and "/" not in key  # an item of what was decoded
+    return named or last_name(of).isupper() or last_name(of) in {"headers", "cookies", "query_params", "environ"}
 
 
 EXAMPLES = [
@@ -151,13 +160,24 @@ EXAMPLES = [
             except Exception:  # found
                 return []
 
+        def count(db):
+            try:
+                db.execute("update visits set count = count + 1")
+            except Exception as error:  # found
+                print(error)
+
         @app.get("/")
         def root(db=None):
             try:
                 db.execute("select 1")
             except:  # found
                 pass
-            return load(db)
+            try:
+                names = db.execute("select name from customers").all()
+            except Exception:  # found
+                names = set()
+            count(db)
+            return load(db), names
     """),
     Good("""
         import logging
@@ -223,6 +243,7 @@ EXAMPLES = [
     ),
     Good(
         """
+        import json
         import os
         from fastapi import FastAPI, Request
 
@@ -231,12 +252,23 @@ EXAMPLES = [
 
         def track(name): ...
 
+        def discard_draft(draft):
+            try:
+                draft.send("stop")
+            except Exception:
+                pass
+
         @app.get("/items")
         def items(request: Request):
             try:
                 track(EVENTS.get(request.headers.get("x-event")))
             except Exception:
                 pass
+            try:
+                request.state.kind = json.loads(request.headers["x-context"]).get("kind")
+            except Exception:
+                pass
+            discard_draft(request.state.draft)
             machine = {"load": 0.0}
             try:
                 machine.update(load=os.getloadavg()[0])
@@ -244,6 +276,6 @@ EXAMPLES = [
                 pass
             return machine
     """,
-        "what is asked or changed is a table in memory, and what may fail is telemetry",
+        "what is asked or changed is a table in memory, and what may fail is telemetry or an end",
     ),
 ]

@@ -26,8 +26,10 @@ from fastness.tool.project.walk import own, walk
 _QUERY = re.compile(
     r"(?:sqlalchemy\.orm\.(?:Session|scoped_session)|sqlalchemy\.ext\.asyncio\.AsyncSession)\(\)\.(?:query|execute|exec|scalars?|get|get_one|refresh)"
 )
-_LOOKUP = 6  # statements
-_WRITES = re.compile(r"commit|flush|add|delete|update|insert|merge|create|save|send|post|publish|enqueue")
+_LOOKUP = 12  # statements
+_WRITES = re.compile(
+    r"_*(?:commit|flush|add|delete|update|insert|merge|create|save|send|post|publish|enqueue|remove|clean|sync|set_|apply|reconcile)"
+)
 _FIXED = {
     "range",
     "batched",
@@ -75,6 +77,7 @@ def _of(service: Service, function: Function) -> Iterator[Found]:
             first = min(inside, key=lambda site: site.node.lineno)
             message = f"{function.qualified} asks the database once per {ast.unparse(_generators(loop)[0].target)}"
             evidence = [proof(function, loop, "the loop"), *(through[id(s.node)] for s in inside if id(s.node) in through)]
+            evidence += [proof(function, site.node, "and here") for site in inside if site is not first]
             yield found(function, first.node, message, *evidence, count=len(inside))
 
 
@@ -113,7 +116,9 @@ def _looks_up(service: Service, target: Function, steps: int = 3) -> CallSite | 
     """
     if not target.module.is_service or target.is_generator or size(target).statements > _LOOKUP:
         return None
-    if any(_WRITES.match(site.name) for site in target.calls) or not any(True for _ in own_nodes(target, ast.Return)):
+    if any(_WRITES.match(name) for name in (target.name, *(site.name for site in target.calls))) or not any(
+        True for _ in own_nodes(target, ast.Return)
+    ):
         return None
     query = next((site for site in target.calls if not site.looped and _asks(service, site)), None)
     if query is not None or steps == 1:

@@ -11,6 +11,8 @@ from functools import cache
 # The same thing under other names; the first component alone stands for a whole package.
 _SAME = {
     "sqlmodel.Session": "sqlalchemy.orm.Session",
+    "fastapi_sqlalchemy.db.session": "sqlalchemy.orm.Session()",
+    "fastapi_async_sqlalchemy.db.session": "sqlalchemy.ext.asyncio.AsyncSession()",
     "sqlmodel.orm.session.Session": "sqlalchemy.orm.Session",
     "sqlalchemy.orm.session.Session": "sqlalchemy.orm.Session",
     "sqlalchemy.orm.session.sessionmaker": "sqlalchemy.orm.sessionmaker",

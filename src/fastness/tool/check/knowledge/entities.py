@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from fastness.tool.check.knowledge.responses import returned
 from fastness.tool.project import Service
-from fastness.tool.project.symbols import Class, Function, Kind, last_name
-from fastness.tool.project.values import ClassValue, Elements, External, Instance, Value, Values
+from fastness.tool.project.symbols import Class, Function, Kind, argument, last_name
+from fastness.tool.project.values import ClassValue, Elements, External, FunctionValue, Instance, Value, Values
 from fastness.tool.project.walk import walk
 
 _QUERY_ENDS = ("all", "first", "one", "one_or_none", "scalar_one", "scalar_one_or_none", "get", "scalars", "scalar")
@@ -33,14 +33,44 @@ def queried(service: Service, node: ast.expr, handler: Function) -> Class | None
         called = expression.value if isinstance(expression, ast.Await) else expression
         if not isinstance(called, ast.Call) or last_name(called) not in _QUERY_ENDS:
             continue
-        if not any(isinstance(v, External) and v.path.startswith("sqlalchemy") for v in service.resolver.infer(called, scope)):
+        values = service.resolver.infer(called, scope)
+        if values and not any(isinstance(value, External) and value.path.startswith("sqlalchemy") for value in values):
             continue
-        for inner in _expanded(called, scope):
-            if isinstance(inner, ast.Call) and last_name(inner) in {"query", "select", "get"} and len(inner.args) in {1, 2}:
+        for inner in (*walk(called), *_expanded(called, scope)):  # what it says itself, before what its names were given
+            # A session that nobody annotated is known by what it is asked: `session.query(User)`.
+            asks = {"query", "select", "get"} if values else {"query"}
+            if isinstance(inner, ast.Call) and last_name(inner) in asks and len(inner.args) in {1, 2}:
                 for value in service.resolver.infer(inner.args[0], scope):
                     if isinstance(value, ClassValue) and service.is_entity(value.definition):
                         return value.definition
     return None
+
+
+def enveloped(service: Service, node: ast.expr, scope: Function) -> Iterator[ast.expr]:
+    """What a function of the project is given to put into the answer: `user` of `return success(data=user)`."""
+    called = node.value if isinstance(node, ast.Await) else node
+    if not isinstance(called, ast.Call):
+        return
+    for value in service.resolver.infer(called.func, scope):
+        if isinstance(value, FunctionValue):
+            function = value.definition
+            names = [parameter.arg for parameter, _ in function.parameters]
+            bound = function.owner is not None and not function.decorated("staticmethod")
+            put = {name for answer in returned(function) for name in _put_into(answer)}
+            for position, name in enumerate(names[bound:]):
+                given = argument(called, name, position) if name in put else None
+                if given is not None:
+                    yield given
+
+
+def _put_into(answer: ast.expr) -> Iterator[str]:
+    for node in walk(answer):
+        held: list[ast.expr] = []
+        if isinstance(node, ast.Dict):
+            held = node.values
+        elif isinstance(node, ast.Call):
+            held = [keyword.value for keyword in node.keywords]
+        yield from (one.id for one in held if isinstance(one, ast.Name))
 
 
 def _expanded(node: ast.expr, scope: Function, depth: int = 0) -> Iterator[ast.AST]:
@@ -54,7 +84,7 @@ def _expanded(node: ast.expr, scope: Function, depth: int = 0) -> Iterator[ast.A
 
 
 def _sources(service: Service, node: ast.expr, scope: Function, depth: int = 0) -> Iterator[tuple[ast.expr, Function]]:
-    """The expression itself, what its name was given, and what the called functions of the project return."""
+    """The expression itself, its elements, what its name was given, and what the called functions of the project return."""
     yield node, scope
     if depth > 3:
         return
@@ -62,6 +92,9 @@ def _sources(service: Service, node: ast.expr, scope: Function, depth: int = 0) 
         for binding in scope.bindings.get(node.id, ()):
             if binding.value is not None:
                 yield from _sources(service, binding.value, scope, depth + 1)
+    if isinstance(node, ast.Dict | ast.List | ast.Tuple):
+        for inner in node.values if isinstance(node, ast.Dict) else node.elts:
+            yield from _sources(service, inner, scope, depth + 1)
     called = node.value if isinstance(node, ast.Await) else node
     if isinstance(called, ast.Call):
         for value in service.resolver.infer(called.func, scope):

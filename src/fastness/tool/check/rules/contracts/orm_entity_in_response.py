@@ -75,7 +75,8 @@ def _undeclared(service: Service, route: Route) -> Found | None:
     handler = route.handler
     if handler.node.returns is not None or route.option("response_model") is not None or not sends_json(route):
         return None
-    for value in returned(handler):
+    answers = [one for answer in returned(handler) for one in (answer, *entities.enveloped(service, answer, handler))]
+    for value in answers:
         entity = next(iter(entities.held(service, service.resolver.infer(value, handler))), None) or entities.queried(
             service, value, handler
         )
@@ -243,5 +244,48 @@ EXAMPLES = [
             statement = select(User).limit(10)
             found = db.execute(statement).scalars().all()
             return found
+    """),
+    Bad("""
+        from fastapi import FastAPI
+        from fastapi_sqlalchemy import db
+        from sqlalchemy.orm import DeclarativeBase
+
+        class Base(DeclarativeBase): ...
+
+        class User(Base):
+            __tablename__ = "users"
+
+            @classmethod
+            def of(cls, session, number):
+                return session.query(User).filter(User.number == number).all()
+
+        app = FastAPI()
+
+        @app.get("/users")
+        def users():  # found
+            return db.session.query(User).all()
+
+        @app.get("/mine")
+        def mine(number: int):  # found
+            return User.of(db.session, number)
+
+        @app.get("/page")
+        def page():  # found
+            found = db.session.query(User).all()
+            return {"count": len(found), "users": found}
+
+        def success(message, data=None):
+            return {"message": message, "data": data}
+
+        @app.get("/wrapped")
+        def wrapped(number: int):  # found
+            return success("done", data=User.of(db.session, number))
+
+        def audited(message, data):
+            return {"message": message, "number": data.number}
+
+        @app.get("/audited")
+        def look(number: int):
+            return audited("done", User())
     """),
 ]

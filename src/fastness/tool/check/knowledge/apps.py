@@ -1,12 +1,24 @@
-"""Which of a project's apps is the service, and what stands in front of all its endpoints."""
+"""Which of a project's apps is the service, and what an app serves."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from fastness.tool.project import Service
-from fastness.tool.project.routes import Router
+from fastness.tool.project.routes import Route, Router
 
 
 def main(service: Service) -> Router | None:
     """The app that serves most routes, None when the project makes none."""
     candidates = [app for app in service.apps if not app.included_in]
     return max(candidates, key=lambda app: len(app.includes) + len(app.routes), default=None)
+
+
+def served(router: Router, _seen: set[int] | None = None) -> Iterator[Route]:
+    """The routes of an app or router, those of what it includes too."""
+    seen = _seen if _seen is not None else set()
+    if id(router) not in seen:
+        seen.add(id(router))
+        yield from router.routes
+        for include in router.includes:
+            yield from served(include.child, seen)

@@ -12,6 +12,7 @@ import ast
 import re
 from collections.abc import Iterator
 
+from fastness.tool.check.knowledge import apps
 from fastness.tool.check.knowledge.served import Served
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
@@ -33,7 +34,7 @@ def check(service: Service, served: Served | None) -> Iterator[Found]:
             continue
         routes = [
             (route, paths)
-            for route in _served(app, set())
+            for route in apps.served(app)
             if not route.is_websocket and (paths := _paths(service, route, served))
         ]
         business = [(route, paths) for route, paths in routes if not all(_OPERATIONS.search(path) for path in paths)]
@@ -55,15 +56,6 @@ def _paths(service: Service, route: Route, served: Served | None) -> list[str]:
 def _versioned_app(app: Router) -> bool:
     root = argument(app.call, "root_path")
     return root is not None and bool(_VERSION.search(ast.unparse(root).strip("'\"")))
-
-
-def _served(router: Router, seen: set[int]) -> Iterator[Route]:
-    if id(router) in seen:
-        return
-    seen.add(id(router))
-    yield from router.routes
-    for include in router.includes:
-        yield from _served(include.child, seen)
 
 
 EXAMPLES = [

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import TypeVar
 
 from fastness.tool.boot import Probed
 from fastness.tool.boot.app import BootedRoute
@@ -25,9 +26,16 @@ from fastness.tool.project.module import Module
 from fastness.tool.project.routes import Route
 from fastness.tool.project.symbols import Function
 
-_PROBE = re.compile(r"health|ready|readiness|heartbeat|/status$|/ping$|livez|liveness|/live$|alive|/up$", re.IGNORECASE)
+_PROBE = re.compile(
+    r"(?:.*[-_])?health(?:z|y|[-_]?check\w*|[-_]?status)?|(?:is[-_])?readyz?|readiness|heartbeat|livez?|liveness|alive|up|startupz",
+    re.IGNORECASE,
+)
+_READY = re.compile(r"(?:is[-_])?readyz?|readiness", re.IGNORECASE)
+_PERHAPS = re.compile(r"status|ping", re.IGNORECASE)  # of the service, or of something that it is about
+_NEUTRAL = re.compile(r"api|v\d\w*|public|private|internal|utils?|system|monitor(?:ing)?|ops|common|base|_\w+", re.IGNORECASE)
 _PROVIDERS = ("fastness.health", "fastapi_healthcheck", "fastapi_health", "healthcheck", "py_healthcheck")
 _FEWEST = 3
+_R = TypeVar("_R")
 # Calls that only build the answer.
 _ANSWERS = frozenset(
     [
@@ -63,9 +71,10 @@ def check(service: Service, served: Served | None, probed: Probed | None) -> Ite
         return
     if len(service.routes) < _FEWEST or _provided(service):
         return
-    probes = [route for route in service.routes if route.path is not None and _PROBE.search(_full(service, route))]
+    app = apps.main(service)
+    probes = _own_probes(service, set(apps.served(app))) if app is not None else []
+    probes = probes or _own_probes(service, set(service.routes))
     if not probes:
-        app = apps.main(service)
         if app is not None:
             yield found(app.scope, app.call, f"none of the {len(service.routes)} routes tells whether the service is ready")
     elif not any(_checks(service, probe) for probe in probes):
@@ -79,7 +88,8 @@ def _at_boot(service: Service, served: Served, probed: Probed | None) -> Iterato
     operations = list(served.app.operations)
     if len(operations) < _FEWEST:
         return
-    probes = [route for route in served.app.routes if route.kind in ("api", "plain") and _PROBE.search(route.path)]
+    plain = [route for route in served.app.routes if route.kind in ("api", "plain") and "GET" in (route.methods or ("GET",))]
+    probes = _probes([(route.path, bool(route.parameters), route) for route in plain])
     if not probes:
         message = f"none of the {len(operations)} operations tells whether the service is ready"
         yield replace(served.at_app(message), source="boot")
@@ -107,6 +117,37 @@ def _at_route(served: Served, route: BootedRoute, message: str) -> Found:
 
 def _full(service: Service, route: Route) -> str:
     return next(iter(service.prefixes(route)), route.path or "")
+
+
+def _own_probes(service: Service, routes: set[Route]) -> list[Route]:
+    read = [route for route in service.routes if route in routes and route.path is not None and "GET" in route.methods]
+    return _probes([(_full(service, route), _takes_input(service, route), route) for route in read])
+
+
+def _takes_input(service: Service, route: Route) -> bool:
+    injected = {dependency.parameter for dependency in service.parameters(route.handler)}
+    return any(p.arg not in injected | {"self", "request", "req", "response"} for p, _ in route.handler.parameters)
+
+
+def _probes(routes: list[tuple[str, bool, _R]]) -> list[_R]:
+    """Those that speak of the whole service: with nothing before the probe's name in the path but `api`, a version and such.
+
+    Args:
+        routes: with their full paths, and whether they take something from the client.
+    """
+    found: dict[bool, list[tuple[int, str, _R]]] = {True: [], False: []}
+    for path, takes, route in routes:
+        parts = [part for part in path.split("/") if part]
+        place = next((number for number, part in enumerate(parts) if _PROBE.fullmatch(part)), None)
+        certain = place is not None
+        if place is None and not takes and parts and _PERHAPS.fullmatch(parts[-1]):
+            place = len(parts) - 1
+        if place is not None and "{" not in path.replace("{?}", ""):
+            before = sum(not _NEUTRAL.fullmatch(part) for part in parts[:place])
+            found[certain].append((before, parts[place], route))
+    named = found[True] or [one for one in found[False] if one[0] == 0]
+    least = min((before for before, _, _ in named), default=0)
+    return [route for before, name, route in named if before == least or _READY.fullmatch(name)]
 
 
 def _checks(service: Service, route: Route) -> bool:
@@ -239,4 +280,86 @@ EXAMPLES = [
     """,
         "a library brings the probes",
     ),
+    Bad("""
+        from fastapi import APIRouter, FastAPI
+
+        app = FastAPI()
+        plugins = APIRouter(prefix="/plugins")
+
+        def all_of(): ...
+
+        @plugins.put("/{name}/status")
+        def switch(name: str):
+            all_of()
+
+        @plugins.get("/health")
+        def of_plugins():
+            return all_of()
+
+        @app.get("/status")
+        def listed(limit: int = 10):
+            return all_of()
+
+        @app.get("/health")
+        def health():  # found
+            return {"status": "ok"}
+
+        app.include_router(plugins)
+    """),
+    Good(
+        """
+        from fastapi import APIRouter, FastAPI
+
+        app = FastAPI()
+        checks = APIRouter(prefix="/api/v1/internal")
+
+        async def reachable(): ...
+
+        @app.get("/health")
+        def health():
+            return {"status": "ok"}
+
+        @checks.get("/health/ready")
+        async def ready():
+            await reachable()
+
+        @app.get("/b")
+        def b(): ...
+
+        app.include_router(checks)
+    """,
+        "the other of two probes checks",
+    ),
+    Bad("""
+        from fastapi import APIRouter, FastAPI
+
+        def create_app() -> FastAPI:
+            app = FastAPI()
+            app.include_router(router)
+            return app
+
+        router = APIRouter()
+
+        @router.get("/b")
+        def b(): ...
+
+        @router.get("/c")
+        def c(): ...
+
+        app = create_app()
+
+        @app.get("/health")
+        def health():  # found
+            return {"status": "ok"}
+        # file: app/worker.py
+        from fastapi import FastAPI
+
+        internal = FastAPI()
+
+        async def reachable(): ...
+
+        @internal.get("/healthz")
+        async def of_worker():
+            await reachable()
+    """),
 ]

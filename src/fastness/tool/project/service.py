@@ -243,14 +243,50 @@ class Service(Dependencies):
     def _included(self, site: CallSite, receiver: ast.expr, child: ast.expr | None, prefix: ast.expr | None) -> None:
         if child is None:
             return
-        parent = self.router_of(receiver, site.scope)
-        text = "" if prefix is None else literals.text(self.resolver, prefix, site.scope)
-        for included in self._routers_of(child, site.scope):
-            if included is not parent:
-                include = Include(parent, included, text, site.node, site.scope)
-                included.included_in.append(include)
-                if parent is not None:
-                    parent.includes.append(include)
+        known: set[tuple[int, int, str | None]] = set()
+        for (into, at), (given, where), (below, holder) in self._as_called(site.scope, receiver, child, prefix):
+            parent = self.router_of(into, at) if into is not None else None
+            text = "" if below is None else literals.text(self.resolver, below, holder)
+            for included in self._routers_of(given, where) if given is not None else ():
+                if included is not parent and (id(parent), id(included), text) not in known:
+                    known.add((id(parent), id(included), text))
+                    include = Include(parent, included, text, site.node, site.scope)
+                    included.included_in.append(include)
+                    if parent is not None:
+                        parent.includes.append(include)
+
+    def _as_called(self, scope: Scope, *nodes: ast.expr | None) -> list[list[tuple[ast.expr | None, Scope]]]:
+        """Expressions as every call of their function makes them: of `def add(app, router)`, what the callers give.
+
+        Returns:
+            one list per call, of each expression with the scope that it stands in.
+        """
+        as_they_stand = [[(node, scope) for node in nodes]]
+        if not isinstance(scope, Function):
+            return as_they_stand
+        defaults = {parameter.arg: default for parameter, default in scope.parameters}
+        handed = {node.id for node in nodes if isinstance(node, ast.Name) and node.id in defaults}
+        if not handed:
+            return as_they_stand
+        names = list(defaults)[scope.owner is not None and not scope.decorated("staticmethod") :]
+
+        def passed(node: ast.expr | None, call: CallSite) -> tuple[ast.expr | None, Scope]:
+            if not isinstance(node, ast.Name) or node.id not in handed:
+                return node, scope
+            given = call.argument(node.id, names.index(node.id)) if node.id in names else None
+            return (given, call.scope) if given is not None else (defaults[node.id], scope.parent)
+
+        return [[passed(node, call) for node in nodes] for call in self._calls_of(scope)] or as_they_stand
+
+    def _calls_of(self, function: Function) -> list[CallSite]:
+        return [
+            site
+            for module in self.project.modules.values()
+            if not module.is_test and module.mentions(function.name) and self.project.reads(module)
+            for site in module.calls_by_name.get(function.name, ())
+            if site.scope is not function
+            and any(isinstance(v, FunctionValue) and v.definition is function for v in self.resolver.targets(site))
+        ]
 
     def _add_middleware(self, site: CallSite, app: Router | None) -> None:
         for value in self.resolver.infer(site.argument("middleware_class", 0) or site.argument("cls"), site.scope):

@@ -84,6 +84,44 @@ def orders(): ...
     assert [service.prefixes(route) for route in service.routes] == [["/v2/orders"]]
 
 
+def test_a_function_includes_what_it_is_handed() -> None:
+    """A router is included where the callers of the function say, under the prefix that each gives or leaves out."""
+    service = _service("""
+from fastapi import APIRouter, Depends, FastAPI
+
+users, orders = APIRouter(prefix="/users"), APIRouter(prefix="/orders")
+
+def audit(): ...
+
+def add(app, router, prefix="/v1"):
+    app.include_router(router, prefix=prefix)
+    app.include_router(router, prefix="/workspaces/{workspace}")
+
+class Factory:
+    def register(self, app: FastAPI):
+        app.include_router(orders, prefix="/v3")
+
+def create_app():
+    app = FastAPI(dependencies=[Depends(audit)])
+    add(app, users)
+    add(app, orders, prefix="/v2")
+    Factory().register(app)
+    return app
+
+@users.get("/all")
+def all_users(): ...
+
+@orders.get("/all")
+def all_orders(): ...
+""")
+    assert {route.handler.name: service.prefixes(route) for route in service.routes} == {
+        "all_users": ["/v1/users/all", "/workspaces/{workspace}/users/all"],
+        "all_orders": ["/v2/orders/all", "/workspaces/{workspace}/orders/all", "/v3/orders/all"],
+    }
+    for route in service.routes:
+        assert [getattr(dependency.target, "name", None) for dependency in service.tree(route)] == ["audit"]
+
+
 def test_dependencies_come_from_everywhere() -> None:
     """Parameters, `Annotated` aliases, the decorator, the router and the include all add dependencies."""
     service = _service(_APP)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge.responses import returned
+from fastness.tool.check.knowledge.responses import is_response, returned
 from fastness.tool.project import Service
 from fastness.tool.project.symbols import Class, Function, Kind, argument, last_name
 from fastness.tool.project.values import ClassValue, Elements, External, FunctionValue, Instance, Value, Values
@@ -54,6 +54,8 @@ def enveloped(service: Service, node: ast.expr, scope: Function) -> Iterator[ast
     for value in service.resolver.infer(called.func, scope):
         if isinstance(value, FunctionValue):
             function = value.definition
+            if is_response(service, called, scope) and not function.module.mentions("jsonable_encoder"):
+                continue  # a page, or JSON that cannot hold an entity
             names = [parameter.arg for parameter, _ in function.parameters]
             bound = function.owner is not None and not function.decorated("staticmethod")
             put = {name for answer in returned(function) for name in _put_into(answer)}

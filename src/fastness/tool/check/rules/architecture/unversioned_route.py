@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from fastness.tool.check.knowledge import apps
 from fastness.tool.check.knowledge.served import Served
-from fastness.tool.check.rule import Bad, Found, Good, found, rule
+from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
 from fastness.tool.project.routes import Route, Router
@@ -22,13 +22,17 @@ from fastness.tool.project.symbols import argument
 
 _VERSION = re.compile(r"(?:^|/)v\d|\{version|(?:^|/)(?:latest|stable)(?:/|$)", re.IGNORECASE)
 _OPERATIONS = re.compile(
-    r"health|livez|readyz|startupz|metrics|docs|openapi|ping|version|webhook|favicon|robots|static|^/?$|callback", re.IGNORECASE
+    r"health|livez|readyz|startupz|metrics|docs|openapi|ping|version|webhook|favicon|robots|\.well-known|static|^/?$|callback", re.IGNORECASE
 )
 _FEWEST = 3  # a handful of routes is a helper, not an API
+_NEWEST = 0.1  # of the routes have a version: they came later, and the rest has none
+_SHOWN = 10
 
 
 @rule(severity=Severity.INFO, practice="1.3", help='mount the routers under a version, as in `prefix="/v1"`')
 def check(service: Service, served: Served | None) -> Iterator[Found]:
+    followed = {route for app in service.apps for route in apps.served(app)}
+    lost = sum(route.router is not None and route not in followed for route in service.routes)
     for app in service.apps:
         if _versioned_app(app) or app.included_in:
             continue
@@ -38,14 +42,23 @@ def check(service: Service, served: Served | None) -> Iterator[Found]:
             if not route.is_websocket and (paths := _paths(service, route, served))
         ]
         business = [(route, paths) for route, paths in routes if not all(_OPERATIONS.search(path) for path in paths)]
-        if len(business) < _FEWEST or any(_VERSION.search(path) or "{?}" in path for _, paths in business for path in paths):
+        bare = [(route, paths) for route, paths in business if not any(map(_VERSION.search, paths))]
+        if lost > len(business) or any("{?}" in path for _, paths in business for path in paths):
+            continue  # most is included in a way that cannot be followed
+        versioned = len(business) - len(bare)
+        if len(bare) < _FEWEST or versioned / len(business) > _NEWEST:
             continue
-        place = min(app.includes, key=lambda include: include.call.lineno, default=None)
-        message = f"none of the {len(business)} business routes of this app has a version in its path, as {business[0][1][0]}"
-        if place is not None:
-            yield found(place.scope, place.call, message, count=len(business))
+        path = bare[0][1][0]
+        message = f"none of the {len(business)} business routes of this app has a version in its path, as {path}"
+        if versioned:
+            message = f"only {versioned} of the {len(business)} business routes of this app have a version, unlike {path}"
+        unversioned = {include.call: include for include in app.includes if not _VERSION.search(include.prefix or "")}
+        places = sorted(unversioned.values(), key=lambda include: include.call.lineno)
+        if places:
+            rest = [proof(place.scope, place.call, "included without a version") for place in places[1:_SHOWN]]
+            yield found(places[0].scope, places[0].call, message, *rest, count=len(bare))
         else:
-            yield found(business[0][0].handler, business[0][0].handler.node, message, count=len(business))
+            yield found(bare[0][0].handler, bare[0][0].handler.node, message, count=len(bare))
 
 
 def _paths(service: Service, route: Route, served: Served | None) -> list[str]:
@@ -74,6 +87,46 @@ EXAMPLES = [
         @router.post("/new")
         def create(): ...
 
+        app.include_router(router)  # found
+    """),
+    Bad("""
+        from fastapi import APIRouter, FastAPI
+
+        app = FastAPI()
+        router = APIRouter()
+        newer = APIRouter()
+
+        @newer.get("/reports")
+        def reports(): ...
+
+        @router.get("/users")
+        def users(): ...
+
+        @router.get("/orders")
+        def orders(): ...
+
+        @router.get("/items")
+        def items(): ...
+
+        @router.get("/carts")
+        def carts(): ...
+
+        @router.get("/prices")
+        def prices(): ...
+
+        @router.get("/stores")
+        def stores(): ...
+
+        @router.get("/parcels")
+        def parcels(): ...
+
+        @router.get("/refunds")
+        def refunds(): ...
+
+        @router.get("/coupons")
+        def coupons(): ...
+
+        app.include_router(newer, prefix="/v1")
         app.include_router(router)  # found
     """),
     Good(
@@ -142,5 +195,38 @@ EXAMPLES = [
         def create(version: str): ...
     """,
         "every decorator has the version, and what stands beside is for the platform",
+    ),
+    Good(
+        """
+        from fastapi import APIRouter, FastAPI
+        from versions import include_each
+
+        app = FastAPI()
+        router = APIRouter()
+
+        @router.get("/users")
+        def users(): ...
+
+        @router.get("/orders")
+        def orders(): ...
+
+        @router.get("/items")
+        def items(): ...
+
+        @router.get("/carts")
+        def carts(): ...
+
+        @app.get("/manual")
+        def manual(): ...
+
+        @app.get("/terms")
+        def terms(): ...
+
+        @app.get("/imprint")
+        def imprint(): ...
+
+        include_each(app, router, ["v1", "v2"])
+    """,
+        "a function that nobody can follow includes most of the routes",
     ),
 ]

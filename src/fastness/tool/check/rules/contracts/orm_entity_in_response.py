@@ -288,4 +288,31 @@ EXAMPLES = [
         def look(number: int):
             return audited("done", User())
     """),
+    Good(
+        """
+        # file: app/main.py
+        from fastapi import FastAPI
+        from sqlalchemy.orm import DeclarativeBase
+        from app.pages import page
+
+        class Base(DeclarativeBase): ...
+
+        class User(Base):
+            __tablename__ = "users"
+
+        app = FastAPI()
+
+        @app.get("/users")
+        def users():
+            return page("users.html", context={"user": User()})
+        # file: app/pages.py
+        from starlette.templating import Jinja2Templates
+
+        templates = Jinja2Templates("templates")
+
+        def page(name, context):
+            return templates.TemplateResponse(name=name, context=context)
+    """,
+        "a template shows what it names",
+    ),
 ]

@@ -153,7 +153,7 @@ def _probes(routes: list[tuple[str, bool, _R]]) -> list[_R]:
 def _checks(service: Service, route: Route) -> bool:
     """The endpoint asks something: awaits, calls into the project or a library, or depends on what does."""
     handler = route.handler
-    if any(True for _ in service.tree(route)):
+    if service.parameters(handler) or service.declared(route.option("dependencies"), route.scope):
         return True
     return handler.has_await or any(_is_question(handler, site.name) for site in handler.calls)
 
@@ -185,9 +185,11 @@ EXAMPLES = [
         def c(): ...
     """),
     Bad("""
-        from fastapi import FastAPI
+        from fastapi import Depends, FastAPI
 
-        app = FastAPI()
+        def log(): ...
+
+        app = FastAPI(dependencies=[Depends(log)])
 
         @app.get("/health")
         def health():  # found

@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from fastness.tool.project.resolve import Resolver
 
 
+# Where the fallback stands among the arguments.
+_FALLS_BACK = {
+    "pydantic.Field": 0, "sqlmodel.Field": 0, "os.getenv": 1, "os.environ.get": 1, "decouple.config": 1,
+    "starlette.config.Config()": 2, "environs.Env().str": 1, "environs.Env()": 1,
+}  # fmt: skip
+
+
 def text(resolver: Resolver, node: ast.expr, scope: Scope) -> str | None:
     """The text of an expression: a literal, a constant, a setting's default, or what these make together. None: unknown."""
     found, holder = origin(resolver, node, scope)
@@ -73,9 +80,8 @@ def default(resolver: Resolver, node: ast.expr, scope: Scope) -> ast.expr:
     if not isinstance(node, ast.Call):
         return node
     paths = resolver.paths(node.func, scope)
-    position = {"pydantic.Field": 0, "sqlmodel.Field": 0, "os.getenv": 1, "os.environ.get": 1}
-    for path in paths & position.keys():
-        place = position[path]
+    for path in paths & _FALLS_BACK.keys():
+        place = _FALLS_BACK[path]
         if len(node.args) > place:
             return node.args[place]
         for keyword in node.keywords:

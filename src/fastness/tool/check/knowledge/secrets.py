@@ -6,7 +6,7 @@ import re
 
 _SECRET = re.compile(
     r"(?:^|_)(?:secret(?:_key)?|password|passwd|passphrase|pwd|api_?key|access_key|private_key|signing_key|encryption_key"
-    r"|jwt_key|auth_token|access_token|refresh_token|bearer_token|session_secret|root_token|client_secret|credentials?)(?:_\w+)?$",
+    r"|jwt_key|auth_token|access_token|refresh_token|bearer_token|session_secret|root_token|client_secret|credentials?)(?:_[a-z0-9]+)?$",
     re.IGNORECASE,
 )
 _NOT = re.compile(
@@ -16,7 +16,8 @@ _NOT = re.compile(
     r"|_arn|_scope|_scopes|_audience|_key_id|_placeholder|_description|_help|_text|_manager|_version|_strategy|_class|_table|_method"
     r"|_cost|_valid|_exists|_rotation|_store|_backend|_engine|_mode|_detail|_details|_not_found|_invalid|_wrong|_mismatch|_query"
     r"|_rounds|_cookie|_generator|_encoding|_placeholder|_tag|_status|_namespace|_mount|_validation|_rule|_rules"
-    r"|_strength|_directory)$",
+    r"|_strength|_directory|_iterations|_flag|_attribute|_root|_folder|_mask|_marker)$"
+    r"|^_*(?:cookie_(?!\w*(?:secret|password))|placeholder_|redacted_|masked_|dummy_|fake_|invalid_|missing_)",
     re.IGNORECASE,
 )
 _OWN = frozenset({
@@ -26,6 +27,8 @@ _OWN = frozenset({
 _PLACEHOLDER = re.compile(
     r"^(?:<.*>|\{\{?.*\}?\}|\$\{.*\}|%\(.*\)s|\.{2,}|x{3,}|\*{3,}|none|null|string|str|bearer|token|password)$", re.IGNORECASE
 )
+# The name of a variable or of a field, such as the key under which the secret is found.
+_CONSTANT = re.compile(r"(?!YOUR|MY|CHANGE|REPLACE|SUPER|DEV)(?:__)?[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+(?:__)?|\[\w+\]")
 _PUBLISHED = ("pk_live_", "pk_test_", "phc_")  # of Stripe and PostHog: they identify an account, and open nothing
 _DSN = re.compile(r"^[a-z][a-z0-9+._]*://[^\s:/@{}]+:([^\s@/{}]+)@[^\s]+$", re.IGNORECASE)
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -48,12 +51,13 @@ def signs(name: str) -> bool:
 
 def is_dummy(text: str) -> bool:
     """The literal says of itself that it is none, or is a key that its issuer makes to be published, in browsers for one."""
-    return text.lower().startswith(("dummy", "fake", "placeholder")) or text.startswith(_PUBLISHED)
+    return text.lower().startswith(("dummy", "fake", "placeholder", "empty", "unused", "not-needed")) or text.startswith(_PUBLISHED)
 
 
 def is_literal_secret(text: str) -> bool:
     """The literal could be used as a secret: not empty, not a template, not a placeholder."""
-    return bool(text.strip()) and not _PLACEHOLDER.match(text.strip()) and " " not in text.strip()
+    stripped = text.strip()
+    return bool(stripped) and " " not in stripped and not _PLACEHOLDER.match(stripped) and not _CONSTANT.fullmatch(stripped)
 
 
 def dsn_password(text: str) -> str | None:

@@ -19,12 +19,13 @@ from fastness.tool.check.rule import Bad, Found, Good, found, module_of, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service, literals
 from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import Binding, Class, Function, Kind, Scope, constant
+from fastness.tool.project.symbols import Binding, Class, Function, Kind, Scope, constant, last_name
 from fastness.tool.project.walk import walk
 
 # Where nothing but a developer's machine or a compose network answers.
 _LOCAL = re.compile(r"@(?:localhost|127\.0\.0\.1|db|database|postgres|redis|mongo|rabbitmq)(?:[:/]|$)")
 
+_CONFIGURES = re.compile(r"(?:Settings|Config|Conf|Configuration)$")
 _ENVIRONMENT = ("os.getenv", "os.environ.get", "decouple.config")
 
 
@@ -62,8 +63,8 @@ def _fallbacks(service: Service, module: Module, guards: _Guards) -> Iterator[Fo
 
 
 def _may_hold(service: Service, defined: Class) -> bool:
-    """Settings, or a plain class of constants; fields of request models and tables are not values."""
-    if service.is_settings(defined):
+    """Settings, however they are read, or a plain class of constants; fields of request models and tables are not values."""
+    if service.is_settings(defined) or _CONFIGURES.search(defined.name):
         return True
     return not service.is_model(defined) and not service.is_entity(defined) and not _is_enum(service, defined)
 
@@ -81,17 +82,19 @@ def _binding(service: Service, scope: Scope, name: str, binding: Binding, guards
         return
     text = value.value if isinstance(value.value, str) else value.value.decode("latin-1")
     settings = isinstance(scope, Class) and (names_secret(name) or signs(name)) and service.is_settings(scope)
-    literal = not is_dummy(text) and (is_literal_secret(text) or (settings and bool(text.strip())))
+    read = value is not binding.value  # from the environment, with a fallback
+    literal = is_literal_secret(text) or (settings and bool(text.strip()))
+    literal = literal and (not is_dummy(text) or (settings and signs(name)))
     if names_secret(name) and literal and text.lower() != name.lower():
         if text in guards:
             return  # the same literal is compared with and refused at start
-        how = "the default" if value is not binding.value else "a literal"
+        how = "the default" if read else "a literal"
         yield found(scope, binding.node, f"{how} of {name} is a secret in the source")
     elif (password := dsn_password(text)) is not None and not _LOCAL.search(text):
         if password in guards:
             return
         yield found(scope, binding.node, f"{name} holds a connection string with its password")
-    elif not text and settings and signs(name):
+    elif not text and (settings or (read and isinstance(scope, Module))) and signs(name) and name not in guards:
         yield found(scope, binding.node, f"{name} is empty by default: a forgotten variable means no secret at all")
 
 
@@ -105,7 +108,7 @@ def _inside(node: ast.expr) -> ast.expr:
 
 
 class _Guards:
-    """Literals that a module refuses: `if self.secret == "changethis": raise ...`. Read when first asked for."""
+    """What a module refuses: `if self.secret == "changethis": raise ...`, `if not SECRET: raise ...`. Read when first asked for."""
 
     def __init__(self, module: Module) -> None:
         self._module = module
@@ -118,14 +121,20 @@ class _Guards:
         if not self._module.mentions("raise"):
             return set()
         return {
-            side.value
+            refused
             for node in walk(self._module.tree)
             if isinstance(node, ast.If) and any(isinstance(inner, ast.Raise) for inner in walk(node))
-            for compare in walk(node.test)
-            if isinstance(compare, ast.Compare)
-            for side in walk(compare)
-            if isinstance(side, ast.Constant) and isinstance(side.value, str)
+            for part in walk(node.test)
+            for refused in _refuses(part)
         }
+
+
+def _refuses(test: ast.AST) -> Iterator[str]:
+    """Texts that are compared with, and names that must not be empty."""
+    if isinstance(test, ast.Compare):
+        yield from (side.value for side in walk(test) if isinstance(side, ast.Constant) and isinstance(side.value, str))
+    elif isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        yield last_name(test.operand)
 
 
 EXAMPLES = [
@@ -148,6 +157,23 @@ EXAMPLES = [
             if value == "jwtsecret":
                 log.warning("set JWT_SECRET")
             return value
+    """),
+    Bad("""
+        from decouple import config
+        from pydantic import BaseModel, Field
+        from pydantic_settings import BaseSettings
+        from starlette.config import Config
+        from starlette.datastructures import Secret
+
+        read = Config(".env")
+        SECRET_KEY = read("SECRET_KEY", cast=Secret, default="")  # found
+        JWT_SECRET_KEY = config("JWT_SECRET_KEY", default="hunter2")  # found
+
+        class StorageConfig(BaseModel):
+            secret_key: str | None = Field(default="storageadmin", description="of the bucket")  # found
+
+        class Settings(BaseSettings):
+            secret_key: str = "PLACEHOLDER"  # found
     """),
     Good("""
         import os
@@ -212,5 +238,30 @@ EXAMPLES = [
         INVALID_TOKEN = "invalid_token"
     """,
         "where a secret is found, what it is called and of what kind it is",
+    ),
+    Good(
+        """
+        import os
+        from pydantic import BaseModel
+        from pydantic_settings import BaseSettings
+
+        ROLE_SECRET_KEY = "APP_ROLE_SECRET"
+        SECRET_MASK_ON_PAGE = "data-mask"
+        REDACTED_SECRET = "[hidden]"
+        PLACEHOLDER_SECRET_KEY = "fillmein"
+        SIGNING_SECRET = os.environ.get("SIGNING_SECRET", "")
+
+        class Settings(BaseSettings):
+            cookie_refresh_token_key: str = "app_refresh"
+            api_key_hash_iterations: str = "120000"
+
+        class ModelConfig(BaseModel):
+            api_key: str = "EMPTY"
+
+        def start():
+            if not SIGNING_SECRET:
+                raise RuntimeError("SIGNING_SECRET is not set")
+    """,
+        "names under which secrets are found, what stands in their place, and one that is refused when empty",
     ),
 ]

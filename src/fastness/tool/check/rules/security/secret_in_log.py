@@ -16,23 +16,26 @@ from fastness.tool.check.rule import Bad, Found, Good, found, module_of, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project.module import Module
 from fastness.tool.project.resolve import Resolver
-from fastness.tool.project.symbols import CallSite, Function
-from fastness.tool.project.values import External
+from fastness.tool.project.symbols import CallSite, Class, Function, Kind, argument, constant
+from fastness.tool.project.values import External, Instance
 
 _LEVELS = ("debug", "info", "warning", "warn", "error", "exception", "critical", "log", "print", "success", "trace",
            "adebug", "ainfo", "awarning", "aerror", "aexception")  # fmt: skip
 _SECRET = re.compile(
     r"(?:^|_)(?:password|passwd|secret|secret_key|api_?key|access_token|refresh_token|auth_token|bearer_token|jwt_token|token|private_key"
-    r"|client_secret|credentials|authorization)$",
+    r"|client_secret|credentials|creds|authorization)$",
     re.IGNORECASE,
 )
 _HARMLESS = re.compile(
-    r"(?:^|_)(?:has|is|bos|eos|pad|sep|cls|unk|mask|special|short|num|n|count|max|min|total|hashed|masked|redacted|next|page|url|continuation|csrf_cookie)_|tokens?_",
+    r"(?:^|_)(?:has|is|bos|eos|pad|sep|cls|unk|mask|special|short|num|n|count|max|min|total|hashed|masked|redacted|next|page|url|continuation|cancel|cancellation|cursor|sync|resume|csrf_cookie)_|tokens?_",
     re.IGNORECASE,
 )
 _LOGGING = {"logging", "loguru", "structlog", "rich", "logfire", "uvicorn"}
 _MOCK = re.compile(r"Mock|Fake|Dummy|Stub|Console")
 _PUSH = re.compile(r"push|device|fcm|apns", re.IGNORECASE)
+# Where a token is a word of some language.
+_LANGUAGES = {"lark", "ply", "antlr4", "tokenize", "tiktoken", "tokenizers", "transformers", "sqlparse", "pygments", "spacy", "nltk"}
+_DUMPS = {"dict", "json", "model_dump", "model_dump_json"}
 _COMMAND_LINES = {"typer", "click", "argparse", "fire", "cyclopts"}
 _MASKS = {"len", "bool", "type", "mask", "redact", "hash", "id", "isinstance", "hide", "obfuscate", "truncate"}
 
@@ -41,11 +44,18 @@ _MASKS = {"len", "bool", "type", "mask", "redact", "hash", "id", "isinstance", "
 def check(module: Module, resolver: Resolver) -> Iterator[Found]:
     for level in _LEVELS:
         for site in module.calls_by_name.get(level, ()):
-            secrets = [(name, node) for name, node in _values(site) if _names_secret(name) and not _is_address(name, site)]
-            if secrets and _logs(site, resolver) and not module.only_as_script(site.node) and not _stands_in(site):
-                shown = next((name for name, node in secrets if not _hides_itself(node, site, resolver)), None)
-                if shown is not None:
-                    yield found(site.scope, site.node, f"{shown} is written to the log")
+            told = next(_secrets(site, resolver), None)
+            if told is not None and _logs(site, resolver) and not module.only_as_script(site.node) and not _stands_in(site):
+                yield found(site.scope, site.node, told)
+
+
+def _secrets(site: CallSite, resolver: Resolver) -> Iterator[str]:
+    """What the line holds of secrets."""
+    for name, node in _values(site):
+        if _names_secret(name) and not _is_no_key(name, site) and not _hides_itself(node, site, resolver):
+            yield f"{name} is written to the log"
+        elif (held := _held_by_model(node, site, resolver)) is not None:
+            yield f"{name} is written to the log with its {held}"
 
 
 def _logs(site: CallSite, resolver: Resolver) -> bool:
@@ -66,9 +76,38 @@ def _stands_in(site: CallSite) -> bool:
     return owner is not None and bool(_MOCK.search(owner.name))
 
 
-def _is_address(name: str, site: CallSite) -> bool:
-    """A device's push token says where to send to; nobody proves anything with it."""
-    return name == "token" and bool(_PUSH.search(f"{module_of(site.scope).path} {ast.unparse(site.node)}"))
+def _is_no_key(name: str, site: CallSite) -> bool:
+    """A device's push token says where to send to, and a parser's token is a word: nobody proves anything with them."""
+    if name != "token":
+        return False
+    module = module_of(site.scope)
+    if any(imported.partition(".")[0] in _LANGUAGES for imported, *_ in module.imported):
+        return True
+    return bool(_PUSH.search(f"{module.path} {ast.unparse(site.node)}"))
+
+
+def _held_by_model(node: ast.expr, site: CallSite, resolver: Resolver) -> str | None:
+    """The field of a logged model, a parameter of the function, that holds a secret as plain text."""
+    if not isinstance(node, ast.Name) or not isinstance(site.scope, Function):
+        return None
+    bindings = site.scope.bindings.get(node.id, ())
+    if len(bindings) != 1 or bindings[0].kind is not Kind.PARAMETER or bindings[0].annotation is None:
+        return None
+    for value in resolver.infer(node, site.scope):
+        if isinstance(value, Instance) and resolver.derives(value.definition, "pydantic.BaseModel", "sqlmodel.SQLModel"):
+            for base in resolver.mro(value.definition):
+                if isinstance(base, Class) and (base.method("__repr__") or base.method("__str__")):
+                    return None
+                for name, field in base.fields if isinstance(base, Class) else ():
+                    texts = resolver.annotation(field.annotation, base)
+                    if _names_secret(name) and External("str()") in texts and not _is_left_out(field.value):
+                        return name
+    return None
+
+
+def _is_left_out(value: ast.expr | None) -> bool:
+    """`Field(repr=False)`."""
+    return isinstance(value, ast.Call) and constant(argument(value, "repr")) is False
 
 
 def _is_command(module: Module) -> bool:
@@ -96,6 +135,8 @@ def _values(site: CallSite) -> Iterator[tuple[str, ast.expr]]:
             pending.append(node.value)
         elif isinstance(node, ast.JoinedStr | ast.BinOp | ast.Dict | ast.Tuple | ast.List):
             pending += [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)]
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _DUMPS:
+            pending += [] if node.args or node.keywords else [node.func.value]
         elif isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in {
             "str",
             "repr",
@@ -136,6 +177,44 @@ EXAMPLES = [
             logger.debug(f"{api_key=}")  # found
             logger.warning("password: " + user.password)  # found
     """),
+    Bad("""
+        import logging
+        from pydantic import BaseModel
+
+        logger = logging.getLogger(__name__)
+
+        class Named(BaseModel):
+            name: str
+            password: str | None = None
+
+        class Registration(Named):
+            email: str
+
+        def register(user: Registration, mail_creds):
+            logger.info("received %s", user)  # found
+            logger.debug(f"received {user.model_dump()}")  # found
+            logger.debug("sending with %s", mail_creds)  # found
+    """),
+    Good(
+        """
+        import logging
+        from lark import Token
+        from pydantic import BaseModel, Field, SecretStr
+
+        logger = logging.getLogger(__name__)
+
+        class Login(BaseModel):
+            password: SecretStr
+            pin_token: str = Field(repr=False)
+
+        def visit(token: Token, login: Login, cancel_token):
+            logger.debug("name %s", token)
+            logger.info("received %s", login)
+            logger.info("received %s", login.model_dump(exclude={"password"}))
+            logger.info("cancelled by %s", cancel_token)
+    """,
+        "a word, a signal, and a model whose secrets hide themselves",
+    ),
     Good("""
         import logging
         from pydantic import BaseModel, SecretStr

@@ -23,11 +23,19 @@ from fastness.tool.project.values import External
 
 _LOGIN = re.compile(
     r"(?:^|[/_-])(?:login|log-in|signin|sign-in|access-token|access_token|token|authenticate|password-recovery|forgot-password"
-    r"|forgot_password|reset-password|reset_password|request-otp|verify-otp|otp|magic-link)(?:$|[/_-])",
+    r"|forgot_password|reset-password|reset_password|change-password|change_password|forgot|reset|request-otp|verify-otp|otp|magic-link)"
+    r"(?:$|[/_-])",
     re.IGNORECASE,
 )
+_CREDENTIALS = re.compile(r"password|passwd|otp|code|email|username|credential", re.IGNORECASE)
+_HOLDS_THEM = re.compile(r"Credentials|Login|SignIn|Password")
+_FIELDS = {"password", "email", "username", "otp"}
 _FORM = "OAuth2PasswordRequestForm"
-_CALLER = re.compile(r"current_?(?:active_)?(?:user|super|admin)|superuser|permission", re.IGNORECASE)
+_CALLER = re.compile(
+    r"current_?(?:active_)?(?:user|super|admin)|log(?:in|ged_?in)_?user|admin_?user|superuser|jwt_?auth|hmac|signature"
+    r"|require_?(?:user|login|auth)|permission(?!s?_(?:getter|service|repository))",
+    re.IGNORECASE,
+)
 _LIMITS = re.compile(r"limit|throttl|slowdown|brute", re.IGNORECASE)
 _LIMITER = re.compile(r"ratelimit|slowapi|throttl|limiter", re.IGNORECASE)
 _NOT_A_TRY = re.compile(
@@ -79,15 +87,26 @@ def _is_login(service: Service, route: Route) -> bool:
 
 
 def _takes_credentials(service: Service, route: Route) -> bool:
-    words = re.compile(r"password|passwd|otp|code|email|username|credential", re.IGNORECASE)
-    for parameter, _ in route.handler.parameters:
-        if words.search(parameter.arg):
+    handler = route.handler
+    for parameter, _ in handler.parameters:
+        declared = "" if parameter.annotation is None else ast.unparse(parameter.annotation)
+        if _CREDENTIALS.search(parameter.arg) or _HOLDS_THEM.search(declared):
             return True
-        for value in service.resolver.annotation(parameter.annotation, route.handler.parent):
+        for value in service.resolver.annotation(parameter.annotation, handler.parent):
             definition = getattr(value, "definition", None)
-            if isinstance(definition, Class) and any(words.search(name) for name, _ in definition.fields):
+            if isinstance(definition, Class) and any(_CREDENTIALS.search(name) for name, _ in definition.fields):
+                return True
+            if isinstance(value, External) and value.path == "fastapi.Request()" and _reads_credentials(handler):
                 return True
     return False
+
+
+def _reads_credentials(handler: Function) -> bool:
+    """`form.password.data`, `body["email"]`: the handler takes them from the request itself."""
+    return any(
+        (isinstance(node, ast.Attribute) and node.attr in _FIELDS) or (isinstance(node, ast.Constant) and node.value in _FIELDS)
+        for node in handler.nodes
+    )
 
 
 def _limited(service: Service, route: Route) -> bool:
@@ -126,6 +145,24 @@ EXAMPLES = [
         @app.post("/login")
         def login(email: str, password: str):  # found
             return email
+    """),
+    Bad("""
+        from typing import Annotated
+        from fastapi import Body, Depends, FastAPI, Request
+        from fastapi.security import HTTPBasicCredentials
+
+        app = FastAPI()
+
+        @app.api_route("/forgot", methods=["GET", "POST"])
+        async def forgot(request: Request):  # found
+            form = await request.form()
+            return form["email"]
+
+        @app.post("/login/docs")
+        async def for_docs(given: Annotated[HTTPBasicCredentials, Depends()]): ...  # found
+
+        @app.post("/change_password_public")
+        def change(person: str = Body(), password: str = Body()): ...  # found
     """),
     Bad(
         """
@@ -184,6 +221,22 @@ EXAMPLES = [
         @app.get("/login")
         def page():
             return "form"
+
+        class Caller:
+            @classmethod
+            def get_login_user(cls): ...
+
+        @app.post("/change-password")
+        def change(password: str, caller: Caller = Depends(Caller.get_login_user)): ...
+
+        def verify_hmac(request: Request): ...
+
+        @app.post("/internal/login", dependencies=[Depends(verify_hmac)])
+        def of_gateway(username: str): ...
+
+        @app.post("/counters/reset")
+        async def reset_counters(request: Request):
+            return await request.body()
     """),
     Good(
         """

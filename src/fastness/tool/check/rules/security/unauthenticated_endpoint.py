@@ -37,7 +37,7 @@ _REFUSES = re.compile(
 )
 _SCHEMES = ("fastapi.security.",)
 _PUBLIC = re.compile(
-    r"login|logout|sign|register|token|refresh|password|verify|confirm|activate|callback|webhook|health|status|public|otp|oauth|auth"
+    r"login|logout|sign|regist(?:er|ration)?(?:$|\W)|captcha|marketplace|catalogu?e|token|refresh|password|verify|confirm|activate|callback|webhook|health|status|public|otp|oauth|auth"
     r"|magic|invite|invitation|docs|openapi|metrics|csrf|session|unsubscribe|contact|newsletter|subscribe|ping|version|^/?$|reset"
     r"|recover|sso|google|facebook|github|twitter|config|slack|discord|test|static|\.well-known|ready|email|schema|logo|icon|favicon",
     re.IGNORECASE,
@@ -49,6 +49,7 @@ _PERSONAL = re.compile(
     re.IGNORECASE,
 )
 _CREDENTIAL = re.compile(r"api_?key|authorization|token", re.IGNORECASE)
+_SAYS_WHO = "starlette.middleware.authentication.AuthenticationMiddleware"
 _SHARE = 0.5  # of the siblings that are guarded
 _FEWEST = 2
 
@@ -59,23 +60,24 @@ def check(service: Service, served: Served | None) -> Iterator[Found]:
     for route in service.routes:
         if not route.handler.module.is_test and not route.is_websocket:
             siblings[route.handler.module].append(route)
-    if any(_names_guard(m.cls) for m in service.middleware if m.cls is not None):
+    if any(_names_guard(service, m.cls) for m in service.middleware if m.cls is not None):
         return  # everything is guarded, or exempt, in one place
     if served is not None and any(_is_guard_name(m.name.rpartition(".")[2]) for a in served.app.apps for m in a.middleware):
         return
     for routes in siblings.values():
-        guarded = [route for route in routes if _guards(service, route, served)]
-        open_ = [route for route in routes if route not in guarded]
-        if len(guarded) < _FEWEST or len(guarded) / len(routes) < _SHARE:
-            continue
-        for route in open_:
+        protected = {route for route in routes if _guards(service, route, served)}
+        for route in routes if len(protected) >= _FEWEST else ():
+            like = routes if len(protected) / len(routes) >= _SHARE else [one for one in routes if one.writes]
+            guarded = [one for one in like if one in protected]
+            if route in protected or route not in like or len(guarded) < _FEWEST or len(guarded) / len(like) < _SHARE:
+                continue
             if _PUBLIC.search(f"{route.path} {route.handler.name}") or _gives_nothing(route.handler):
                 continue
             if _is_public_content(route, guarded):
                 continue
             message = (
                 f"{'/'.join(sorted(route.methods))} {route.path} ({route.handler.qualified}) asks for no credentials; "
-                f"{len(guarded)} of its {len(routes) - 1} siblings do"
+                f"{len(guarded)} of its {len(like) - 1} siblings do"
             )
             example = guarded[0]
             yield found(
@@ -94,12 +96,14 @@ def _is_public_content(route: Route, guarded: list[Route]) -> bool:
 
 
 def _gives_nothing(handler: Function) -> bool:
-    """It takes nothing and returns a literal: there is nothing to guard."""
-    returns = list(own_nodes(handler, ast.Return))
-    literal = all(
-        node.value is None or not any(isinstance(n, ast.Name | ast.Call) for n in walk(node.value)) for node in returns
-    )
-    return literal and not any(True for _ in handler.parameters)
+    """It takes nothing and returns a literal, or a response made of one: there is nothing to guard."""
+    names = {
+        name
+        for node in own_nodes(handler, ast.Return)
+        for part in (walk(node.value) if node.value is not None else ())
+        if (name := last_name(part) if isinstance(part, ast.Call) else part.id if isinstance(part, ast.Name) else None)
+    }
+    return all(name.endswith("Response") or name == "status" for name in names) and not any(True for _ in handler.parameters)
 
 
 def _guards(service: Service, route: Route, served: Served | None) -> bool:
@@ -143,7 +147,11 @@ def _takes_credential(parameter: ast.arg, default: ast.expr | None) -> bool:
     return comes_along and bool(_CREDENTIAL.search(parameter.arg))
 
 
-def _names_guard(cls: Class | External) -> bool:
+def _names_guard(service: Service, cls: Class | External) -> bool:
+    """Starlette's own is none: it says who is calling, and lets strangers pass."""
+    bases = [cls] if isinstance(cls, External) else service.resolver.mro(cls)
+    if any(isinstance(base, External) and base.path == _SAYS_WHO for base in bases):
+        return False
     return _is_guard_name(cls.name if isinstance(cls, Class) else cls.last)
 
 
@@ -172,6 +180,45 @@ EXAMPLES = [
         @router.get("/items/all")
         def everything():  # found
             return load()
+    """),
+    Bad("""
+        from fastapi import APIRouter, Depends, FastAPI
+        from fastapi.responses import JSONResponse
+        from starlette.middleware.authentication import AuthenticationMiddleware
+
+        app = FastAPI()
+        app.add_middleware(AuthenticationMiddleware)
+        router = APIRouter()
+
+        def current_user(): ...
+
+        def load(): ...
+
+        @router.get("/items")
+        def items():
+            return load()
+
+        @router.get("/items/new")
+        def new():
+            return load()
+
+        @router.get("/items/{id}")
+        def one(id: int):
+            return load()
+
+        @router.post("/items")
+        def create(user=Depends(current_user)): ...
+
+        @router.put("/items/{id}")
+        def change(id: int, user=Depends(current_user)): ...
+
+        @router.delete("/items/{id}")
+        def delete(id: int):  # found
+            load()
+
+        @router.post("/items/all")
+        def gone():
+            return JSONResponse(status_code=410, content={"detail": "gone"})
     """),
     Bad(
         """

@@ -33,7 +33,7 @@ _FIELDS = {"password", "email", "username", "otp"}
 _FORM = "OAuth2PasswordRequestForm"
 _CALLER = re.compile(
     r"current_?(?:active_)?(?:user|super|admin)|log(?:in|ged_?in)_?user|admin_?user|superuser|jwt_?auth|hmac|signature"
-    r"|require_?(?:user|login|auth)|permission(?!s?_(?:getter|service|repository))",
+    r"|require_?(?:user|login|auth)|permission(?!s?_?(?:getter|service|repositor))",
     re.IGNORECASE,
 )
 _LIMITS = re.compile(r"limit|throttl|slowdown|brute", re.IGNORECASE)

@@ -78,6 +78,8 @@ def _settings(service: Service, defined: Class) -> Iterator[tuple[ast.AST, list[
     for binding in (*defined.bindings.get("Config", ()), *defined.bindings.get("model_config", ())):
         inner = binding.definition
         if isinstance(inner, Class):
+            if inner.node not in defined.node.body:
+                continue  # in a branch: one of two, for whichever Pydantic is installed
             yield inner.node, list(inner.bindings)
         elif isinstance(binding.value, ast.Call) and "pydantic.ConfigDict" in service.resolver.paths(
             binding.value.func, defined
@@ -206,6 +208,16 @@ EXAMPLES = [
             from pydantic_settings import BaseSettings
         except ImportError:
             from pydantic import BaseSettings
+        # file: app/models.py
+        from pydantic import VERSION, BaseModel, ConfigDict
+
+        class Order(BaseModel):
+            if VERSION.startswith("2."):
+                model_config = ConfigDict(frozen=True)
+            else:
+
+                class Config:
+                    allow_mutation = False
         # file: tests/test_models.py
         from pydantic import BaseModel
 

@@ -22,7 +22,7 @@ from fastness.tool.check.knowledge.served import Served
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
-from fastness.tool.project.symbols import Class
+from fastness.tool.project.symbols import Class, Function
 
 _PASSWORD = re.compile(
     r"(?:^|_)(?:password|passwd|passphrase)(?:_?\d|_(?:confirm\w*|repeat|again|new|old|current))?$", re.IGNORECASE
@@ -41,12 +41,14 @@ def check(service: Service, served: Served | None, probed: Probed | None) -> Ite
 
 
 def _static(service: Service) -> Iterator[Found]:
-    if not versions.pydantic_is_2(service) or _handled(service):
+    if not versions.pydantic_is_2(service):
         return
-    places = list(dict.fromkeys(_fields(service)))
-    if places:
+    handlers = _own_handlers(service)
+    places = list(dict.fromkeys(_fields(service))) if handlers is not None else []
+    if places and handlers is not None:
         owner, node, name = places[0]
-        evidence = [proof(o, n, f"{o.name}.{field}") for o, n, field in places[1:10]]
+        evidence = [proof(handler, handler.node, "answers with all that `errors()` tells") for handler in handlers]
+        evidence += [proof(o, n, f"{o.name}.{field}") for o, n, field in places[1:10]]
         message = f"{owner.name}.{name} is sent back in the answer to an invalid request"
         yield found(owner, node, message, *evidence, count=len(places))
 
@@ -60,20 +62,22 @@ def _fields(service: Service) -> Iterator[tuple[Class, ast.AST, str]]:
                         yield owner, node, name
 
 
-def _handled(service: Service) -> bool:
-    """A handler of the project answers invalid requests, and picks what it repeats."""
+def _own_handlers(service: Service) -> list[Function] | None:
+    """The project's functions that answer invalid requests with all of it; None when one picks what it repeats, or may."""
+    found: list[Function] = []
     for registered in errors.handlers(service):
         if not registered.names:
-            return True  # a table of handlers that cannot be read may hold it
+            return None  # a table of handlers that cannot be read may hold it
         if not registered.names & _INVALID:
             continue
         if not registered.functions:
-            return True  # a library's
+            return None  # a library's
         for function in registered.functions:
             text = ast.unparse(function.node)
             if "errors()" not in text or _PICKS.search(text):
-                return True
-    return False
+                return None
+            found.append(function)
+    return found
 
 
 def _at_boot(served: Served, probed: Probed | None) -> Iterator[Found]:

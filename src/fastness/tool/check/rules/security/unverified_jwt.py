@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 
 from fastness.tool.check.repair import Repair, argument_added, calls_at, replaced, text_of
-from fastness.tool.check.rule import Bad, Found, Good, found, rule
+from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Finding, Fix, Severity
 from fastness.tool.project import Service, literals
 from fastness.tool.project.module import Module
@@ -41,7 +41,9 @@ def check(module: Module, resolver: Resolver) -> Iterator[Found]:
         if resolver.calls(site, *_DECODES):
             message = _decoding(site, resolver)
             if message:
-                yield found(site.scope, site.node, message)
+                options = site.argument("options")
+                evidence = [proof(site.scope, options, "the options")] if options is not None else []
+                yield found(site.scope, site.node, message, *evidence)
     for site in module.calls_by_name.get("encode", ()):
         if resolver.calls(site, *_ENCODES) and _endless(site, resolver):
             yield found(site.scope, site.node, "this token has no `exp`: once leaked it works for ever")

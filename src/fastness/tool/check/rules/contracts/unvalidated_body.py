@@ -15,13 +15,15 @@ from collections.abc import Iterator
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
+from fastness.tool.project.hints import arguments
 from fastness.tool.project.routes import Route
-from fastness.tool.project.symbols import CallSite, Function
+from fastness.tool.project.symbols import CallSite, Function, last_name
 from fastness.tool.project.values import ClassValue, External
 
 _HOOK = re.compile(r"webhook|callback|hook|event|proxy|graphql|ingest|mcp|rpc", re.IGNORECASE)
 _CHECKS = re.compile(r"model_validate|parse_obj|validate|verify|construct_event|TypeAdapter|load")
 _MAPPINGS = {"dict", "Dict", "Mapping", "MutableMapping"}
+_LISTS = {"list", "List"}
 
 
 @rule(severity=Severity.ERROR, practice="3.3", help="declare a Pydantic model for the body")
@@ -39,11 +41,12 @@ def check(service: Service) -> Iterator[Found]:
 
 def _untyped(service: Service, route: Route) -> str | None:
     handler = route.handler
+    injected = {dependency.parameter for dependency in service.parameters(handler)}
     for parameter, default in handler.parameters:
-        if isinstance(default, ast.Call) and service.resolver.provider(default, handler.parent) is not None:
+        if parameter.arg in injected or _comes_from_elsewhere(default) or "{" + parameter.arg in (route.path or ""):
             continue
-        if _is_bare_mapping(parameter.annotation) and "{" + parameter.arg not in (route.path or ""):
-            return f"{parameter.arg}: {ast.unparse(parameter.annotation)}" if parameter.annotation is not None else None
+        if parameter.annotation is not None and _is_open(parameter.annotation):
+            return f"{parameter.arg}: {ast.unparse(parameter.annotation)}"
     for site in handler.calls:
         targets = service.resolver.targets(site)
         if site.name == "json" and any(isinstance(v, External) and v.path == "fastapi.Request().json" for v in targets):
@@ -51,12 +54,25 @@ def _untyped(service: Service, route: Route) -> str | None:
     return None
 
 
-def _is_bare_mapping(annotation: ast.expr | None) -> bool:
+def _comes_from_elsewhere(declared: ast.expr | None) -> bool:
+    """A dependency, or a part of the request that is not the body: anything but `Body()` is."""
+    return isinstance(declared, ast.Call) and last_name(declared) != "Body"
+
+
+def _is_open(annotation: ast.expr) -> bool:
+    """Mappings and lists of anything, bare or inside of `Optional`, `Annotated` and lists."""
+    if isinstance(annotation, ast.BinOp):
+        return _is_open(annotation.left) or _is_open(annotation.right)
     if isinstance(annotation, ast.Name):
-        return annotation.id in _MAPPINGS
-    if isinstance(annotation, ast.Subscript) and isinstance(annotation.value, ast.Name) and annotation.value.id in _MAPPINGS:
-        return ast.unparse(annotation.slice).endswith(("Any)", "Any", "object)"))
-    return False
+        return annotation.id in _MAPPINGS | _LISTS
+    if not isinstance(annotation, ast.Subscript) or not isinstance(annotation.value, ast.Name):
+        return False
+    name, inside = annotation.value.id, arguments(annotation)
+    if name in _MAPPINGS:
+        return ast.unparse(inside[-1]).endswith(("Any", "object"))
+    if name == "Annotated":
+        return _is_open(inside[0]) and not any(map(_comes_from_elsewhere, inside[1:]))
+    return name in _LISTS | {"Optional", "Union"} and any(map(_is_open, inside))
 
 
 def _validated_inside(service: Service, handler: Function) -> bool:
@@ -72,8 +88,8 @@ def _makes_model(service: Service, site: CallSite) -> bool:
 
 EXAMPLES = [
     Bad("""
-        from typing import Any
-        from fastapi import FastAPI, Request
+        from typing import Annotated, Any
+        from fastapi import Body, FastAPI, Request
 
         app = FastAPI()
 
@@ -88,6 +104,18 @@ EXAMPLES = [
         @app.post("/c")
         async def c(request: Request):  # found
             return await request.json()
+
+        @app.put("/d")
+        def d(names: list):  # found
+            return names
+
+        @app.post("/e")
+        def e(rows: Annotated[list[dict[str, Any]], Body()]):  # found
+            return rows
+
+        @app.post("/f")
+        def f(extra: dict | None = None):  # found
+            return extra
     """),
     Good("""
         from fastapi import Depends, FastAPI, Request
@@ -121,9 +149,11 @@ EXAMPLES = [
         """
         from typing import Annotated, TypedDict
         import httpx
-        from fastapi import Depends, FastAPI
+        from fastapi import Depends, FastAPI, Query
 
         def claims() -> dict: ...
+
+        CLAIMS = Depends(claims)
 
         class Item(TypedDict):
             name: str
@@ -137,7 +167,7 @@ EXAMPLES = [
             return response.json()
 
         @app.post("/b")
-        def b(item: Item):
+        def b(item: Item, items: list[Item], user: dict = CLAIMS, tags: list = Query(), names: Annotated[list, Query()] = ()):
             return item
     """,
         "the mapping is a dependency's, its keys and values are declared, or the JSON is somebody else's answer",

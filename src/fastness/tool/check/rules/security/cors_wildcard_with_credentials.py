@@ -21,10 +21,12 @@ from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service, literals
 from fastness.tool.project.routes import Middleware
-from fastness.tool.project.symbols import Scope, argument
+from fastness.tool.project.symbols import Class, Function, Scope, argument
 from fastness.tool.project.values import External
+from fastness.tool.project.walk import own
 
 _CORS = "starlette.middleware.cors.CORSMiddleware"
+_STAGE = re.compile(r"dev|local|debug|test|prod|stag|environment|\benv\b", re.IGNORECASE)
 _FOREIGN = "https://fastness-check.example"
 
 
@@ -89,22 +91,44 @@ def _of(service: Service, middleware: Middleware) -> Iterator[Found]:
         given = argument(call, keyword)
         if given is None:
             continue
-        origin, holder = literals.origin(service.resolver, given, scope)
+        origin, holder = _fallback(service, given, scope, keyword) or literals.origin(service.resolver, given, scope)
         if _is_wildcard(service, origin, holder, keyword):
             evidence = [] if origin is given else [proof(holder, origin, "the wildcard is the default here")]
             yield found(scope, given, "every origin is allowed, with credentials: Starlette reflects it", *evidence)
 
 
+def _fallback(service: Service, given: ast.expr, scope: Scope, keyword: str) -> tuple[ast.expr, Scope] | None:
+    """Of a name that branches give different values, the wildcard; unless a branch is for development by its name."""
+    bound = service.resolver.binding(given.id, scope) if isinstance(given, ast.Name) else None
+    bindings, holder = bound if bound is not None else ([], scope)
+    if len(bindings) < 2 or isinstance(holder, Class):
+        return None
+    body = holder.node.body if isinstance(holder, Function) else holder.tree.body
+    for branch in own(body):
+        if isinstance(branch, ast.If) and not _STAGE.search(ast.unparse(branch.test)):
+            for binding in bindings:
+                value = binding.value
+                if value is not None and _is_wildcard(service, value, holder, keyword):
+                    if any(node is value for node in own([*branch.body, *branch.orelse])):
+                        return value, holder
+    return None
+
+
 def _is_wildcard(service: Service, node: ast.expr, scope: Scope, keyword: str) -> bool:
     if isinstance(node, ast.List | ast.Tuple | ast.Set):
         return any(_value(service, element, scope) == "*" for element in node.elts)
+    if isinstance(node, ast.ListComp):
+        return _is_wildcard(service, node.generators[0].iter, scope, keyword)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "split":
+        return _value(service, node.func.value, scope) == "*"
     if isinstance(node, ast.Constant):
         return node.value == "*" or (keyword == "allow_origin_regex" and node.value in {".*", "^.*$", "https?://.*", ".+"})
     return False
 
 
 def _value(service: Service, node: ast.expr, scope: Scope) -> object:
-    origin, _ = literals.origin(service.resolver, node, scope)
+    origin, holder = literals.origin(service.resolver, node, scope)
+    origin = literals.default(service.resolver, origin, holder)
     return origin.value if isinstance(origin, ast.Constant) else None
 
 
@@ -179,6 +203,41 @@ EXAMPLES = [
             allow_origins=settings.allowed,  # found
             allow_credentials=True,
         )
+    """),
+    Bad("""
+        import os
+        from fastapi import FastAPI
+        from fastapi.middleware.cors import CORSMiddleware
+
+        app = FastAPI()
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=[one.strip() for one in os.getenv("ORIGINS", "*").split(",")],  # found
+            allow_credentials=True,
+        )
+
+        def create_app(listed=os.getenv("ALLOWED")):
+            if listed is not None:
+                allowed = listed.split(",")
+            else:
+                allowed = ["*"]
+            app = FastAPI()
+            app.add_middleware(CORSMiddleware, allow_origins=allowed, allow_credentials=True)  # found
+            return app
+    """),
+    Good("""
+        import os
+        from fastapi import FastAPI
+        from fastapi.middleware.cors import CORSMiddleware
+
+        ENVIRONMENT = os.environ["ENVIRONMENT"]
+        if ENVIRONMENT == "development":
+            allowed = ["*"]
+        else:
+            allowed = os.environ["ORIGINS"].split(",")
+
+        app = FastAPI()
+        app.add_middleware(CORSMiddleware, allow_origins=allowed, allow_credentials=True)
     """),
     Good("""
         from fastapi import FastAPI

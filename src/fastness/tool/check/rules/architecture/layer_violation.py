@@ -36,7 +36,11 @@ def check(service: Service) -> Iterator[Found]:
     upper = {PurePosixPath(module.path).parent for module in routed if PurePosixPath(module.path).parent.name in _UPPER} - whole
     edges = graph(service.project)
     for module in service.project.service:
-        if module in routed or not _is_lower(module):
+        if module in routed:
+            continue
+        if not _is_lower(module):
+            if _holds_models(module) and module.calls_by_name.get("HTTPException"):
+                yield from _outside(module)
             continue
         yield from _upwards(module, edges.get(module, ()), routed, upper)
         yield from _outside(module)
@@ -78,6 +82,11 @@ def _outside(module: Module) -> Iterator[Found]:
 def _is_lower(module: Module) -> bool:
     path = PurePosixPath(module.path)
     return bool(_LOWER & {*path.parts[:-1], path.stem})
+
+
+def _holds_models(module: Module) -> bool:
+    path = PurePosixPath(module.path)
+    return bool({"models", "model"} & {*path.parts[:-1], path.stem})
 
 
 def _is_adapter(module: Module) -> bool:
@@ -125,6 +134,19 @@ EXAMPLES = [
         def users(): ...
         # file: app/domain/user.py
         from sqlalchemy import Column  # found
+        # file: app/models/order.py
+        from fastapi import HTTPException  # found
+        from sqlalchemy.orm import DeclarativeBase
+
+        class Base(DeclarativeBase): ...
+
+        class Order(Base):
+            __tablename__ = "orders"
+
+            @classmethod
+            def of(cls, session, number):
+                if session.get(cls, number) is None:
+                    raise HTTPException(404)
     """),
     Good("""
         # file: api/v1/services/users.py

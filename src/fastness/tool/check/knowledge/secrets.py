@@ -51,7 +51,9 @@ def signs(name: str) -> bool:
 
 def is_dummy(text: str) -> bool:
     """The literal says of itself that it is none, or is a key that its issuer makes to be published, in browsers for one."""
-    return text.lower().startswith(("dummy", "fake", "placeholder", "empty", "unused", "not-needed")) or text.startswith(_PUBLISHED)
+    return text.lower().startswith(("dummy", "fake", "placeholder", "empty", "unused", "not-needed")) or text.startswith(
+        _PUBLISHED
+    )
 
 
 def is_literal_secret(text: str) -> bool:

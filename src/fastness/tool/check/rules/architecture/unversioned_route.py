@@ -22,7 +22,8 @@ from fastness.tool.project.symbols import argument
 
 _VERSION = re.compile(r"(?:^|/)v\d|\{version|(?:^|/)(?:latest|stable)(?:/|$)", re.IGNORECASE)
 _OPERATIONS = re.compile(
-    r"health|livez|readyz|startupz|metrics|docs|openapi|ping|version|webhook|favicon|robots|\.well-known|static|^/?$|callback", re.IGNORECASE
+    r"health|livez|readyz|startupz|metrics|docs|openapi|ping|version|webhook|favicon|robots|\.well-known|static|^/?$|callback",
+    re.IGNORECASE,
 )
 _FEWEST = 3  # a handful of routes is a helper, not an API
 _NEWEST = 0.1  # of the routes have a version: they came later, and the rest has none
@@ -37,9 +38,7 @@ def check(service: Service, served: Served | None) -> Iterator[Found]:
         if _versioned_app(app) or app.included_in:
             continue
         routes = [
-            (route, paths)
-            for route in apps.served(app)
-            if not route.is_websocket and (paths := _paths(service, route, served))
+            (route, paths) for route in apps.served(app) if not route.is_websocket and (paths := _paths(service, route, served))
         ]
         business = [(route, paths) for route, paths in routes if not all(_OPERATIONS.search(path) for path in paths)]
         bare = [(route, paths) for route, paths in business if not any(map(_VERSION.search, paths))]

@@ -34,7 +34,19 @@ _LOGGING = {"logging", "loguru", "structlog", "rich", "logfire", "uvicorn"}
 _MOCK = re.compile(r"Mock|Fake|Dummy|Stub|Console")
 _PUSH = re.compile(r"push|device|fcm|apns", re.IGNORECASE)
 # Where a token is a word of some language.
-_LANGUAGES = {"lark", "ply", "antlr4", "tokenize", "tiktoken", "tokenizers", "transformers", "sqlparse", "pygments", "spacy", "nltk"}
+_LANGUAGES = {
+    "lark",
+    "ply",
+    "antlr4",
+    "tokenize",
+    "tiktoken",
+    "tokenizers",
+    "transformers",
+    "sqlparse",
+    "pygments",
+    "spacy",
+    "nltk",
+}
 _DUMPS = {"dict", "json", "model_dump", "model_dump_json"}
 _COMMAND_LINES = {"typer", "click", "argparse", "fire", "cyclopts"}
 _MASKS = {"len", "bool", "type", "mask", "redact", "hash", "id", "isinstance", "hide", "obfuscate", "truncate"}

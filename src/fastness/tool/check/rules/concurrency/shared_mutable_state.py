@@ -82,18 +82,32 @@ def check(service: Service) -> Iterator[Found]:
 
 def _sets(service: Service, function: Function) -> Iterator[Found]:
     """What a request gives to names of modules, and to attributes of what modules hold: the next one has it, too."""
-    own = _of_the_request(function)
+    setting = [
+        (node, target)
+        for node in function.nodes
+        if isinstance(node, ast.Assign | ast.AugAssign)
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if _is_of_outside(function, target) and not any(word in last_name(target).lower() for word in _HARMLESS)
+    ]
+    own = _of_the_request(function) if setting else set()
     places: dict[str, ast.AST] = {}
-    setting = [node for node in function.nodes if isinstance(node, ast.Assign | ast.AugAssign)]
-    for node in sorted(setting, key=lambda node: node.lineno):
-        for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
-            given = isinstance(node, ast.AugAssign) or any(isinstance(n, ast.Name) and n.id in own for n in walk(node.value))
-            if not given or any(word in last_name(target).lower() for word in _HARMLESS) or _is_first(function, node, target):
-                continue
-            if (isinstance(target, ast.Name) and target.id in function.globals) or _is_shared(service, function, target):
-                places.setdefault(ast.unparse(target), node)
+    for node, target in sorted(setting, key=lambda pair: pair[0].lineno):
+        given = isinstance(node, ast.AugAssign) or any(isinstance(n, ast.Name) and n.id in own for n in walk(node.value))
+        if (
+            given
+            and not _is_first(function, node, target)
+            and (isinstance(target, ast.Name) or _is_shared(service, function, target))
+        ):
+            places.setdefault(ast.unparse(target), node)
     for what, place in places.items():
         yield found(function, place, f"{function.qualified} sets {what}, which every request of this process shares")
+
+
+def _is_of_outside(function: Function, target: ast.expr) -> bool:
+    """A global name, or an attribute of a name that is none of the function's own."""
+    if isinstance(target, ast.Name):
+        return target.id in function.globals
+    return isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name) and target.value.id not in function.bindings
 
 
 def _of_the_request(function: Function) -> set[str]:
@@ -144,18 +158,18 @@ def _is_shared(service: Service, function: Function, target: ast.expr) -> bool:
 
 def _asks_locks(module: Module, reached: set[Function]) -> Iterator[Found]:
     """`if lock.locked():` says what this process does: another may do the same."""
+    asking = [
+        site
+        for site in module.calls_by_name.get("locked", ())
+        if site.scope in reached and isinstance(site.node.func, ast.Attribute) and isinstance(site.node.func.value, ast.Name)
+    ]
     locks = [
         binding.node
-        for bindings in module.bindings.values()
+        for bindings in (module.bindings.values() if asking else ())
         for binding in bindings
         if any("Lock" in ast.unparse(one) for one in (binding.annotation, binding.value) if one is not None)
     ]
-    asking = [
-        site
-        for site in (module.calls_by_name.get("locked", ()) if locks else ())
-        if site.scope in reached and isinstance(site.node.func, ast.Attribute) and isinstance(site.node.func.value, ast.Name)
-    ]
-    if asking:
+    if locks:
         evidence = [proof(module, node, "a lock of this process") for node in locks[:3]]
         evidence += [proof(site.scope, site.node, "and here") for site in asking[1:4]]
         message = "whether a lock is held says what this process does, and nothing of the others"

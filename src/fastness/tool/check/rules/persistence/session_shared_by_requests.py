@@ -44,7 +44,9 @@ def _in_module(service: Service, module: Module) -> Iterator[Found]:
     for scope in scopes:
         for name, bindings in scope.bindings.items():
             for binding in bindings:
-                if binding.kind is Kind.ASSIGN and binding.value is not None and _holds_session(service, binding, scope):
+                if binding.kind is not Kind.ASSIGN or binding.value is None or module.only_as_script(binding.node):
+                    continue
+                if _holds_session(service, binding, scope):
                     user = _user(service, module, scope, name)
                     if user is not None:
                         yield found(

@@ -96,6 +96,8 @@ def _sent(function: Function, service: Service, body: list[ast.stmt], names: set
     is_answer = answers.is_answer(function, service)
     reported: set[ast.expr] = set()
     for inner in own(body):
+        if isinstance(inner, ast.Call) and not _may_tell(inner, set(named)):
+            continue
         for content in answers.contents(inner, function, service.resolver, returned=is_answer):
             place = _telling(content, set(named))
             if place is None or place in reported or _within(inner, shown):
@@ -106,6 +108,13 @@ def _sent(function: Function, service: Service, body: list[ast.stmt], names: set
             yield found(function, place, f"the text of {' or '.join(sorted(names))} goes to the client", *steps)
 
 
+def _may_tell(call: ast.Call, names: set[str]) -> bool:
+    """Some of these names are handed on, and not to a log: asked before what is called is looked up."""
+    given = (*call.args, *(keyword.value for keyword in call.keywords))
+    return last_name(call) not in _LOGS and any(_telling(one, names) is not None for one in given)
+
+
+_LOGS = frozenset({"debug", "info", "warning", "warn", "error", "exception", "critical"})
 _FOR_DEVELOPERS = re.compile(r"debug|\bdev\b|develop|\blocal\b", re.IGNORECASE)
 
 
@@ -146,7 +155,7 @@ def _handled(function: Function, resolver: Resolver) -> list[str]:
         exceptions = [
             p.arg for p in parameters if p.annotation is not None and last_name(p.annotation) in (*_INTERNAL, "Exception")
         ]
-        requests = any("fastapi.Request()" in _paths(resolver, p, function) for p in parameters)
+        requests = exceptions and any("fastapi.Request()" in _paths(resolver, p, function) for p in parameters)
         return exceptions if requests else []
     return []
 

@@ -79,13 +79,13 @@ def is_closed(service: Service, name: str, module: Module | None = None) -> bool
     """
     known = _closed(service)
     for user in service.project.service:
-        if not user.mentions(name):
+        if not user.mentions(name) or (module is not None and not _knows(service, user, module, name)):
             continue
         names = known.get(user)
         if names is None:
             names = known[user] = _closed_in(user)
         own = name in names and (module is None or user is module or name in user.bindings)  # or it is a local of that name
-        if (own or f".{name}" in names) and (module is None or _knows(service, user, module, name)):
+        if own or f".{name}" in names:
             return True
     return False
 

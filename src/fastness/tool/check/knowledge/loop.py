@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from fastness.tool.project import Service
 from fastness.tool.project.calls import Edge
 from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import Function
+from fastness.tool.project.symbols import CallSite, Function
 from fastness.tool.project.values import FunctionValue
+from fastness.tool.project.walk import own, walk
 
 _CACHES = ("lru_cache", "cache", "cached", "alru_cache")
 
@@ -69,10 +73,48 @@ def _handed_over(service: Service, module: Module) -> Iterator[tuple[Function, s
 def runs_here(edge: Edge) -> bool:
     """The called function runs on the caller's thread, each time.
 
-    A cached function runs once. A plain function that is awaited was wrapped by its decorator, which has handed it to a
-    thread: awaiting its own result would fail.
+    A cached function runs once, and so does what makes something that is kept. A plain function that is awaited was wrapped
+    by its decorator, which has handed it to a thread: awaiting its own result would fail.
     """
     target = edge.target
-    if target.decorated(*_CACHES) or target.module.is_test:
+    if target.decorated(*_CACHES) or target.module.is_test or is_first(edge.site):
         return False
     return not (edge.site.awaited and not target.is_async and target.decorators)
+
+
+def is_first(site: CallSite) -> bool:
+    """The call is made once, for something that is kept: `if cls.client is None: cls.client = connect()`."""
+    return isinstance(site.scope, Function) and id(site.node) in _made_once(site.scope)
+
+
+@lru_cache(maxsize=1024)
+def _made_once(function: Function) -> frozenset[int]:
+    """The calls, by id, that a function makes as long as something is missing that outlives the request."""
+    found: set[int] = set()
+    if function.owner is None and not function.globals:
+        return frozenset()
+    for node in function.nodes:
+        if not isinstance(node, ast.If):
+            continue
+        tested = {ast.unparse(one) for one in walk(node.test) if _is_kept(function, one)}
+        if not tested:
+            continue
+        last = node.body[-1]
+        if isinstance(last, ast.Return) and last.value is not None and ast.unparse(last.value) in tested:
+            end = node.end_lineno or 0  # `if client: return client`, and what follows makes one
+            found.update(id(site.node) for site in function.calls if site.node.lineno > end)
+        elif any(isinstance(one, ast.Assign) and ast.unparse(one.targets[0]) in tested for one in own(node.body)):
+            found.update(id(one) for one in own(node.body) if isinstance(one, ast.Call))
+    return frozenset(found)
+
+
+def _is_kept(function: Function, node: ast.AST) -> bool:
+    """A name of the module or of a class; of an object, which may be the request's own, one that is named as resources are."""
+    if isinstance(node, ast.Name):
+        return node.id in function.globals
+    if not isinstance(node, ast.Attribute) or not isinstance(node.value, ast.Name):
+        return False
+    return node.value.id == "cls" or (node.value.id == "self" and _RESOURCE.search(node.attr) is not None)
+
+
+_RESOURCE = re.compile(r"instance|client|connection|engine|pool|manager|storage|driver|producer|initiali[sz]ed|loaded|model")

@@ -71,7 +71,7 @@ def _own(served: Served, called: Called) -> list[tuple[Function, int]]:
 
 
 def _kind(call: Outward) -> str | None:
-    return None if call.site.awaited else blocking.kind(call.target.path)
+    return None if call.site.awaited or loop.is_first(call.site) else blocking.kind(call.target.path)
 
 
 def _fault(entry: loop.Entry, reached: dict[str, Chain]) -> Found:
@@ -265,6 +265,25 @@ EXAMPLES = [
             def __init__(self, session):
                 super().__init__(session)
     """),
+    Bad("""
+        import requests
+        from fastapi import FastAPI
+
+        app = FastAPI()
+
+        class Prices:
+            def __init__(self):
+                self.prices = None
+
+            def all(self):
+                if self.prices is None:
+                    self.prices = requests.get("https://example.org/prices", timeout=5).json()
+                return self.prices
+
+        @app.get("/prices")
+        async def prices():  # found
+            return Prices().all()
+    """),
     Bad(
         """
         from time import process_time
@@ -350,6 +369,40 @@ EXAMPLES = [
             await db.commit()
     """,
         "an AsyncSession from the plain sessionmaker is still an AsyncSession",
+    ),
+    Good(
+        """
+        import psycopg2
+        import requests
+        from fastapi import FastAPI
+
+        app = FastAPI()
+        keys = None
+
+        class Store:
+            _instance = None
+
+            def __init__(self):
+                self.connection = psycopg2.connect("dbname=orders")
+
+            @classmethod
+            def get(cls):
+                if cls._instance is None:
+                    cls._instance = cls()
+                return cls._instance
+
+        def load_keys():
+            global keys
+            if keys:
+                return keys
+            keys = requests.get("https://example.org/keys", timeout=5).json()
+            return keys
+
+        @app.get("/keys")
+        async def read():
+            return Store.get().connection, load_keys()
+    """,
+        "what is made for the first request is there for the others",
     ),
     Good(
         """

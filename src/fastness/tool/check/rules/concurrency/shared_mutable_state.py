@@ -82,29 +82,26 @@ def check(service: Service) -> Iterator[Found]:
 
 def _sets(service: Service, function: Function) -> Iterator[Found]:
     """What a request gives to names of modules, and to attributes of what modules hold: the next one has it, too."""
-    setting = [
+    targets = [
         (node, target)
         for node in function.nodes
         if isinstance(node, ast.Assign | ast.AugAssign)
         for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
-        if _is_of_outside(function, target) and not any(word in last_name(target).lower() for word in _HARMLESS)
+        if _is_outside(function, target) and not any(word in last_name(target).lower() for word in _HARMLESS)
     ]
-    own = _of_the_request(function) if setting else set()
+    own = _of_the_request(function) if targets else set()
     places: dict[str, ast.AST] = {}
-    for node, target in sorted(setting, key=lambda pair: pair[0].lineno):
+    for node, target in sorted(targets, key=lambda one: one[0].lineno):
         given = isinstance(node, ast.AugAssign) or any(isinstance(n, ast.Name) and n.id in own for n in walk(node.value))
-        if (
-            given
-            and not _is_first(function, node, target)
-            and (isinstance(target, ast.Name) or _is_shared(service, function, target))
-        ):
+        shared = given and (isinstance(target, ast.Name) or _is_shared(service, function, target))
+        if shared and not _is_first(function, node, target):
             places.setdefault(ast.unparse(target), node)
     for what, place in places.items():
         yield found(function, place, f"{function.qualified} sets {what}, which every request of this process shares")
 
 
-def _is_of_outside(function: Function, target: ast.expr) -> bool:
-    """A global name, or an attribute of a name that is none of the function's own."""
+def _is_outside(function: Function, target: ast.expr) -> bool:
+    """A name that is declared global, or an attribute of one that the function does not bind."""
     if isinstance(target, ast.Name):
         return target.id in function.globals
     return isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name) and target.value.id not in function.bindings

@@ -273,16 +273,21 @@ class _Roots:
                 self._tops[top].append(root)
 
     def _started_in(self, sources: Mapping[str, bytes], written: Mapping[str, set[str]]) -> Iterator[str]:
-        """The packages in which some file imports a module of a package in it, as `api.routes` of `app/api/routes.py`."""
+        """The packages in which files import modules of several others in it: `api.routes`, `core.config` in `app/main.py`.
+
+        One alone may be a library after which a package of the project is named.
+        """
         tops = {directory.rpartition("/")[2] for directory in self.packages}
+        found: dict[str, set[str]] = {}
         for path, names in written.items():
-            inner = [name.replace(".", "/") for name in names if "." in name and name.partition(".")[0] in tops]
+            inner = [name for name in names if "." in name and name.partition(".")[0] in tops]
             for above in PurePosixPath(path).parents if inner else ():
                 base = str(above)
-                if base in self.packages and any(
-                    f"{base}/{name}.py" in sources or f"{base}/{name}/__init__.py" in sources for name in inner
-                ):
-                    yield base
+                for name in inner if base in self.packages else ():
+                    file = f"{base}/{name.replace('.', '/')}"
+                    if f"{file}.py" in sources or f"{file}/__init__.py" in sources:
+                        found.setdefault(base, set()).add(name.partition(".")[0])
+        return (base for base, named in found.items() if len(named) > 1)
 
     def of(self, path: str) -> list[str]:
         """The roots that a file's imports are tried from, nearest first."""

@@ -184,7 +184,7 @@ probe(logfire.info)
 
 
 def test_a_service_may_be_started_in_its_package() -> None:
-    """`from api.routes import one` in `app/main.py` makes `app` an import root, for its files and after all others."""
+    """What imports `api.routes` and `core.config` in `app` makes it an import root, for its files and after all others."""
     source = """
 # file: app/__init__.py
 # file: app/api/__init__.py
@@ -194,12 +194,31 @@ from db import load
 probe(load)
 # file: app/db.py
 def load(): ...
+# file: app/core/__init__.py
+# file: app/core/config.py
+DEBUG = False
 # file: app/main.py
 from api.routes import load
+from core.config import DEBUG
 # file: tests/test_db.py
 import app.main
 """
     assert _probe(source) == ["FunctionValue load"]
+
+
+def test_a_package_may_be_named_as_a_library_is() -> None:
+    """`from mcap.reader import read` next to the project's own `app/mcap/reader.py` is the library."""
+    source = """
+# file: app/__init__.py
+# file: app/mcap/__init__.py
+# file: app/mcap/reader.py
+from mcap.reader import read
+
+probe(read)
+# file: app/main.py
+from app.mcap.reader import read
+"""
+    assert _probe(source) == ["mcap.reader.read"]
 
 
 def test_chains_follow_calls_and_not_mentions() -> None:

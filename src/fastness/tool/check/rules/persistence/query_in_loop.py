@@ -30,6 +30,7 @@ _LOOKUP = 12  # statements
 _WRITES = re.compile(
     r"_*(?:commit|flush|add|delete|update|insert|merge|create|save|send|post|publish|enqueue|remove|clean|sync|set_|apply|reconcile)"
 )
+_PORTION = re.compile(r"batch|chunk|page$")
 _FIXED = {
     "range",
     "batched",
@@ -170,6 +171,8 @@ def _feeds(loop: _Loop, site: CallSite) -> bool:
 
 def _is_fixed(service: Service, loop: _Loop, function: Function) -> bool:
     """The loop goes over something of fixed size: literals, constants, enums, tables, attempts."""
+    if any(_PORTION.search(name) for name in _targets(loop)):
+        return True  # it asks once for many
     over: ast.expr = _generators(loop)[0].iter
     while (
         isinstance(over, ast.Call)
@@ -288,6 +291,9 @@ EXAMPLES = [
         def customer(db: Session, id: int):
             return db.get(dict, id)
 
+        def several(db: Session, orders):
+            return db.query(dict).filter(orders).all()
+
         def bill(db: Session, order):
             db.add(order)
             db.commit()
@@ -306,9 +312,12 @@ EXAMPLES = [
             for order in orders:
                 if customer(db, order["customer"]):
                     break
+            batches = [orders[start : start + 100] for start in range(0, len(orders), 100)]
+            for batch in batches:
+                several(db, batch)
             return [customer(db, id) for id in (1, 2)]
     """,
-        "what is looked up once, what ends the loop, and what does more than to look up",
+        "what is looked up once or for many at once, what ends the loop, and what does more than to look up",
     ),
     Good("""
         from enum import Enum

@@ -44,7 +44,7 @@ def contents(node: ast.AST, function: Function, resolver: Resolver, *, returned:
             # A model, or a function that makes the answer: it is given the text, or the exception to do with what it wants.
             given = (*value.args, *(keyword.value for keyword in value.keywords))
             yield from (one for one in given if not isinstance(one, ast.Name))
-        elif isinstance(value, ast.expr):
+        elif isinstance(value, ast.expr) and not isinstance(value, ast.Name):  # the exception itself is a fault of its own
             yield value
 
 

@@ -148,13 +148,16 @@ class CallGraph:
     def answering(self, value: FunctionValue) -> list[Function]:
         """The methods that may answer: of an abstract one those of subclasses, of a protocol's those of what has its form."""
         function = value.definition
-        owner = value.receiver or function.owner
-        if owner is None or not is_abstract(function):
+        if function.owner is None or not is_abstract(function):
             return [function]
-        found = self.resolver.overriding(owner, function.name)
-        found += [self.resolver.method(one, function.name) for one in self._forms.get(owner, ())]
-        answering = {method for method in found if method is not None and not is_abstract(method)}
-        return sorted(answering, key=lambda f: (f.module.path, f.line)) if 0 < len(answering) <= _MANY else [function]
+        # A protocol that extends another may have nobody that answers to all of it.
+        for owner in dict.fromkeys((value.receiver or function.owner, function.owner)):
+            found = self.resolver.overriding(owner, function.name)
+            found += [self.resolver.method(one, function.name) for one in self._forms.get(owner, ())]
+            answering = {method for method in found if method is not None and not is_abstract(method)}
+            if 0 < len(answering) <= _MANY:
+                return sorted(answering, key=_place)
+        return [function]
 
     @cached_property
     def _forms(self) -> dict[Class, list[Class]]:

@@ -209,13 +209,16 @@ class Resolver(Hierarchy):
 
     # -- parameters and annotations
 
-    def _parameter(self, binding: Binding, function: Function) -> Values:
+    def _parameter(self, binding: Binding, function: Function) -> Values:  # noqa: PLR0911 - one answer per kind
         if not isinstance(binding.node, ast.arg):
             return ()
         first = next(function.parameters, None)
         owner = function.owner
         if owner is not None and first is not None and first[0] is binding.node and not function.decorated("staticmethod"):
-            return (ClassValue(owner),) if function.decorated("classmethod") else (Instance(owner),)
+            if function.decorated("classmethod"):
+                return (ClassValue(owner),)
+            # A mixin's `self: Repository` says beside what it is mixed.
+            return union(((Instance(owner),), self.annotation(binding.annotation, function.parent)))
         outer = function.parent  # defaults and annotations are evaluated outside of the function
         declared = self.annotation(binding.annotation, outer)
         if declared:

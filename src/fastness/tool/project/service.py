@@ -303,12 +303,15 @@ class Service(Dependencies):
                         self._middleware.append(Middleware(app, cls, None, site.node, site.scope, site))
 
     def run_by(self, middleware: Middleware) -> list[Function]:
-        """What a middleware runs for each request."""
+        """What a middleware runs for each request: its own methods, and who tells it whose request it is."""
         if middleware.function is not None:
             return [middleware.function]
-        if not isinstance(middleware.cls, Class):
-            return []
-        methods = (self.resolver.method(middleware.cls, name) for name in ("dispatch", "__call__"))
+        given = argument(middleware.call, "backend")
+        backends = self.resolver.infer(given, middleware.scope) if given is not None else ()
+        asked = [(value.definition, "authenticate") for value in backends if isinstance(value, Instance)]
+        if isinstance(middleware.cls, Class):
+            asked += [(middleware.cls, "dispatch"), (middleware.cls, "__call__")]
+        methods = (self.resolver.method(defined, name) for defined, name in asked)
         return [method for method in methods if method is not None]
 
     def prefixes(self, route: Route) -> list[str]:

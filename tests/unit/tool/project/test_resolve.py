@@ -146,6 +146,10 @@ class Base:
             "Orders(SessionLocal())"
         ),
         (
+            "from app.db.session import Session\nclass Base:\n    session: Session\n"
+            "class Reading:\n    def all(self: Base):\n        probe(self.session)"
+        ),
+        (
             "from typing import Generic, TypeVar\nfrom app.db.session import SessionLocal\nT = TypeVar('T')\n"
             "class Base(Generic[T]): ...\nclass Reading:\n    def session(self):\n        return SessionLocal()\n"
             "class Orders(Base[int], Reading): ...\nprobe(Orders().session())"

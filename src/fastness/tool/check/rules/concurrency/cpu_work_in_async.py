@@ -58,6 +58,19 @@ EXAMPLES = [
         "which function of a table is called, only the key says",
     ),
     Bad("""
+        import bcrypt
+        from fastapi import FastAPI
+        from starlette.authentication import AuthenticationBackend
+        from starlette.middleware import Middleware
+        from starlette.middleware.authentication import AuthenticationMiddleware
+
+        class Keys(AuthenticationBackend):
+            async def authenticate(self, conn):  # found
+                bcrypt.checkpw(conn.headers["x-key"].encode(), b"")
+
+        app = FastAPI(middleware=[Middleware(AuthenticationMiddleware, backend=Keys())])
+    """),
+    Bad("""
         # file: app/security.py
         from passlib.context import CryptContext
 

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
+from fastness.tool.check.knowledge import sessions
 from fastness.tool.check.knowledge.reach import from_requests
 from fastness.tool.check.knowledge.size import size
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
@@ -28,7 +29,7 @@ _QUERY = re.compile(
 )
 _LOOKUP = 12  # statements
 _WRITES = re.compile(
-    r"_*(?:commit|flush|add|delete|update|insert|merge|create|save|send|post|publish|enqueue|remove|clean|sync|set_|apply|reconcile)"
+    r"_*(?:commit|flush|add|delete|update|insert|merge|create|save|send|post|publish|enqueue|remove|clean|sync|set_|apply|reconcile|notify)"
 )
 _PORTION = re.compile(r"batch|chunk|page$")
 _FIXED = {
@@ -171,9 +172,12 @@ def _feeds(loop: _Loop, site: CallSite) -> bool:
 
 def _is_fixed(service: Service, loop: _Loop, function: Function) -> bool:
     """The loop goes over something of fixed size: literals, constants, enums, tables, attempts."""
-    if any(_PORTION.search(name) for name in _targets(loop)):
-        return True  # it asks once for many
-    over: ast.expr = _generators(loop)[0].iter
+    first = _generators(loop)[0]
+    if any(_PORTION.search(name) for name in _targets(loop)) or sessions.is_session(
+        service.resolver.infer(first.target, function)
+    ):
+        return True  # it asks once for many, or is `for session in get_session()`
+    over: ast.expr = first.iter
     while (
         isinstance(over, ast.Call)
         and last_name(over) in {"enumerate", "sorted", "list", "reversed", "tuple", "zip", "set"}
@@ -291,6 +295,9 @@ EXAMPLES = [
         def customer(db: Session, id: int):
             return db.get(dict, id)
 
+        def sessions():
+            yield get_db()
+
         def several(db: Session, orders):
             return db.query(dict).filter(orders).all()
 
@@ -312,6 +319,8 @@ EXAMPLES = [
             for order in orders:
                 if customer(db, order["customer"]):
                     break
+            for session in sessions():
+                customer(session, order)
             batches = [orders[start : start + 100] for start in range(0, len(orders), 100)]
             for batch in batches:
                 several(db, batch)

@@ -50,6 +50,7 @@ _PERSONAL = re.compile(
 )
 _CREDENTIAL = re.compile(r"api_?key|authorization|token", re.IGNORECASE)
 _SAYS_WHO = "starlette.middleware.authentication.AuthenticationMiddleware"
+_MOST = 0.8
 _SHARE = 0.5  # of the siblings that are guarded
 _FEWEST = 2
 
@@ -64,8 +65,12 @@ def check(service: Service, served: Served | None) -> Iterator[Found]:
         return  # everything is guarded, or exempt, in one place
     if served is not None and any(_is_guard_name(m.name.rpartition(".")[2]) for a in served.app.apps for m in a.middleware):
         return
+    says_who = any(_is_starlettes(service, m.cls) for m in service.middleware if m.cls is not None)
     for routes in siblings.values():
         protected = {route for route in routes if _guards(service, route, served)}
+        if served is None and not says_who:
+            verified = {route for route in protected if not _only_wants_header(service, route)}
+            protected = verified if len(verified) / len(routes) >= _MOST else protected
         for route in routes if len(protected) >= _FEWEST else ():
             like = routes if len(protected) / len(routes) >= _SHARE else [one for one in routes if one.writes]
             guarded = [one for one in like if one in protected]
@@ -75,8 +80,9 @@ def check(service: Service, served: Served | None) -> Iterator[Found]:
                 continue
             if _is_public_content(route, guarded):
                 continue
+            lacks = "looks at no token, only for one" if _only_wants_header(service, route) else "asks for no credentials"
             message = (
-                f"{'/'.join(sorted(route.methods))} {route.path} ({route.handler.qualified}) asks for no credentials; "
+                f"{'/'.join(sorted(route.methods))} {route.path} ({route.handler.qualified}) {lacks}; "
                 f"{len(guarded)} of its {len(like) - 1} siblings do"
             )
             example = guarded[0]
@@ -123,6 +129,16 @@ def _is_guard(dependency: Dependency) -> bool:
     return bool(_GUARD.search(name) or _GUARD.search(ast.unparse(dependency.node)))
 
 
+def _only_wants_header(service: Service, route: Route) -> bool:
+    """`dependencies=[Depends(HTTPBearer())]` refuses who sends no token; whether it is one, nobody looks."""
+    guards = [dependency for dependency in service.tree(route) if _is_guard(dependency)]
+    schemes = [
+        dependency.parameter is None and isinstance(dependency.target, External) and dependency.target.path.startswith(_SCHEMES)
+        for dependency in guards
+    ]
+    return bool(schemes) and all(schemes) and not _guarded_inside(route.handler)
+
+
 def _is_booted_guard(dependency: BootedDependency) -> bool:
     name = dependency.callee.name if dependency.callee is not None else ""
     return dependency.scheme or bool(dependency.scopes) or bool(_GUARD.search(name.rpartition(".")[2]))
@@ -147,12 +163,14 @@ def _takes_credential(parameter: ast.arg, default: ast.expr | None) -> bool:
     return comes_along and bool(_CREDENTIAL.search(parameter.arg))
 
 
+def _is_starlettes(service: Service, cls: Class | External) -> bool:
+    bases = [cls] if isinstance(cls, External) else service.resolver.mro(cls)
+    return any(isinstance(base, External) and base.path == _SAYS_WHO for base in bases)
+
+
 def _names_guard(service: Service, cls: Class | External) -> bool:
     """Starlette's own is none: it says who is calling, and lets strangers pass."""
-    bases = [cls] if isinstance(cls, External) else service.resolver.mro(cls)
-    if any(isinstance(base, External) and base.path == _SAYS_WHO for base in bases):
-        return False
-    return _is_guard_name(cls.name if isinstance(cls, Class) else cls.last)
+    return not _is_starlettes(service, cls) and _is_guard_name(cls.name if isinstance(cls, Class) else cls.last)
 
 
 def _is_guard_name(name: str) -> bool:
@@ -219,6 +237,39 @@ EXAMPLES = [
         @router.post("/items/all")
         def gone():
             return JSONResponse(status_code=410, content={"detail": "gone"})
+    """),
+    Bad("""
+        from fastapi import APIRouter, Depends
+        from fastapi.security import HTTPBearer
+        from fastapi_jwt_auth import AuthJWT
+
+        router = APIRouter(dependencies=[Depends(HTTPBearer())])
+
+        def load(): ...
+
+        @router.get("/orders")
+        def orders(auth: AuthJWT = Depends()):
+            auth.jwt_required()
+            return load()
+
+        @router.get("/items")
+        def items(auth: AuthJWT = Depends()):
+            auth.jwt_required()
+            return load()
+
+        @router.get("/prices")
+        def prices(auth: AuthJWT = Depends()):
+            auth.jwt_required()
+            return load()
+
+        @router.get("/refunds")
+        def refunds(auth: AuthJWT = Depends()):
+            auth.jwt_required()
+            return load()
+
+        @router.get("/reports")
+        def reports():  # found
+            return load()
     """),
     Bad(
         """

@@ -8,30 +8,55 @@ Give each direction a model of its own; let them share a base.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge.bodies import bodies
+from fastness.tool.check.knowledge.bodies import bodies, fields
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
 from fastness.tool.project.routes import Route
-from fastness.tool.project.symbols import Class
+from fastness.tool.project.symbols import Class, argument
 from fastness.tool.project.values import Elements, Instance, Values
+
+
+_PASSWORDS = ("password", "hashed_password", "password_hash", "passwd")
 
 
 @rule(severity=Severity.WARNING, practice="3.1", help="give input and output a model each, with a common base")
 def check(service: Service) -> Iterator[Found]:
     seen = set()
+    told: set[Class] = set()
     for route in service.routes:
-        if not route.writes or route.handler in seen or route.handler.module.is_test:
+        if route.handler in seen or route.handler.module.is_test:
             continue
         seen.add(route.handler)
-        output = set(_models(_response(service, route)))
-        for parameter, model in bodies(service, route):
+        output = dict.fromkeys(_models(_response(service, route)))
+        for model in output:
+            if model not in told and (inherited := _sent_back(service, model)) is not None:
+                told.add(model)
+                base, node, name = inherited
+                message = f"{model.name}, the response of {route.handler.qualified}, has the {name} of {base.name}"
+                evidence = [proof(base, node, "inherited from here"), proof(model, model.node, "the model")]
+                yield found(route.handler, route.handler.node, message, *evidence)
+        for parameter, model in bodies(service, route) if route.writes else ():
             if model in output:
                 message = f"{model.name} is both the body and the response of {route.handler.qualified}"
                 evidence = [proof(route.handler, parameter, "the body"), proof(model, model.node, "the model")]
                 yield found(route.handler, route.handler.node, message, *evidence)
+
+
+def _sent_back(service: Service, model: Class) -> tuple[Class, ast.AST, str] | None:
+    """A password that a model of answers has from a base: who added it thought of the input."""
+    for name in _PASSWORDS:
+        owner, node = fields(service, model).get(name, (model, None))
+        if owner is not model and isinstance(node, ast.AnnAssign) and not _is_left_out(node.value):
+            return owner, node, name
+    return None
+
+
+def _is_left_out(value: ast.expr | None) -> bool:
+    return isinstance(value, ast.Call) and argument(value, "exclude") is not None
 
 
 def _response(service: Service, route: Route) -> Values:
@@ -62,6 +87,28 @@ EXAMPLES = [
         @app.post("/items", response_model=Item)
         def create(item: Item):  # found
             return item
+    """),
+    Bad("""
+        from fastapi import FastAPI
+        from pydantic import BaseModel
+
+        class UserBase(BaseModel):
+            email: str
+            password: str
+
+        class UserIn(UserBase):
+            invitation: str
+
+        class UserOut(UserBase):
+            id: int
+
+        app = FastAPI()
+
+        @app.get("/users/{id}", response_model=UserOut)
+        def read(id: int): ...  # found
+
+        @app.post("/users", response_model=UserOut)
+        def create(user: UserIn): ...
     """),
     Good("""
         from fastapi import Depends, FastAPI

@@ -19,7 +19,6 @@ from fastness.tool.project.routes import Route
 from fastness.tool.project.symbols import Class, argument
 from fastness.tool.project.values import Elements, Instance, Values
 
-
 _PASSWORDS = ("password", "hashed_password", "password_hash", "passwd")
 
 

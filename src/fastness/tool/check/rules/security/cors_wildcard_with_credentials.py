@@ -106,11 +106,10 @@ def _fallback(service: Service, given: ast.expr, scope: Scope, keyword: str) -> 
     body = holder.node.body if isinstance(holder, Function) else holder.tree.body
     for branch in own(body):
         if isinstance(branch, ast.If) and not _STAGE.search(ast.unparse(branch.test)):
-            for binding in bindings:
-                value = binding.value
-                if value is not None and _is_wildcard(service, value, holder, keyword):
-                    if any(node is value for node in own([*branch.body, *branch.orelse])):
-                        return value, holder
+            inside = {id(node) for node in own([*branch.body, *branch.orelse])}
+            for value in (binding.value for binding in bindings):
+                if value is not None and id(value) in inside and _is_wildcard(service, value, holder, keyword):
+                    return value, holder
     return None
 
 

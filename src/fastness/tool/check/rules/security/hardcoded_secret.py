@@ -108,7 +108,7 @@ def _inside(node: ast.expr) -> ast.expr:
 
 
 class _Guards:
-    """What a module refuses: `if self.secret == "changethis": raise ...`, `if not SECRET: raise ...`. Read when first asked for."""
+    """What a module refuses, read when first asked for: `if self.secret == "changethis": raise`, `if not SECRET: raise`."""
 
     def __init__(self, module: Module) -> None:
         self._module = module

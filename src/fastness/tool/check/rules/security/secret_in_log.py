@@ -34,19 +34,9 @@ _LOGGING = {"logging", "loguru", "structlog", "rich", "logfire", "uvicorn"}
 _MOCK = re.compile(r"Mock|Fake|Dummy|Stub|Console")
 _PUSH = re.compile(r"push|device|fcm|apns", re.IGNORECASE)
 # Where a token is a word of some language.
-_LANGUAGES = {
-    "lark",
-    "ply",
-    "antlr4",
-    "tokenize",
-    "tiktoken",
-    "tokenizers",
-    "transformers",
-    "sqlparse",
-    "pygments",
-    "spacy",
-    "nltk",
-}
+_LANGUAGES = frozenset({
+    "lark", "ply", "antlr4", "tokenize", "tiktoken", "tokenizers", "transformers", "sqlparse", "pygments", "spacy", "nltk",
+})  # fmt: skip
 _DUMPS = {"dict", "json", "model_dump", "model_dump_json"}
 _COMMAND_LINES = {"typer", "click", "argparse", "fire", "cyclopts"}
 _MASKS = {"len", "bool", "type", "mask", "redact", "hash", "id", "isinstance", "hide", "obfuscate", "truncate"}
@@ -107,10 +97,10 @@ def _held_by_model(node: ast.expr, site: CallSite, resolver: Resolver) -> str | 
         return None
     for value in resolver.infer(node, site.scope):
         if isinstance(value, Instance) and resolver.derives(value.definition, "pydantic.BaseModel", "sqlmodel.SQLModel"):
-            for base in resolver.mro(value.definition):
-                if isinstance(base, Class) and (base.method("__repr__") or base.method("__str__")):
+            for base in (one for one in resolver.mro(value.definition) if isinstance(one, Class)):
+                if base.method("__repr__") or base.method("__str__"):
                     return None
-                for name, field in base.fields if isinstance(base, Class) else ():
+                for name, field in base.fields:
                     texts = resolver.annotation(field.annotation, base)
                     if _names_secret(name) and External("str()") in texts and not _is_left_out(field.value):
                         return name

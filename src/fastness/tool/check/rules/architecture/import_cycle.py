@@ -31,7 +31,7 @@ def check(project: Project) -> Iterator[Found]:
         if not module.is_test
     }
     covered: set[Module] = set()
-    shown: dict[int, int] = {}
+    shown: dict[str, int] = {}
     packages: dict[Module, list[Found]] = {}
     for module in sorted(edges, key=lambda module: module.path):
         if module in covered:
@@ -45,7 +45,7 @@ def check(project: Project) -> Iterator[Found]:
                     first = cycle.index(inward)
                     packages.setdefault(inward.imported, []).append(_fault([*cycle[first:], *cycle[:first]]))
                 continue
-            knot = min(id(edge.importer) for edge in cycle)
+            knot = min(edge.importer.path for edge in cycle)
             shown[knot] = shown.get(knot, 0) + 1
             covered.update(edge.importer for edge in cycle)
             if shown[knot] <= _MOST:

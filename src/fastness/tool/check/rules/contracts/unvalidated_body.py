@@ -24,6 +24,7 @@ _HOOK = re.compile(r"webhook|callback|hook|event|proxy|graphql|ingest|mcp|rpc", 
 _CHECKS = re.compile(r"model_validate|parse_obj|validate|verify|construct_event|TypeAdapter|load")
 _MAPPINGS = {"dict", "Dict", "Mapping", "MutableMapping"}
 _LISTS = {"list", "List"}
+_WHOLE = re.compile(r"body|data|payload|json|req(?:uest)?(?:_(?:data|body))?|item|obj|inputs?")
 
 
 @rule(severity=Severity.ERROR, practice="3.3", help="declare a Pydantic model for the body")
@@ -45,8 +46,11 @@ def _untyped(service: Service, route: Route) -> str | None:
     for parameter, default in handler.parameters:
         if parameter.arg in injected or _comes_from_elsewhere(default) or "{" + parameter.arg in (route.path or ""):
             continue
-        if parameter.annotation is not None and _is_open(parameter.annotation):
-            return f"{parameter.arg}: {ast.unparse(parameter.annotation)}"
+        declared = parameter.annotation
+        if declared is not None and _WHOLE.fullmatch(parameter.arg):
+            declared = _present(declared)
+        if declared is not None and _is_open(declared):
+            return f"{parameter.arg}: {ast.unparse(declared)}"
     for site in handler.calls:
         targets = service.resolver.targets(site)
         if site.name == "json" and any(isinstance(v, External) and v.path == "fastapi.Request().json" for v in targets):
@@ -59,10 +63,16 @@ def _comes_from_elsewhere(declared: ast.expr | None) -> bool:
     return isinstance(declared, ast.Call) and last_name(declared) != "Body"
 
 
-def _is_open(annotation: ast.expr) -> bool:
-    """Mappings and lists of anything, bare or inside of `Optional`, `Annotated` and lists."""
+def _present(annotation: ast.expr) -> ast.expr:
+    """What a body that may be left out is when it is there."""
     if isinstance(annotation, ast.BinOp):
-        return _is_open(annotation.left) or _is_open(annotation.right)
+        return annotation.left
+    optional = isinstance(annotation, ast.Subscript) and last_name(annotation.value) == "Optional"
+    return annotation.slice if isinstance(annotation, ast.Subscript) and optional else annotation
+
+
+def _is_open(annotation: ast.expr) -> bool:
+    """Mappings and lists of anything, bare or inside of `Annotated` and lists."""
     if isinstance(annotation, ast.Name):
         return annotation.id in _MAPPINGS | _LISTS
     if not isinstance(annotation, ast.Subscript) or not isinstance(annotation.value, ast.Name):
@@ -72,7 +82,7 @@ def _is_open(annotation: ast.expr) -> bool:
         return ast.unparse(inside[-1]).endswith(("Any", "object"))
     if name == "Annotated":
         return _is_open(inside[0]) and not any(map(_comes_from_elsewhere, inside[1:]))
-    return name in _LISTS | {"Optional", "Union"} and any(map(_is_open, inside))
+    return name in _LISTS and _is_open(inside[0])
 
 
 def _validated_inside(service: Service, handler: Function) -> bool:
@@ -114,8 +124,8 @@ EXAMPLES = [
             return rows
 
         @app.post("/f")
-        def f(extra: dict | None = None):  # found
-            return extra
+        def f(body: dict | None = None):  # found
+            return body
     """),
     Good("""
         from fastapi import Depends, FastAPI, Request
@@ -167,8 +177,12 @@ EXAMPLES = [
             return response.json()
 
         @app.post("/b")
-        def b(item: Item, items: list[Item], user: dict = CLAIMS, tags: list = Query(), names: Annotated[list, Query()] = ()):
+        def b(item: Item, items: list[Item], extra: dict | None = None, user: dict = CLAIMS):
             return item
+
+        @app.post("/c")
+        def c(tags: list = Query(), names: Annotated[list, Query()] = ()):
+            return tags
     """,
         "the mapping is a dependency's, its keys and values are declared, or the JSON is somebody else's answer",
     ),

@@ -32,7 +32,9 @@ _PROBE = re.compile(
 )
 _READY = re.compile(r"(?:is[-_])?readyz?|readiness", re.IGNORECASE)
 _PERHAPS = re.compile(r"status|ping", re.IGNORECASE)  # of the service, or of something that it is about
-_NEUTRAL = re.compile(r"api|v\d\w*|public|private|internal|utils?|system|monitor(?:ing)?|ops|common|base|_\w+", re.IGNORECASE)
+_NEUTRAL = re.compile(
+    r"api|v\d\w*|public|private|internal|utils?|system|monitor(?:ing)?|ops|common|base|_\w+|\{\?\}", re.IGNORECASE
+)
 _PROVIDERS = ("fastness.health", "fastapi_healthcheck", "fastapi_health", "healthcheck", "py_healthcheck")
 _FEWEST = 3
 _R = TypeVar("_R")

@@ -32,7 +32,7 @@ _HOLDS_THEM = re.compile(r"Credentials|Login|SignIn|Password")
 _FIELDS = {"password", "email", "username", "otp"}
 _FORM = "OAuth2PasswordRequestForm"
 _CALLER = re.compile(
-    r"current_?(?:active_)?(?:user|super|admin)|log(?:in|ged_?in)_?user|admin_?user|superuser|jwt_?auth|hmac|signature"
+    r"current_?(?:active_)?(?:user|super|admin)|log(?:in|ged_?in)_?user|admin_?user|superuser|authenticated|jwt_?auth|hmac|signature"
     r"|require_?(?:user|login|auth)|permission(?!s?_?(?:getter|service|repositor))",
     re.IGNORECASE,
 )
@@ -233,6 +233,11 @@ EXAMPLES = [
 
         @app.post("/internal/login", dependencies=[Depends(verify_hmac)])
         def of_gateway(username: str): ...
+
+        def is_authenticated_admin(): ...
+
+        @app.post("/users/{id}/token", dependencies=[Depends(is_authenticated_admin)])
+        def token_of(id: int, username: str): ...
 
         @app.post("/counters/reset")
         async def reset_counters(request: Request):

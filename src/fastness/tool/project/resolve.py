@@ -35,7 +35,7 @@ from fastness.tool.project.values import (
 _N = TypeVar("_N", bound=ast.AST)
 _BUILTINS = frozenset(dir(builtins))
 _HANDED_ON = frozenset({"db", "session", "db_session", "conn", "connection"})  # parameters that callers are asked about
-_ROUTERS = frozenset({External("fastapi.FastAPI()"), External("fastapi.APIRouter()")})
+_APP = External("fastapi.FastAPI()")
 _PROPERTIES = ("property", "cached_property", "hybrid_property", "abstractproperty")
 OFFLOADED = {
     "asyncio.to_thread": 0,
@@ -293,10 +293,11 @@ class Resolver(Hierarchy):
                 return declared
             found = union(self.infer(node.value, function) for node in own_nodes(function, ast.Yield))
             return (Elements(found or declared),)
-        if declared and _ROUTERS.isdisjoint(declared):
+        if declared and _APP not in declared:
             return declared
         found = union(self.infer(node.value, function) for node in own_nodes(function, ast.Return))
-        made = {value: value for value in found}  # `-> FastAPI` says what it is; where it was made, the body says
+        # `-> FastAPI` says what it is, the body where it was made. A function makes one app, but a router for each call.
+        made = {value: value for value in found}
         return tuple(made.get(value, value) for value in declared) or found
 
     def result(self, callee: Value, call: ast.Call, scope: Scope) -> Values:  # noqa: PLR0911 - one answer per kind

@@ -25,7 +25,9 @@ _OWN = frozenset({
     "tokens", "hmac", "security", "access", "refresh", "encryption", "state", "user", "reset", "verification", "password",
 })  # fmt: skip
 _PLACEHOLDER = re.compile(
-    r"^(?:<.*>|\{\{?.*\}?\}|\$\{.*\}|%\(.*\)s|\.{2,}|x{3,}|\*{3,}|none|null|string|str|bearer|token|password)$", re.IGNORECASE
+    r"^(?:<.*>|\{\{?.*\}?\}|\$\{.*\}|%\(.*\)s|\.{2,}|x{3,}|\*{3,}"
+    r"|none|null|true|false|yes|no|string|str|bearer|token|password)$",
+    re.IGNORECASE,
 )
 # The name of a variable or of a field, such as the key under which the secret is found.
 _CONSTANT = re.compile(r"(?!YOUR|MY|CHANGE|REPLACE|SUPER|DEV)(?:__)?[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+(?:__)?|\[\w+\]")

@@ -414,4 +414,22 @@ EXAMPLES = [
     """,
         "a path for everything comes last, and a path that looks the same answers other methods or another app",
     ),
+    Good(
+        """
+        from fastapi import APIRouter
+
+        def login_with(provider: str) -> APIRouter:
+            router = APIRouter(prefix=f"/{provider}")
+
+            @router.get("/login")
+            def login(): ...
+
+            return router
+
+        router = APIRouter()
+        router.include_router(login_with("one"))
+        router.include_router(login_with("another"))
+    """,
+        "a function that makes a router for each call",
+    ),
 ]

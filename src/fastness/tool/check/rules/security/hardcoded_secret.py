@@ -250,6 +250,7 @@ EXAMPLES = [
         REDACTED_SECRET = "[hidden]"
         PLACEHOLDER_SECRET_KEY = "fillmein"
         SIGNING_SECRET = os.environ.get("SIGNING_SECRET", "")
+        RESET_PASSWORD = os.environ.get("RESET_PASSWORD", "false")
 
         class Settings(BaseSettings):
             cookie_refresh_token_key: str = "app_refresh"

@@ -161,10 +161,9 @@ class Module:
         """The last names of the calls that make what the file binds names to when it is imported."""
         if self.outline is not None and not self.is_read:
             return frozenset(self.outline["makers"])
-        bound = [
-            one for bindings in self.bindings.values() for one in bindings if one.kind is Kind.ASSIGN and one.value is not None
-        ]
-        made = [value for one in bound if not self.only_as_script(one.node) for value in values(one.value)]
+        bound = [one for bindings in self.bindings.values() for one in bindings if one.kind is Kind.ASSIGN]
+        served = [one.value for one in bound if one.value is not None and not self.only_as_script(one.node)]
+        made = [value for given in served for value in values(given)]
         calls = [value.value if isinstance(value, ast.Await) else value for value in made]
         return frozenset(last_name(call.func) for call in calls if isinstance(call, ast.Call))
 

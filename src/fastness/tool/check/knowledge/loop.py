@@ -87,7 +87,7 @@ def is_first(site: CallSite) -> bool:
     return isinstance(site.scope, Function) and id(site.node) in _made_once(site.scope)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=1 << 14)
 def _made_once(function: Function) -> frozenset[int]:
     """The calls, by id, that a function makes as long as something is missing that outlives the request."""
     found: set[int] = set()

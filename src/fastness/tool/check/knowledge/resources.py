@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 
 from fastness.tool.check.knowledge import imports
 from fastness.tool.project import Service
+from fastness.tool.project.external import canonical
 from fastness.tool.project.module import Module
 from fastness.tool.project.reading import known_once
 from fastness.tool.project.resolve import own_nodes
@@ -30,6 +32,16 @@ _CLOSED_BY = re.compile(r"(?:clos\w+|dispos\w+|disconnect\w*|shutdown\w*|stop\w*
 # `for one in engines.values(): await one.dispose()` closes all of a table.
 _CLOSED_EACH = re.compile(rf"\bfor \w*?,? ?(\w+) in ([\w.]+)[^\n]*:\s+[^\n]*\b\1\.(?:{'|'.join(_CLOSES)})\b")
 _CLOSED_BY_CONTEXT = re.compile(r"(?:\bwith |enter_(?:async_)?context\()([\w.]+)(?: as \w+)?[:),]")
+
+
+def makes(called: External) -> bool:
+    """Calling this gives something that must be closed."""
+    return _made_by(called.path)
+
+
+@cache
+def _made_by(path: str) -> bool:
+    return _RESOURCE.fullmatch(canonical(f"{path}()")) is not None
 
 
 def resource(service: Service, call: ast.expr | None, scope: Scope) -> str | None:

@@ -31,7 +31,9 @@ _CACHED = re.compile(r"cache|singleton", re.IGNORECASE)
 @rule(severity=Severity.WARNING, practice="2.1", help="open it in the lifespan, and close it after the `yield`")
 def check(service: Service) -> Iterator[Found]:
     for function in reach.from_requests(service):
-        yield from _per_request(service, function)
+        called = (function, *(edge.target for edge in service.graph.edges(function)))
+        if any(resources.makes(call.target) for one in called for call in service.graph.outward(one)):
+            yield from _per_request(service, function)
 
 
 def each(module: Module, service: Service) -> Iterator[Found]:

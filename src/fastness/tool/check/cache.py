@@ -32,6 +32,7 @@ from fastness.tool.check.local import Answer, Answers, Known, layout
 from fastness.tool.check.rule import Rule
 from fastness.tool.errors import CommandError
 from fastness.tool.findings import Documented, Evidence, Finding, Fix, NotChecked, Report, Severity
+from fastness.tool.findings.model import plain
 from fastness.tool.project.module import Module
 from fastness.tool.project.outline import Outline, draw
 from fastness.tool.project.project import Project
@@ -169,7 +170,7 @@ class Cache:
         if self._file is None or report.failures:
             return
         asked = [[list(question), answer] for question, answer in sorted(self._project.asked.items())]
-        run = {"key": self._key(config), "asked": asked, "report": asdict(report)}
+        run = {"key": self._key(config), "asked": asked, "report": report}
         faults = {self._project.digests[path]: fault for path, fault in self._project.faults.items()}
         document = {"stamp": self._stamp, "faults": faults, "runs": [run, *self._runs][:_RUNS]}
         with suppress(*_BROKEN):
@@ -211,7 +212,7 @@ def _written(answer: Answer) -> list[Any]:
         read.setdefault(f"{EVERYTHING if mask & EVERYTHING else mask:x}", []).append(rule)
     # What depends on the whole project is asked again each time.
     found = {rule: of for rule, of in answer.found.items() if not answer.read.get(rule, 0) & EVERYTHING}
-    return [{rule: [asdict(one) for one in of] for rule, of in found.items()}, read, answer.heirs, f"{answer.heirs_read:x}"]
+    return [found, read, answer.heirs, f"{answer.heirs_read:x}"]
 
 
 def _finding(kept: Mapping[str, Any]) -> Finding:
@@ -251,7 +252,7 @@ def _write(file: Path, runs: object, answers: object) -> None:
         (directory / "CACHEDIR.TAG").write_text(_TAG, encoding="utf-8")
         (directory / ".gitignore").write_text("*\n", encoding="utf-8")
     _refuse_unsafe(directory)
-    text = f"{json.dumps(runs)}\n{json.dumps(answers)}"
+    text = f"{json.dumps(runs, default=plain)}\n{json.dumps(answers, default=plain)}"
     if len(text) < _LARGEST:
         # Written beside and renamed: of two runs at once the last one wins, and no reader sees half of a file.
         descriptor, name = tempfile.mkstemp(prefix="writing-", suffix=".json", dir=directory)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import TextIO
 
-from fastness.tool.findings.model import Finding, Report
+from fastness.tool.findings.model import Finding, Report, plain
 from fastness.tool.project.project import Project
 
 
@@ -14,7 +13,7 @@ def write(report: Report, _project: Project, out: TextIO) -> None:
     """Write what was found, what was not checked, and how much of what there is."""
     document = {
         "findings": [_finding(finding) for finding in report.findings],
-        "not_checked": [asdict(one) for one in (*report.not_checked, *report.failures)],
+        "not_checked": [*report.not_checked, *report.failures],
         "summary": {
             **report.by_severity(),
             "files": report.files,
@@ -27,7 +26,7 @@ def write(report: Report, _project: Project, out: TextIO) -> None:
             "seconds": round(report.seconds, 3),
         },
     }
-    json.dump(document, out, indent=1)
+    json.dump(document, out, indent=1, default=plain)
     out.write("\n")
 
 
@@ -39,7 +38,7 @@ def _finding(finding: Finding) -> dict[str, object]:
         "line": finding.line,
         "column": finding.column,
         "message": finding.message,
-        "evidence": [asdict(evidence) for evidence in finding.evidence],
+        "evidence": finding.evidence,
         "count": finding.count,
         "source": finding.source,
         "fix": finding.fix.value,

@@ -211,7 +211,7 @@ def test_a_database_that_is_away_is_a_problem(tmp_path: Path) -> None:
         problem = check_problem(server, answer, 503)
         assert answer.headers["retry-after"] == "5"
         assert problem["type"] == f"urn:problem-type:{NAME}:database-unavailable"
-        assert any("exception" in entry for entry in server.logged(problem["request_id"]))
+        assert any("OperationalError: " in entry["event"] for entry in server.logged(problem["request_id"]))
         assert "hunter2" not in server.output
     finally:
         server.close()

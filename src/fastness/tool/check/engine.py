@@ -94,7 +94,7 @@ def check(
     (rest if known.answers else following).extend(single)
     begun, steps = len(following), len(following) + len(rest)
     with Shared(following) as first, Shared(rest) as second, Beside(second.work, apart=apart) as aside:
-        if apart and following:
+        if apart and any(part.family in _FOLLOW_CALLS for part in whole):
             reach.from_requests(service)  # so that calls are followed once and not by each process
         with Beside(lambda: [first.work(), second.work()], apart=apart) as other:
             done = [

@@ -98,8 +98,8 @@ def _starred_alias(resolver: Resolver, name: str, scope: Scope, stars: int) -> t
 
 
 def arguments(node: ast.Subscript) -> list[ast.expr]:
-    """What stands between the brackets."""
-    return list(node.slice.elts) if isinstance(node.slice, ast.Tuple) else [node.slice]
+    """What stands between the brackets; of `tuple[()]` the empty tuple."""
+    return (list(node.slice.elts) if isinstance(node.slice, ast.Tuple) else []) or [node.slice]
 
 
 def _subscript(resolver: Resolver, node: ast.Subscript, scope: Scope) -> Values:  # noqa: PLR0911 - one answer per form

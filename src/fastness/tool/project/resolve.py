@@ -17,7 +17,7 @@ from fastness.tool.project.hierarchy import FORMS, Hierarchy
 from fastness.tool.project.memory import Memory
 from fastness.tool.project.module import Module
 from fastness.tool.project.project import Project
-from fastness.tool.project.symbols import Binding, CallSite, Class, Function, Kind, Scope, dotted
+from fastness.tool.project.symbols import Binding, CallSite, Class, Function, Kind, Scope, dotted, last_name
 from fastness.tool.project.values import (
     MOST,
     ClassValue,
@@ -35,6 +35,7 @@ from fastness.tool.project.values import (
 _N = TypeVar("_N", bound=ast.AST)
 _BUILTINS = frozenset(dir(builtins))
 _HANDED_ON = frozenset({"db", "session", "db_session", "conn", "connection"})  # parameters that callers are asked about
+_CALLERS = 20  # files that call something of a name; where more do, as for `get`, most mean something else
 _APP = External("fastapi.FastAPI()")
 _PROPERTIES = ("property", "cached_property", "hybrid_property", "abstractproperty")
 OFFLOADED = {
@@ -232,19 +233,27 @@ class Resolver(Hierarchy):
 
     def _given(self, parameter: ast.arg, function: Function) -> Values:
         """What the callers of a function in the service give to a parameter that says nothing of itself."""
+        named = [one.arg for one, _ in function.parameters]
+        if parameter.arg not in named:  # `*session`
+            return ()
         owner = function.owner if function.name == "__init__" else None
         names = (function.name,) if owner is None else (function.name, owner.name)
-        position = [one.arg for one, _ in function.parameters].index(parameter.arg)
-        position -= function.owner is not None and not function.decorated("staticmethod")
+        position = named.index(parameter.arg) - (function.owner is not None and not function.decorated("staticmethod"))
+        callers = [module for module in self.project.service if not module.calls_by_name.names.isdisjoint(names)]
+        if len(callers) > _CALLERS:
+            return ()
         return union(
             tuple(value for value in self.infer(given, site.scope) if isinstance(value, External))
-            for module in self.project.service
+            for module in callers
             for name in names
             for site in module.calls_by_name.get(name, ())
             if (given := site.argument(parameter.arg, position)) is not None and self._calls(site, function)
         )
 
     def _calls(self, site: CallSite, function: Function) -> bool:
+        called = site.node.func
+        if isinstance(called, ast.Attribute) and last_name(called.value) in _HANDED_ON:  # `session.get(...)` asks the same
+            return False
         return any(
             value.definition is (function if isinstance(value, FunctionValue) else function.owner)
             for value in self.targets(site)

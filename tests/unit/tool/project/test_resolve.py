@@ -257,6 +257,25 @@ async def handed_over(run):
     assert [edge.target.qualified for edge in found[functions["entry"]]["sleep"].edges] == ["save", "FileStore.write"]
 
 
+@pytest.mark.parametrize(
+    ("parameter", "callers", "expected"),
+    [("session", 2, [_SESSION]), ("session", 30, []), ("*session", 2, []), ("**db", 2, [])],
+)
+def test_callers_say_what_a_session_is(parameter: str, callers: int, expected: list[str]) -> None:
+    """Of a parameter that says nothing itself, where not so many call the name that most mean something else."""
+    name = parameter.strip("*")
+    source = f"# file: app/__init__.py\n# file: app/db.py\ndef run({parameter}):\n    probe({name})\n"
+    user = "from sqlalchemy.orm import Session\nfrom app.db import run\n\nrun(Session())\n"
+    users = "".join(f"# file: app/user{number}.py\n{user}" for number in range(callers))
+    assert _probe(source + users) == expected
+
+
+def test_an_empty_tuple_is_an_annotation() -> None:
+    """`tuple[()]` and `list[()]` have nothing between their brackets."""
+    for annotation in ("tuple[()]", "list[()]", "Annotated[()]"):
+        assert _probe(f"from typing import Annotated\ndef f(x: {annotation}):\n    probe(x)") in (["Elements"], [])
+
+
 def test_of_two_ways_that_are_equally_short_one_is_taken() -> None:
     """Whatever order the entries are given in: a finding's evidence is the same in every run."""
     source = """

@@ -35,7 +35,7 @@ from fastness.tool.project.values import (
 _N = TypeVar("_N", bound=ast.AST)
 _BUILTINS = frozenset(dir(builtins))
 _HANDED_ON = frozenset({"db", "session", "db_session", "conn", "connection"})  # parameters that callers are asked about
-_CALLERS = 20  # files that call something of a name; where more do, as for `get`, most mean something else
+_CALLERS = 100  # files that call something of a name; where more do, as for `get`, most mean something else
 _APP = External("fastapi.FastAPI()")
 _PROPERTIES = ("property", "cached_property", "hybrid_property", "abstractproperty")
 OFFLOADED = {

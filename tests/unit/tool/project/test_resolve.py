@@ -259,7 +259,7 @@ async def handed_over(run):
 
 @pytest.mark.parametrize(
     ("parameter", "callers", "expected"),
-    [("session", 2, [_SESSION]), ("session", 30, []), ("*session", 2, []), ("**db", 2, [])],
+    [("session", 2, [_SESSION]), ("session", 101, []), ("*session", 2, []), ("**db", 2, [])],
 )
 def test_callers_say_what_a_session_is(parameter: str, callers: int, expected: list[str]) -> None:
     """Of a parameter that says nothing itself, where not so many call the name that most mean something else."""

@@ -26,16 +26,18 @@ from fastness.tool.project.module import Module
 from fastness.tool.project.routes import Route
 from fastness.tool.project.symbols import Function
 
+_END = r"[-_]*(?:check\w*|probe|status)?_*(?:\.\w+)?"
 _PROBE = re.compile(
-    r"(?:.*[-_])?health(?:z|y|[-_]?check\w*|[-_]?status)?|(?:is[-_])?readyz?|readiness|heartbeat|livez?|liveness|alive|up|startupz",
+    rf"(?:_*(?:livez?|up)|(?:.*[-_]|is)?(?:health[yz]?|readyz?|readiness|heartbeat|liveness|alive|startupz)){_END}",
     re.IGNORECASE,
 )
-_READY = re.compile(r"(?:is[-_])?readyz?|readiness", re.IGNORECASE)
+_READY = re.compile(rf"_*(?:is[-_]?)?(?:readyz?|readiness){_END}", re.IGNORECASE)
 _PERHAPS = re.compile(r"status|ping", re.IGNORECASE)  # of the service, or of something that it is about
 _NEUTRAL = re.compile(
     r"api|v\d\w*|public|private|internal|utils?|system|monitor(?:ing)?|ops|common|base|_\w+|\{\?\}", re.IGNORECASE
 )
 _PROVIDERS = ("fastness.health", "fastapi_healthcheck", "fastapi_health", "healthcheck", "py_healthcheck")
+_READS = frozenset({"GET", "HEAD"})
 _FEWEST = 3
 _R = TypeVar("_R")
 # Calls that only build the answer.
@@ -90,7 +92,7 @@ def _at_boot(service: Service, served: Served, probed: Probed | None) -> Iterato
     operations = list(served.app.operations)
     if len(operations) < _FEWEST:
         return
-    plain = [route for route in served.app.routes if route.kind in ("api", "plain") and "GET" in (route.methods or ("GET",))]
+    plain = [route for route in served.app.routes if route.kind in ("api", "plain") and _READS & set(route.methods or _READS)]
     probes = _probes([(route.path, bool(route.parameters), route) for route in plain])
     if not probes:
         message = f"none of the {len(operations)} operations tells whether the service is ready"
@@ -122,7 +124,7 @@ def _full(service: Service, route: Route) -> str:
 
 
 def _own_probes(service: Service, routes: set[Route]) -> list[Route]:
-    read = [route for route in service.routes if route in routes and route.path is not None and "GET" in route.methods]
+    read = [route for route in service.routes if route in routes and route.path is not None and _READS & route.methods]
     return _probes([(_full(service, route), _takes_input(service, route), route) for route in read])
 
 
@@ -247,6 +249,35 @@ EXAMPLES = [
         "the booted app knows the path",
         booted=True,
     ),
+    *(
+        Good(f"""
+        from fastapi import FastAPI
+
+        app = FastAPI()
+
+        async def reachable(): ...
+
+        @app.{probe}
+        async def ready():
+            await reachable()
+
+        @app.get("/b")
+        def b(): ...
+
+        @app.get("/c")
+        def c(): ...
+    """)
+        for probe in (
+            'get("/__heartbeat__")',
+            'get("/__health__")',
+            'get("/isAlive")',
+            'get("/service-alive")',
+            'get("/readiness_check")',
+            'get("/live-probe")',
+            'get("/health.json")',
+            'head("/health")',
+        )
+    ),
     Good("""
         from fastapi import FastAPI
 
@@ -298,6 +329,10 @@ EXAMPLES = [
 
         @plugins.get("/health")
         def of_plugins():
+            return all_of()
+
+        @plugins.get("/order-readiness")
+        def of_orders():
             return all_of()
 
         @app.get("/status")

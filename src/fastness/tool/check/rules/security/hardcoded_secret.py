@@ -58,7 +58,7 @@ def _fallbacks(service: Service, module: Module, guards: _Guards) -> Iterator[Fo
             variable, default = (constant(argument) for argument in site.node.args[:2])
             if not isinstance(variable, str) or not isinstance(default, str) or not names_secret(variable):
                 continue
-            if is_literal_secret(default) and service.resolver.calls(site, *_ENVIRONMENT) and default not in guards:
+            if is_literal_secret(default) and service.resolver.calls(site, *_ENVIRONMENT) and default not in guards.texts:
                 yield found(site.scope, site.node, f"the default of {variable} is a secret in the source")
 
 
@@ -74,7 +74,9 @@ def _is_enum(service: Service, defined: Class) -> bool:
 
 
 def _binding(service: Service, scope: Scope, name: str, binding: Binding, guards: _Guards) -> Iterator[Found]:
-    if binding.kind is not Kind.ASSIGN or binding.value is None or module_of(scope).only_as_script(binding.node):
+    if binding.kind is not Kind.ASSIGN or binding.value is None or not _may_tell(name, binding.value):
+        return
+    if module_of(scope).only_as_script(binding.node):
         return
     value = literals.default(service.resolver, binding.value, scope)
     value = _inside(value)
@@ -86,16 +88,25 @@ def _binding(service: Service, scope: Scope, name: str, binding: Binding, guards
     literal = is_literal_secret(text) or (settings and bool(text.strip()))
     literal = literal and (not is_dummy(text) or (settings and signs(name)))
     if names_secret(name) and literal and text.lower() != name.lower():
-        if text in guards:
+        if text in guards.texts:
             return  # the same literal is compared with and refused at start
         how = "the default" if read else "a literal"
         yield found(scope, binding.node, f"{how} of {name} is a secret in the source")
     elif (password := dsn_password(text)) is not None and not _LOCAL.search(text):
-        if password in guards:
+        if password in guards.texts:
             return
         yield found(scope, binding.node, f"{name} holds a connection string with its password")
-    elif not text and (settings or (read and isinstance(scope, Module))) and signs(name) and name not in guards:
-        yield found(scope, binding.node, f"{name} is empty by default: a forgotten variable means no secret at all")
+    elif not text and (settings or (read and isinstance(scope, Module))) and signs(name):
+        replaced = len(scope.bindings[name]) > 1
+        if not replaced and name not in guards.names:
+            yield found(scope, binding.node, f"{name} is empty by default: a forgotten variable means no secret at all")
+
+
+def _may_tell(name: str, value: ast.expr) -> bool:
+    """Asked of everything that is bound, so before anything is resolved."""
+    if not isinstance(value, ast.Constant | ast.Call | ast.BoolOp):
+        return False
+    return names_secret(name) or signs(name) or any("://" in str(constant(part)) for part in walk(value))
 
 
 def _inside(node: ast.expr) -> ast.expr:
@@ -108,33 +119,46 @@ def _inside(node: ast.expr) -> ast.expr:
 
 
 class _Guards:
-    """What a module refuses, read when first asked for: `if self.secret == "changethis": raise`, `if not SECRET: raise`."""
+    """What a module refuses, read when first asked for: `if self.secret == "changethis": raise`, `assert SECRET`."""
 
     def __init__(self, module: Module) -> None:
         self._module = module
 
-    def __contains__(self, text: str) -> bool:
-        return text in self._refused
+    @cached_property
+    def texts(self) -> set[str]:
+        """What is compared with."""
+        compared = (side for test in self._tests if isinstance(test, ast.Compare) for side in walk(test))
+        return {side.value for side in compared if isinstance(side, ast.Constant) and isinstance(side.value, str)}
 
     @cached_property
-    def _refused(self) -> set[str]:
-        if not self._module.mentions("raise"):
-            return set()
+    def names(self) -> set[str]:
+        """What must not be empty."""
         return {
-            refused
-            for node in walk(self._module.tree)
-            if isinstance(node, ast.If) and any(isinstance(inner, ast.Raise) for inner in walk(node))
-            for part in walk(node.test)
-            for refused in _refuses(part)
+            last_name(part)
+            for test in self._tests
+            if isinstance(test, ast.Assert) or _asks_for_any(test)
+            for part in walk(test)
+            if isinstance(part, ast.Name | ast.Attribute)
         }
 
+    @cached_property
+    def _tests(self) -> list[ast.AST]:
+        if not self._module.mentions("raise") and not self._module.mentions("assert"):
+            return []
+        tests: list[ast.AST] = []
+        for node in walk(self._module.tree):
+            if isinstance(node, ast.Assert):
+                tests += [node, *walk(node.test)]
+            elif isinstance(node, ast.If) and any(isinstance(inner, ast.Raise) for inner in walk(node)):
+                tests += walk(node.test)
+        return tests
 
-def _refuses(test: ast.AST) -> Iterator[str]:
-    """Texts that are compared with, and names that must not be empty."""
+
+def _asks_for_any(test: ast.AST) -> bool:
+    """`not SECRET`, `len(SECRET) < 32`; `given != SECRET` asks whether it is the same."""
     if isinstance(test, ast.Compare):
-        yield from (side.value for side in walk(test) if isinstance(side, ast.Constant) and isinstance(side.value, str))
-    elif isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-        yield last_name(test.operand)
+        return any(isinstance(side, ast.Constant | ast.Tuple) for side in (test.left, *test.comparators))
+    return isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not)
 
 
 EXAMPLES = [
@@ -239,6 +263,36 @@ EXAMPLES = [
     """,
         "where a secret is found, what it is called and of what kind it is",
     ),
+    Good(
+        """
+        import os
+        import secrets
+
+        SECRET_KEY = os.getenv("SECRET_KEY", "")
+        if SECRET_KEY == "":
+            raise RuntimeError("SECRET_KEY is not set")
+
+        AUTH_SECRET = os.getenv("AUTH_SECRET", "")
+        if len(AUTH_SECRET) < 32:
+            raise RuntimeError("AUTH_SECRET is short")
+
+        SIGNING_SECRET = os.getenv("SIGNING_SECRET", "")
+        assert SIGNING_SECRET
+
+        JWT_SECRET = os.getenv("JWT_SECRET", "")
+        JWT_SECRET = JWT_SECRET or secrets.token_hex()
+    """,
+        "an empty one is refused, or replaced",
+    ),
+    Bad("""
+        import os
+
+        WEBHOOK_SECRET = os.getenv("WEBHOOK_SECRET", "")  # found
+
+        def receive(given):
+            if given != WEBHOOK_SECRET:
+                raise ValueError("not ours")
+    """),
     Good(
         """
         import os

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from fastness.tool.project import Service
+from fastness.tool.project import Service, literals
 from fastness.tool.project.routes import Route
-from fastness.tool.project.symbols import Class
-from fastness.tool.project.values import Elements, Instance
+from fastness.tool.project.symbols import Class, argument, constant
+from fastness.tool.project.values import Elements, External, Instance
 
 
 def bodies(service: Service, route: Route) -> Iterator[tuple[ast.arg, Class]]:
@@ -31,3 +31,11 @@ def fields(service: Service, model: Class) -> dict[str, tuple[Class, ast.AST]]:
     for base in reversed([base for base in service.resolver.mro(model) if isinstance(base, Class)]):
         found.update({name: (base, binding.node) for name, binding in base.fields})
     return found
+
+
+def shows_text(service: Service, owner: Class, field: ast.AST, option: str, value: bool) -> bool:
+    """The field is plain text, which a `SecretStr` is not, and does not opt out, as `Field(exclude=True)` does."""
+    if not isinstance(field, ast.AnnAssign) or External("str()") not in service.resolver.annotation(field.annotation, owner):
+        return False
+    said = [field.value, *(extra for extra, _ in literals.metadata(service.resolver, field.annotation, owner))]
+    return not any(isinstance(one, ast.Call) and constant(argument(one, option)) is value for one in said)

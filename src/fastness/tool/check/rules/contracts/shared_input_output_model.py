@@ -11,12 +11,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge.bodies import bodies, fields
+from fastness.tool.check.knowledge.bodies import bodies, fields, shows_text
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
 from fastness.tool.project.routes import Route
-from fastness.tool.project.symbols import Class, argument
+from fastness.tool.project.symbols import Class
 from fastness.tool.project.values import Elements, Instance, Values
 
 _PASSWORDS = ("password", "hashed_password", "password_hash", "passwd")
@@ -32,7 +32,7 @@ def check(service: Service) -> Iterator[Found]:
         seen.add(route.handler)
         output = dict.fromkeys(_models(_response(service, route)))
         for model in output:
-            if model not in told and (inherited := _sent_back(service, model)) is not None:
+            if model not in told and (inherited := _sent_back(service, route, model)) is not None:
                 told.add(model)
                 base, node, name = inherited
                 message = f"{model.name}, the response of {route.handler.qualified}, has the {name} of {base.name}"
@@ -45,17 +45,14 @@ def check(service: Service) -> Iterator[Found]:
                 yield found(route.handler, route.handler.node, message, *evidence)
 
 
-def _sent_back(service: Service, model: Class) -> tuple[Class, ast.AST, str] | None:
+def _sent_back(service: Service, route: Route, model: Class) -> tuple[Class, ast.AST, str] | None:
     """A password that a model of answers has from a base: who added it thought of the input."""
-    for name in _PASSWORDS:
-        owner, node = fields(service, model).get(name, (model, None))
-        if owner is not model and isinstance(node, ast.AnnAssign) and not _is_left_out(node.value):
+    if route.option("response_model_exclude") is not None or route.option("response_model_include") is not None:
+        return None
+    for name, (owner, node) in fields(service, model).items():
+        if name in _PASSWORDS and owner is not model and shows_text(service, owner, node, "exclude", value=True):
             return owner, node, name
     return None
-
-
-def _is_left_out(value: ast.expr | None) -> bool:
-    return isinstance(value, ast.Call) and argument(value, "exclude") is not None
 
 
 def _response(service: Service, route: Route) -> Values:
@@ -138,6 +135,35 @@ EXAMPLES = [
         def read() -> list[ItemOut]:
             return []
     """),
+    Good(
+        """
+        from typing import Annotated
+        from fastapi import FastAPI
+        from pydantic import BaseModel, Field, SecretStr
+
+        class Plain(BaseModel):
+            password: str
+
+        class Sent(Plain):
+            id: int
+
+        class Hidden(BaseModel):
+            password: SecretStr
+            hashed_password: Annotated[str, Field(exclude=True)]
+
+        class Shown(Hidden):
+            id: int
+
+        app = FastAPI()
+
+        @app.get("/users/{id}", response_model=Sent, response_model_exclude={"password"})
+        def read(id: int): ...
+
+        @app.get("/users")
+        def every() -> list[Shown]: ...
+    """,
+        "the route, the field or its type leaves the password out",
+    ),
     Good(
         """
         # file: app/main.py

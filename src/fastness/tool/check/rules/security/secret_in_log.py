@@ -12,11 +12,13 @@ import ast
 import re
 from collections.abc import Iterator
 
+from fastness.tool.check.knowledge.bodies import fields, shows_text
 from fastness.tool.check.rule import Bad, Found, Good, found, module_of, rule
 from fastness.tool.findings import Severity
+from fastness.tool.project import Service
 from fastness.tool.project.module import Module
 from fastness.tool.project.resolve import Resolver
-from fastness.tool.project.symbols import CallSite, Class, Function, Kind, argument, constant
+from fastness.tool.project.symbols import CallSite, Class, Function, Kind
 from fastness.tool.project.values import External, Instance
 
 _LEVELS = ("debug", "info", "warning", "warn", "error", "exception", "critical", "log", "print", "success", "trace",
@@ -43,20 +45,25 @@ _MASKS = {"len", "bool", "type", "mask", "redact", "hash", "id", "isinstance", "
 
 
 @rule(severity=Severity.ERROR, practice="6.6", help="log an id in its place, or hold it in a `SecretStr`")
-def check(module: Module, resolver: Resolver) -> Iterator[Found]:
+def check(module: Module, service: Service) -> Iterator[Found]:
     for level in _LEVELS:
         for site in module.calls_by_name.get(level, ()):
-            told = next(_secrets(site, resolver), None)
-            if told is not None and _logs(site, resolver) and not module.only_as_script(site.node) and not _stands_in(site):
+            told = next(_secrets(site, service), None)
+            if (
+                told is not None
+                and _logs(site, service.resolver)
+                and not module.only_as_script(site.node)
+                and not _stands_in(site)
+            ):
                 yield found(site.scope, site.node, told)
 
 
-def _secrets(site: CallSite, resolver: Resolver) -> Iterator[str]:
+def _secrets(site: CallSite, service: Service) -> Iterator[str]:
     """What the line holds of secrets."""
     for name, node in _values(site):
-        if _names_secret(name) and not _is_no_key(name, site) and not _hides_itself(node, site, resolver):
+        if _names_secret(name) and not _is_no_key(name, site) and not _hides_itself(node, site, service.resolver):
             yield f"{name} is written to the log"
-        elif (held := _held_by_model(node, site, resolver)) is not None:
+        elif (held := _held_by_model(node, site, service)) is not None:
             yield f"{name} is written to the log with its {held}"
 
 
@@ -88,28 +95,23 @@ def _is_no_key(name: str, site: CallSite) -> bool:
     return bool(_PUSH.search(f"{module.path} {ast.unparse(site.node)}"))
 
 
-def _held_by_model(node: ast.expr, site: CallSite, resolver: Resolver) -> str | None:
+def _held_by_model(node: ast.expr, site: CallSite, service: Service) -> str | None:
     """The field of a logged model, a parameter of the function, that holds a secret as plain text."""
     if not isinstance(node, ast.Name) or not isinstance(site.scope, Function):
         return None
     bindings = site.scope.bindings.get(node.id, ())
     if len(bindings) != 1 or bindings[0].kind is not Kind.PARAMETER or bindings[0].annotation is None:
         return None
+    resolver = service.resolver
     for value in resolver.infer(node, site.scope):
         if isinstance(value, Instance) and resolver.derives(value.definition, "pydantic.BaseModel", "sqlmodel.SQLModel"):
-            for base in (one for one in resolver.mro(value.definition) if isinstance(one, Class)):
-                if base.method("__repr__") or base.method("__str__"):
-                    return None
-                for name, field in base.fields:
-                    texts = resolver.annotation(field.annotation, base)
-                    if _names_secret(name) and External("str()") in texts and not _is_left_out(field.value):
-                        return name
+            bases = (base for base in resolver.mro(value.definition) if isinstance(base, Class))
+            if any(base.method("__repr__") or base.method("__str__") for base in bases):
+                return None
+            for name, (owner, field) in fields(service, value.definition).items():
+                if _names_secret(name) and shows_text(service, owner, field, "repr", value=False):
+                    return name
     return None
-
-
-def _is_left_out(value: ast.expr | None) -> bool:
-    """`Field(repr=False)`."""
-    return isinstance(value, ast.Call) and constant(argument(value, "repr")) is False
 
 
 def _is_command(module: Module) -> bool:
@@ -200,14 +202,19 @@ EXAMPLES = [
     Good(
         """
         import logging
+        from typing import Annotated
         from lark import Token
         from pydantic import BaseModel, Field, SecretStr
 
         logger = logging.getLogger(__name__)
 
-        class Login(BaseModel):
+        class Given(BaseModel):
+            password: str
+
+        class Login(Given):
             password: SecretStr
             pin_token: str = Field(repr=False)
+            api_key: Annotated[str, Field(repr=False)]
 
         def visit(token: Token, login: Login, cancel_token):
             logger.debug("name %s", token)

@@ -23,17 +23,19 @@ from fastness.tool.project.values import External
 
 _LOGIN = re.compile(
     r"(?:^|[/_-])(?:login|log-in|signin|sign-in|access-token|access_token|token|authenticate|password-recovery|forgot-password"
-    r"|forgot_password|reset-password|reset_password|change-password|change_password|forgot|reset|request-otp|verify-otp|otp|magic-link)"
+    r"|forgot_password|reset-password|reset_password|change-password|change_password|forgot|request-otp|verify-otp|otp|magic-link)"
     r"(?:$|[/_-])",
     re.IGNORECASE,
 )
+_RESET = re.compile(r"(?:^|[/_-])reset(?:$|[/_-])", re.IGNORECASE)  # of a password, or of anything
+_ACCOUNT = re.compile(r"password|passwd|email", re.IGNORECASE)
 _CREDENTIALS = re.compile(r"password|passwd|otp|code|email|username|credential", re.IGNORECASE)
 _HOLDS_THEM = re.compile(r"Credentials|Login|SignIn|Password")
 _FIELDS = {"password", "email", "username", "otp"}
 _FORM = "OAuth2PasswordRequestForm"
 _CALLER = re.compile(
-    r"current_?(?:active_)?(?:user|super|admin)|log(?:in|ged_?in)_?user|admin_?user|superuser|authenticated|jwt_?auth|hmac|signature"
-    r"|require_?(?:user|login|auth)|permission(?!s?_?(?:getter|service|repositor))",
+    r"current_?(?:active_)?(?:user|super|admin)|\bget_(?:\w+_)?(?:user|claims|account)\b|verify_\w+key|admin_?user|superuser"
+    r"|authenticated|jwt_?auth|hmac|signature|require_?(?:user|login|auth)|permissions?(?:\b|_?(?:required|check))",
     re.IGNORECASE,
 )
 _LIMITS = re.compile(r"limit|throttl|slowdown|brute", re.IGNORECASE)
@@ -83,22 +85,31 @@ def _is_login(service: Service, route: Route) -> bool:
     if any(_target_name(dependency) == _FORM for dependency in service.parameters(route.handler)):
         return True
     name = f"{route.path or ''}/{route.handler.name}"
-    return bool(_LOGIN.search(route.path or "")) and not _NOT_A_TRY.search(name) and _takes_credentials(service, route)
+    if _NOT_A_TRY.search(name):
+        return False
+    if _LOGIN.search(route.path or ""):
+        return _declares(service, route, _CREDENTIALS) or _takes_from_request(service, route)
+    return bool(_RESET.search(route.path or "")) and _declares(service, route, _ACCOUNT)
 
 
-def _takes_credentials(service: Service, route: Route) -> bool:
-    handler = route.handler
-    for parameter, _ in handler.parameters:
+def _declares(service: Service, route: Route, names: re.Pattern[str]) -> bool:
+    for parameter, _ in route.handler.parameters:
         declared = "" if parameter.annotation is None else ast.unparse(parameter.annotation)
-        if _CREDENTIALS.search(parameter.arg) or _HOLDS_THEM.search(declared):
+        if names.search(parameter.arg) or _HOLDS_THEM.search(declared):
             return True
-        for value in service.resolver.annotation(parameter.annotation, handler.parent):
+        for value in service.resolver.annotation(parameter.annotation, route.handler.parent):
             definition = getattr(value, "definition", None)
-            if isinstance(definition, Class) and any(_CREDENTIALS.search(name) for name, _ in definition.fields):
-                return True
-            if isinstance(value, External) and value.path == "fastapi.Request()" and _reads_credentials(handler):
+            if isinstance(definition, Class) and any(names.search(name) for name, _ in definition.fields):
                 return True
     return False
+
+
+def _takes_from_request(service: Service, route: Route) -> bool:
+    handler = route.handler
+    return _reads_credentials(handler) and any(
+        External("fastapi.Request()") in service.resolver.annotation(parameter.annotation, handler.parent)
+        for parameter, _ in handler.parameters
+    )
 
 
 def _reads_credentials(handler: Function) -> bool:
@@ -163,6 +174,13 @@ EXAMPLES = [
 
         @app.post("/change_password_public")
         def change(person: str = Body(), password: str = Body()): ...  # found
+
+        def get_user_manager(): ...
+
+        def permissions_getter(): ...
+
+        @app.post("/password/reset")
+        def reset(password: str, manager=Depends(get_user_manager), read=Depends(permissions_getter)): ...  # found
     """),
     Bad(
         """
@@ -242,6 +260,24 @@ EXAMPLES = [
         @app.post("/counters/reset")
         async def reset_counters(request: Request):
             return await request.body()
+
+        @app.post("/settings/reset")
+        async def reset_settings(request: Request):
+            settings = await request.json()
+            return settings["email"]
+
+        @app.post("/cache/reset")
+        async def reset_cache(code: str): ...
+
+        def verify_api_key(): ...
+
+        @app.post("/keys/token", dependencies=[Depends(verify_api_key)])
+        async def token_of_key(code: str): ...
+
+        def get_user(): ...
+
+        @app.post("/me/change-password")
+        async def change_mine(password: str, user=Depends(get_user)): ...
     """),
     Good(
         """

@@ -37,7 +37,7 @@ _REFUSES = re.compile(
 )
 _SCHEMES = ("fastapi.security.",)
 _PUBLIC = re.compile(
-    r"login|logout|sign|regist(?:er|ration)?(?:$|\W)|captcha|marketplace|catalogu?e|token|refresh|password|verify|confirm|activate|callback|webhook|health|status|public|otp|oauth|auth"
+    r"login|logout|sign|regist(?:er|ration)?(?:$|[\W_])|captcha|marketplace|token|refresh|password|verify|confirm|activate|callback|webhook|health|status|public|otp|oauth|auth"
     r"|magic|invite|invitation|docs|openapi|metrics|csrf|session|unsubscribe|contact|newsletter|subscribe|ping|version|^/?$|reset"
     r"|recover|sso|google|facebook|github|twitter|config|slack|discord|test|static|\.well-known|ready|email|schema|logo|icon|favicon",
     re.IGNORECASE,
@@ -232,6 +232,13 @@ EXAMPLES = [
 
         @router.delete("/items/{id}")
         def delete(id: int):  # found
+            load()
+
+        @router.patch("/items/{id}")
+        def price(id: int, user=Depends(current_user)): ...
+
+        @router.post("/users")
+        def register_user(name: str):
             load()
 
         @router.post("/items/all")

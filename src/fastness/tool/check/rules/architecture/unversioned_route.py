@@ -51,7 +51,8 @@ def check(service: Service, served: Served | None) -> Iterator[Found]:
         message = f"none of the {len(business)} business routes of this app has a version in its path, as {path}"
         if versioned:
             message = f"only {versioned} of the {len(business)} business routes of this app have a version, unlike {path}"
-        unversioned = {include.call: include for include in app.includes if not _VERSION.search(include.prefix or "")}
+        found_in = {route for route, _ in bare}
+        unversioned = {include.call: include for include in app.includes if found_in.intersection(apps.served(include.child))}
         places = sorted(unversioned.values(), key=lambda include: include.call.lineno)
         if places:
             rest = [proof(place.scope, place.call, "included without a version") for place in places[1:_SHOWN]]
@@ -93,7 +94,11 @@ EXAMPLES = [
 
         app = FastAPI()
         router = APIRouter()
-        newer = APIRouter()
+        newer = APIRouter(prefix="/v1")
+        health = APIRouter()
+
+        @health.get("/health")
+        def alive(): ...
 
         @newer.get("/reports")
         def reports(): ...
@@ -125,7 +130,8 @@ EXAMPLES = [
         @router.get("/coupons")
         def coupons(): ...
 
-        app.include_router(newer, prefix="/v1")
+        app.include_router(health)
+        app.include_router(newer)
         app.include_router(router)  # found
     """),
     Good(

@@ -6,11 +6,13 @@ import ast
 import re
 from collections.abc import Iterator
 
+from fastness.tool.check.knowledge.responses import put_into
 from fastness.tool.project import Service
 from fastness.tool.project.resolve import Resolver
 from fastness.tool.project.routes import METHODS
 from fastness.tool.project.symbols import Function, argument, last_name
-from fastness.tool.project.values import ClassValue, External
+from fastness.tool.project.values import ClassValue, External, FunctionValue
+from fastness.tool.project.walk import walk
 
 BODIES = ("JSONResponse", "ORJSONResponse", "PlainTextResponse", "HTMLResponse", "Response", "UJSONResponse")
 
@@ -42,10 +44,35 @@ def contents(node: ast.AST, function: Function, resolver: Resolver, *, returned:
         value = node.value.value if isinstance(node.value, ast.Await) else node.value
         if isinstance(value, ast.Call) and not (_TEXTS.fullmatch(ast.unparse(value.func)) or _KEEPS.search(last_name(value))):
             # A model, or a function that makes the answer: it is given the text, or the exception to do with what it wants.
-            given = (*value.args, *(keyword.value for keyword in value.keywords))
-            yield from (one for one in given if not isinstance(one, ast.Name))
+            yield from (one for one in _sent_on(value, function, resolver) if not isinstance(one, ast.Name))
         elif isinstance(value, ast.expr) and not isinstance(value, ast.Name):  # the exception itself is a fault of its own
             yield value
+
+
+def _sent_on(call: ast.Call, function: Function, resolver: Resolver) -> Iterator[ast.expr]:
+    """What of a call's arguments becomes part of what it gives."""
+    called = [value.definition for value in resolver.infer(call.func, function) if isinstance(value, FunctionValue)]
+    for one in called:
+        yield from put_into(one, call)
+    if not called and (last_name(call)[:1].isupper() or last_name(call) == "dumps"):
+        yield from _arguments(call)
+
+
+def _handed_up(call: ast.Call, init: Function | None) -> list[ast.expr]:
+    """What an exception's `__init__` hands to the one of its base; everything where that cannot be told."""
+    up = next((site.node for site in init.calls if site.name == "__init__"), None) if init is not None else None
+    if init is None or up is None:
+        return _arguments(call)
+    parameters = [parameter.arg for parameter, _ in init.parameters]
+    names = {node.id for one in _arguments(up) for node in walk(one) if isinstance(node, ast.Name)}
+    if names & init.bindings.keys() - set(parameters):
+        return _arguments(call)  # made of them first
+    given = ((name, argument(call, name, position)) for position, name in enumerate(parameters[1:]))
+    return [one for name, one in given if one is not None and name in names]
+
+
+def _arguments(call: ast.Call) -> list[ast.expr]:
+    return [*call.args, *(keyword.value for keyword in call.keywords)]
 
 
 def _body(call: ast.Call, function: Function, resolver: Resolver) -> list[ast.expr]:
@@ -61,7 +88,7 @@ def _body(call: ast.Call, function: Function, resolver: Resolver) -> list[ast.ex
         elif isinstance(value, ClassValue) and resolver.derives(value.definition, *_RESPONSES):
             content = argument(call, "content", 0)
         elif isinstance(value, ClassValue) and resolver.derives(value.definition, "fastapi.HTTPException"):
-            return [*call.args, *(keyword.value for keyword in call.keywords)]
+            return _handed_up(call, resolver.method(value.definition, "__init__"))
         if content is not None:
             return [content]
     return []

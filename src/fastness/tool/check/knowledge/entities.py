@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge.responses import is_response, returned
+from fastness.tool.check.knowledge.responses import is_response, put_into, returned
 from fastness.tool.project import Service
-from fastness.tool.project.symbols import Class, Function, Kind, argument, last_name
+from fastness.tool.project.symbols import Class, Function, Kind, last_name
 from fastness.tool.project.values import ClassValue, Elements, External, FunctionValue, Instance, Value, Values
 from fastness.tool.project.walk import walk
 
@@ -56,23 +56,7 @@ def enveloped(service: Service, node: ast.expr, scope: Function) -> Iterator[ast
             function = value.definition
             if is_response(service, called, scope) and not function.module.mentions("jsonable_encoder"):
                 continue  # a page, or JSON that cannot hold an entity
-            names = [parameter.arg for parameter, _ in function.parameters]
-            bound = function.owner is not None and not function.decorated("staticmethod")
-            put = {name for answer in returned(function) for name in _put_into(answer)}
-            for position, name in enumerate(names[bound:]):
-                given = argument(called, name, position) if name in put else None
-                if given is not None:
-                    yield given
-
-
-def _put_into(answer: ast.expr) -> Iterator[str]:
-    for node in walk(answer):
-        held: list[ast.expr] = []
-        if isinstance(node, ast.Dict):
-            held = node.values
-        elif isinstance(node, ast.Call):
-            held = [keyword.value for keyword in node.keywords]
-        yield from (one.id for one in held if isinstance(one, ast.Name))
+            yield from put_into(function, called)
 
 
 def _expanded(node: ast.expr, scope: Function, depth: int = 0) -> Iterator[ast.AST]:

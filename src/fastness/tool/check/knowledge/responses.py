@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 
 from fastness.tool.project import Service
 from fastness.tool.project.resolve import own_nodes
 from fastness.tool.project.routes import Route
-from fastness.tool.project.symbols import Function, Scope, argument, last_name
+from fastness.tool.project.symbols import Function, Scope, argument, last_name, values
 from fastness.tool.project.values import External, Instance
 
 _BODILESS = {"204", "205", "304", "HTTP_204_NO_CONTENT", "HTTP_205_RESET_CONTENT", "HTTP_304_NOT_MODIFIED", "NO_CONTENT"}
@@ -15,8 +16,35 @@ _BODILESS = {"204", "205", "304", "HTTP_204_NO_CONTENT", "HTTP_205_RESET_CONTENT
 
 def returned(function: Function) -> list[ast.expr]:
     """The values that a function's own return statements give, `None` and nothing left out."""
-    values = [node.value for node in own_nodes(function, ast.Return)]
-    return [value for value in values if value is not None and not (isinstance(value, ast.Constant) and value.value is None)]
+    given = [node.value for node in own_nodes(function, ast.Return)]
+    return [value for value in given if value is not None and not (isinstance(value, ast.Constant) and value.value is None)]
+
+
+def put_into(function: Function, call: ast.Call) -> Iterator[ast.expr]:
+    """What a call gives to a function that puts it into what it returns as it is: `user` of `success(data=user)`."""
+    names = [parameter.arg for parameter, _ in function.parameters]
+    bound = function.owner is not None and not function.decorated("staticmethod")
+    put = {name for answer in returned(function) for name in _parts(answer)}
+    for position, name in enumerate(names[bound:]):
+        given = argument(call, name, position) if name in put else None
+        if given is not None:
+            yield given
+
+
+def _parts(answer: ast.expr) -> Iterator[str]:
+    """The names of which an answer is made. What other functions are given is theirs to change."""
+    parts = [answer]
+    if isinstance(answer, ast.Call) and last_name(answer)[:1].isupper():  # a model or a response
+        parts = [keyword.value for keyword in answer.keywords]
+        parts += answer.args if last_name(answer).endswith("Response") else []
+    while parts:
+        part = parts.pop()
+        if isinstance(part, ast.Name):
+            yield part.id
+        elif isinstance(part, ast.Dict | ast.List | ast.Tuple):
+            parts += values(part)
+        elif isinstance(part, ast.Call) and last_name(part) == "jsonable_encoder":
+            parts += part.args[:1]
 
 
 def is_response(service: Service, node: ast.expr, scope: Scope) -> bool:

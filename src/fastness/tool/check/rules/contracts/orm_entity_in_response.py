@@ -287,6 +287,27 @@ EXAMPLES = [
         @app.get("/audited")
         def look(number: int):
             return audited("done", User())
+
+        def label(user):
+            return user.name
+
+        def shown(user):
+            return {"name": ", ".join(label(user=user))}
+
+        class Out:
+            @classmethod
+            def build(cls, user, extra): ...
+
+        def built(user):
+            return Out.build(user=user, extra=1)
+
+        @app.get("/shown")
+        def show():
+            return shown(User())
+
+        @app.get("/built")
+        def build():
+            return built(User())
     """),
     Good(
         """

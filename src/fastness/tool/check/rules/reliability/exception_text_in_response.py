@@ -91,8 +91,7 @@ def _in_handlers(function: Function, service: Service) -> Iterator[Found]:
 
 def _sent(function: Function, service: Service, body: list[ast.stmt], names: set[str], *evidence: Evidence) -> Iterator[Found]:
     """The places of a body that put one of these names, or a text made of it, into an answer."""
-    shown = [node for node in function.nodes if isinstance(node, ast.If) and _FOR_DEVELOPERS.search(ast.unparse(node.test))]
-    named: dict[str, ast.AST | None] = {**dict.fromkeys(names), **_named_texts(body, names, shown)}
+    named: dict[str, ast.AST | None] = {**dict.fromkeys(names), **_named_texts(function, body, names)}
     is_answer = answers.is_answer(function, service)
     reported: set[ast.expr] = set()
     for inner in own(body):
@@ -100,7 +99,7 @@ def _sent(function: Function, service: Service, body: list[ast.stmt], names: set
             continue
         for content in answers.contents(inner, function, service.resolver, returned=is_answer):
             place = _telling(content, set(named))
-            if place is None or place in reported or _within(inner, shown):
+            if place is None or place in reported or _is_for_developers(function, inner):
                 continue
             reported.add(place)
             made = next((one for n in walk(place) if isinstance(n, ast.Name) and (one := named.get(n.id))), None)
@@ -115,13 +114,19 @@ def _may_tell(call: ast.Call, names: set[str]) -> bool:
 
 
 _LOGS = frozenset({"debug", "info", "warning", "warn", "error", "exception", "critical"})
-_FOR_DEVELOPERS = re.compile(r"debug|\bdev\b|develop|\blocal\b", re.IGNORECASE)
+_FOR_DEVELOPERS = re.compile(r"(?:\b|_)(?:debug|dev|develop|development|local)(?:\b|_)", re.IGNORECASE)
 
 
-def _within(node: ast.AST, shown: list[ast.If]) -> bool:
-    """The node stands in the body of one of these `if`s."""
+def _is_for_developers(function: Function, node: ast.AST) -> bool:
+    """The node stands in the body of an `if settings.debug:`. Below `if not settings.debug:` everybody sees it."""
     line = getattr(node, "lineno", 0)
-    return any(one.body[0].lineno <= line <= (one.body[-1].end_lineno or 0) for one in shown)
+    return any(
+        isinstance(outer, ast.If)
+        and outer.body[0].lineno <= line <= (outer.body[-1].end_lineno or 0)
+        and _FOR_DEVELOPERS.search(ast.unparse(outer.test))
+        and not any(isinstance(one, ast.Not | ast.NotEq) for one in walk(outer.test))
+        for outer in function.nodes
+    )
 
 
 def _speaks_of_the_inside(handler: ast.ExceptHandler) -> bool:
@@ -169,17 +174,19 @@ def _paths(resolver: Resolver, parameter: ast.arg, function: Function) -> set[st
     return {value.path for value in values if isinstance(value, External)}
 
 
-def _named_texts(body: list[ast.stmt], names: set[str], shown: list[ast.If]) -> dict[str, ast.AST]:
+def _named_texts(function: Function, body: list[ast.stmt], names: set[str]) -> dict[str, ast.AST]:
     """Names that are given to the text: `message = str(error)`, alone or beside others."""
     found_: dict[str, ast.AST] = {}
     for node in own(body):
-        if not isinstance(node, ast.Assign) or _within(node, shown):
+        if not isinstance(node, ast.Assign):
             continue
         for target in node.targets:
             pairs = [(target, node.value)]
             if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
                 pairs = list(zip(target.elts, node.value.elts, strict=False))
-            found_.update({t.id: node for t, v in pairs if isinstance(t, ast.Name) and _telling(v, names) is not None})
+            telling = {t.id: node for t, v in pairs if isinstance(t, ast.Name) and _telling(v, names) is not None}
+            if telling and not _is_for_developers(function, node):
+                found_.update(telling)
     return found_
 
 
@@ -281,7 +288,8 @@ EXAMPLES = [
 
         class Json(JSONResponse): ...
 
-        def failed(code, message): ...
+        def failed(code, message):
+            return {"code": code, "message": message}
 
         @app.get("/a")
         def a():
@@ -321,6 +329,64 @@ EXAMPLES = [
             except Exception as error:
                 await socket.send_text(f"failed: {error}")  # found
     """),
+    Bad("""
+        from fastapi import FastAPI, Request
+        from fastapi.responses import JSONResponse
+        from app.config import settings
+
+        app = FastAPI()
+
+        @app.exception_handler(Exception)
+        async def failed(request: Request, exc: Exception):
+            if not settings.debug:
+                return JSONResponse({"detail": str(exc)}, 500)  # found
+            return JSONResponse({"detail": "see the log"}, 500)
+
+        @app.exception_handler(500)
+        async def keyless(request: Request, exc: Exception):
+            if settings.developer_key_missing:
+                return JSONResponse({"detail": str(exc)}, 500)  # found
+        # file: app/config.py
+        class Settings:
+            debug = False
+            developer_key_missing = False
+
+        settings = Settings()
+    """),
+    Good(
+        """
+        from fastapi import FastAPI, HTTPException
+        from app.jobs import Jobs
+
+        app = FastAPI()
+        jobs = Jobs()
+
+        class Problem(HTTPException):
+            def __init__(self, status: int, title: str, cause: str):
+                super().__init__(status, title)
+                self.cause = cause
+
+        def mask(text):
+            return "".join("*" for _ in text)
+
+        @app.get("/a")
+        def a():
+            try:
+                return 1
+            except OSError as error:
+                return jobs.retry(reason=str(error))
+            except KeyError as error:
+                return mask(str(error))
+            except Exception as error:
+                raise Problem(500, "failed", cause=str(error)) from error
+        # file: app/jobs.py
+        class Jobs:
+            def retry(self, reason):
+                print(reason)
+                return {"state": "waiting"}
+    """,
+        "functions and exceptions that are given the text and do not send it",
+    ),
     Good("""
         import logging
         from fastapi import FastAPI, HTTPException

@@ -29,8 +29,11 @@ _CLOSED = re.compile(rf"\.(?:{'|'.join(_CLOSES)})\b")
 _BEFORE = re.compile(r"(?:[\w.]|\[[^\]\n]*\]|\([^()\n]*\))+$")
 _CLOSED_BY = re.compile(r"(?:clos\w+|dispos\w+|disconnect\w*|shutdown\w*|stop\w*)\(([^\n()]{1,80})\)")
 # `async with client:` and `enter_async_context(client)` close what they are given by name.
-# `for one in engines.values(): await one.dispose()` closes all of a table.
-_CLOSED_EACH = re.compile(rf"\bfor \w*?,? ?(\w+) in ([\w.]+)[^\n]*:\s+[^\n]*\b\1\.(?:{'|'.join(_CLOSES)})\b")
+# `for one in engines.values(): await one.dispose()` closes all of a table, and so does `[await one.dispose() for one in ...]`.
+_CLOSED_EACH = (
+    re.compile(rf"\bfor \w*?,? ?(\w+) in ([\w.]+)[^\n]*:\s+(?:[^\n]*\n){{0,3}}?[^\n]*\b\1\.(?:{'|'.join(_CLOSES)})\b"),
+    re.compile(rf"\b(\w+)\.(?:{'|'.join(_CLOSES)})\([^\n()]*\)\s+for \w*?,? ?\1 in ([\w.]+)"),
+)
 _CLOSED_BY_CONTEXT = re.compile(r"(?:\bwith |enter_(?:async_)?context\()([\w.]+)(?: as \w+)?[:),]")
 
 
@@ -115,7 +118,7 @@ def _closed_in(module: Module) -> set[str]:
         line = module.text[module.text.rfind("\n", 0, matched.start()) + 1 : matched.start()]
         closed += _BEFORE.findall(line)
     closed += [matched[1] for matched in _CLOSED_BY.finditer(module.text)]
-    closed += [matched[2] for matched in _CLOSED_EACH.finditer(module.text)] if _CLOSED.search(module.text) else []
+    closed += [matched[2] for each in (_CLOSED_EACH if closed else ()) for matched in each.finditer(module.text)]
     return {word for text in closed for word in re.findall(r"\.?\w+", text)}
 
 

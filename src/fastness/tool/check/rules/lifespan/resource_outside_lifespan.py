@@ -202,6 +202,33 @@ EXAMPLES = [
     """,
         "a function makes one for all requests, and one after the other of a table is closed",
     ),
+    Good(
+        """
+        import asyncio
+        import logging
+        import httpx
+        from contextlib import asynccontextmanager
+        from fastapi import FastAPI
+
+        clients = {"prices": httpx.AsyncClient()}
+        others = [httpx.AsyncClient()]
+        third = [httpx.AsyncClient()]
+
+        @asynccontextmanager
+        async def lifespan(app):
+            yield
+            await asyncio.gather(*(client.aclose() for client in clients.values()))
+            for client in others:
+                try:
+                    await client.aclose()
+                except httpx.HTTPError:
+                    logging.exception("not closed")
+            [await client.aclose() for client in third]
+
+        app = FastAPI(lifespan=lifespan)
+    """,
+        "all of a table are closed, at once or one after the other",
+    ),
     Good("""
         import httpx
         from contextlib import asynccontextmanager

@@ -29,8 +29,9 @@ _QUERY = re.compile(
 )
 _LOOKUP = 12  # statements
 _WRITES = re.compile(
-    r"_*(?:commit|flush|add|delete|update|insert|merge|create|save|send|post|publish|enqueue|remove|clean|sync|set_|apply|reconcile|notify)"
+    r"_*(?:commit|flush|add|delete|update|insert|merge|create|save|send|post|publish|enqueue|remove|clean|sync|set(?=_)|apply|reconcile|notify)(?![a-z])"
 )
+_END = frozenset({"next", "anext", "any", "all"})
 _PORTION = re.compile(r"batch|chunk|page$")
 _FIXED = {
     "range",
@@ -66,8 +67,10 @@ def _of(service: Service, function: Function) -> Iterator[Found]:
             through[id(edge.site.node)] = proof(asking.scope, asking.node, f"{asking.scope.qualified} asks the database")
     if not queries:
         return
+    # `next(user for id in ids if (user := get(id)))` ends with the first that is found, as a `break` does.
+    ending = {id(one) for site in function.calls if ast.unparse(site.node.func) in _END for one in site.node.args[:1]}
     for loop in function.nodes:
-        if not isinstance(loop, _Loop) or _is_fixed(service, loop, function):
+        if not isinstance(loop, _Loop) or id(loop) in ending or _is_fixed(service, loop, function):
             continue
         inside = [queries.pop(id(node)) for node in own(_body(loop)) if id(node) in queries]
         inside = [
@@ -271,6 +274,13 @@ EXAMPLES = [
         def customers() -> Customers:
             return SqlCustomers(Local())
 
+        def address_of(id, customers: Customers):
+            return customers.get(id)
+
+        @app.get("/addresses")
+        def addresses(ids: list[int], customers: Annotated[Customers, Depends(customers)]):
+            return [address_of(id, customers) for id in ids]  # found
+
         @app.get("/invoices")
         def invoices(ids: list[int], customers: Annotated[Customers, Depends(customers)]):
             return [customer for id in ids for customer in named(id, customers)] + several(ids, customers)  # found
@@ -319,6 +329,9 @@ EXAMPLES = [
             for order in orders:
                 if customer(db, order["customer"]):
                     break
+            first = next((known for order in orders if (known := customer(db, order["id"]))), None)
+            if first or any(customer(db, order["id"]) for order in orders):
+                return first
             for session in sessions():
                 customer(session, order)
             batches = [orders[start : start + 100] for start in range(0, len(orders), 100)]

@@ -22,6 +22,7 @@ from fastness.tool.project.module import Module
 from fastness.tool.project.symbols import CallSite, Function
 from fastness.tool.project.values import External, FunctionValue
 
+_CALLED = frozenset({"create_all", "drop_all", "upgrade", "downgrade", "stamp", "run_sync"})
 _CHANGES = ("alembic.command.upgrade", "alembic.command.downgrade", "alembic.command.stamp")
 
 
@@ -42,6 +43,8 @@ def check(service: Service) -> Iterator[Found]:
             what = chain.last.target.path.rpartition(".")[2]
             yield found(entry, first, f"start-up changes the schema: {what}", proof(entry, entry.node, "runs at start-up"),
                         *told(chain, "changes the schema"))  # fmt: skip
+    if not any(module.calls_by_name.names & _CALLED for module in service.project.service):
+        return  # before all that importing the app calls is followed
     serving = {*(route.handler.module for route in service.routes), *(module_of(app.scope) for app in service.apps)}
     called = [site for module in loaded_by(service.project, serving) if module.is_service for site in _at_import(module)]
     functions = {site: _functions(service, site) for site in called}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -96,16 +96,26 @@ def _made_once(function: Function) -> frozenset[int]:
     for node in function.nodes:
         if not isinstance(node, ast.If):
             continue
-        tested = {ast.unparse(one) for one in walk(node.test) if _is_kept(function, one)}
-        if not tested:
-            continue
-        last = node.body[-1]
-        if isinstance(last, ast.Return) and last.value is not None and ast.unparse(last.value) in tested:
+        last, lacking = node.body[-1], _kept(function, missing(node.test))
+        if any(isinstance(one, ast.Assign) and ast.unparse(one.targets[0]) in lacking for one in own(node.body)):
+            found.update(id(one) for one in own(node.body) if isinstance(one, ast.Call))
+        elif isinstance(last, ast.Return) and last.value and ast.unparse(last.value) in _kept(function, walk(node.test)):
             end = node.end_lineno or 0  # `if client: return client`, and what follows makes one
             found.update(id(site.node) for site in function.calls if site.node.lineno > end)
-        elif any(isinstance(one, ast.Assign) and ast.unparse(one.targets[0]) in tested for one in own(node.body)):
-            found.update(id(one) for one in own(node.body) if isinstance(one, ast.Call))
     return frozenset(found)
+
+
+def missing(test: ast.expr) -> Iterator[ast.expr]:
+    """What a test asks to be missing: `client` of `client is None`, and of `not client`."""
+    for node in walk(test):
+        if isinstance(node, ast.UnaryOp):
+            yield node.operand
+        elif isinstance(node, ast.Compare) and any(isinstance(op, ast.Is) for op in node.ops):
+            yield node.left
+
+
+def _kept(function: Function, nodes: Iterable[ast.AST]) -> set[str]:
+    return {ast.unparse(one) for one in nodes if _is_kept(function, one)}
 
 
 def _is_kept(function: Function, node: ast.AST) -> bool:
@@ -117,4 +127,6 @@ def _is_kept(function: Function, node: ast.AST) -> bool:
     return node.value.id == "cls" or (node.value.id == "self" and _RESOURCE.search(node.attr) is not None)
 
 
-_RESOURCE = re.compile(r"instance|client|connection|engine|pool|manager|storage|driver|producer|initiali[sz]ed|loaded|model")
+_RESOURCE = re.compile(
+    r"(?:^|_)(?:instance|client|connection|engine|pool|manager|storage|driver|producer|initiali[sz]ed|loaded|model)$"
+)

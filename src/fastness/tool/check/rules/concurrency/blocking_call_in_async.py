@@ -284,6 +284,36 @@ EXAMPLES = [
         async def prices():  # found
             return Prices().all()
     """),
+    Bad("""
+        import requests
+        from fastapi import FastAPI
+
+        app = FastAPI()
+
+        class Texts:
+            model = "small"
+            models = None
+
+            def load(self, model):
+                if self.model != model:
+                    self.model = model
+                    requests.get(f"https://example.org/{model}", timeout=5)
+
+            def names(self):
+                if self.models:
+                    return self.models
+                return requests.get("https://example.org/models", timeout=5).json()
+
+        texts = Texts()
+
+        @app.get("/texts/{model}")
+        async def made(model: str):  # found
+            texts.load(model)
+
+        @app.get("/models")
+        async def models():  # found
+            return texts.names()
+    """),
     Bad(
         """
         from time import process_time

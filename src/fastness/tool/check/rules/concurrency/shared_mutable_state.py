@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from fastness.tool.check.knowledge.loop import missing
 from fastness.tool.check.knowledge.reach import from_requests
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
@@ -18,13 +19,14 @@ from fastness.tool.project import Service
 from fastness.tool.project.hierarchy import FORMS
 from fastness.tool.project.module import Module
 from fastness.tool.project.resolve import own_nodes
-from fastness.tool.project.symbols import Binding, Class, Function, Kind, last_name
+from fastness.tool.project.symbols import Binding, CallSite, Class, Function, Kind, last_name
 from fastness.tool.project.values import ClassValue, External, Instance
 from fastness.tool.project.walk import walk
 
 _SETTING = (ast.Assign, ast.AugAssign)  # a tuple, because a union takes three times as long to ask
 _GROWS = frozenset({"append", "extend", "add", "update", "insert", "setdefault", "appendleft"})
 _SHRINKS = frozenset({"pop", "popitem", "popleft", "clear", "remove", "discard"})
+_LOCKS = frozenset({"asyncio.Lock", "threading.Lock"})
 _HARMLESS = (
     "cache",
     "memo",
@@ -78,7 +80,7 @@ def check(service: Service) -> Iterator[Found]:
         for function in module.functions:
             if function in reached:
                 yield from _sets(service, function)
-        yield from _asks_locks(module, reached)
+        yield from _asks_locks(service, module, reached)
 
 
 def _sets(service: Service, function: Function) -> Iterator[Found]:
@@ -131,8 +133,11 @@ def _is_first(function: Function, node: ast.Assign | ast.AugAssign, target: ast.
         if isinstance(outer.body[-1], ast.Return) and ast.unparse(target) in ast.unparse(outer.test):
             return True
         if any(inner is node for statement in outer.body for inner in walk(statement)):
-            tests = (n for n in walk(outer.test) if isinstance(n, ast.Compare | ast.UnaryOp))
-            if any(isinstance(n, ast.UnaryOp) or any(isinstance(op, ast.Is) for op in n.ops) for n in tests):
+            # `if expires < now: token, expires = ...` makes it anew for everybody
+            asked = isinstance(target, ast.Name) and isinstance(node, ast.Assign)
+            if any(missing(outer.test)) or (
+                asked and any(isinstance(n, ast.Name) and n.id == last_name(target) for n in walk(outer.test))
+            ):
                 return True
     return False
 
@@ -154,24 +159,37 @@ def _is_shared(service: Service, function: Function, target: ast.expr) -> bool:
     return False
 
 
-def _asks_locks(module: Module, reached: set[Function]) -> Iterator[Found]:
+def _asks_locks(service: Service, module: Module, reached: set[Function]) -> Iterator[Found]:
     """`if lock.locked():` says what this process does: another may do the same."""
+    sites = [site for site in module.calls_by_name.get("locked", ()) if site.scope in reached]
+    locks = dict(_locks(service, module)) if sites else {}
     asking = [
         site
-        for site in module.calls_by_name.get("locked", ())
-        if site.scope in reached and isinstance(site.node.func, ast.Attribute) and isinstance(site.node.func.value, ast.Name)
+        for site in sites
+        if service.resolver.calls(site, *(f"{lock}().locked" for lock in _LOCKS)) or _names(site) & locks.keys()
     ]
-    locks = [
-        binding.node
-        for bindings in (module.bindings.values() if asking else ())
-        for binding in bindings
-        if any("Lock" in ast.unparse(one) for one in (binding.annotation, binding.value) if one is not None)
-    ]
-    if locks:
-        evidence = [proof(module, node, "a lock of this process") for node in locks[:3]]
+    if asking:
+        evidence = [proof(module, node, "a lock of this process") for node in list(locks.values())[:3]]
         evidence += [proof(site.scope, site.node, "and here") for site in asking[1:4]]
         message = "whether a lock is held says what this process does, and nothing of the others"
         yield found(asking[0].scope, asking[0].node, message, *evidence, count=len(asking))
+
+
+def _locks(service: Service, module: Module) -> Iterator[tuple[str, ast.AST]]:
+    """The names under which a module has locks of `asyncio` or `threading`, or tables of such."""
+    for name, bindings in module.bindings.items():
+        for binding in bindings:
+            given = (one for one in (binding.annotation, binding.value) if one is not None)
+            kinds = (node for one in given for node in walk(one) if isinstance(node, ast.Name | ast.Attribute))
+            if any(service.resolver.paths(node, module) & _LOCKS for node in kinds):
+                yield name, binding.node
+
+
+def _names(site: CallSite) -> set[str]:
+    """The names of what is asked, and of what its names were given here: `table` too after `lock = table[key]`."""
+    names = {node.id for node in walk(site.node.func) if isinstance(node, ast.Name)}
+    given = [binding.value for name in names for binding in site.scope.bindings.get(name, ()) if binding.value is not None]
+    return names | {node.id for value in given for node in walk(value) if isinstance(node, ast.Name)}
 
 
 def _beside_routes(service: Service) -> set[Function]:
@@ -285,6 +303,18 @@ EXAMPLES = [
 
         texts = Texts()
     """),
+    Bad("""
+        from asyncio import Lock
+        from fastapi import FastAPI
+
+        app = FastAPI()
+        locks: dict[str, Lock] = {}
+
+        @app.post("/exports/{name}")
+        async def start(name: str):
+            lock = locks.setdefault(name, Lock())
+            return lock.locked()  # found
+    """),
     Good(
         """
         # file: app/main.py
@@ -330,6 +360,45 @@ EXAMPLES = [
         context = Context()
     """,
         "what is made once, what is the same for all requests, what each thread has for itself, and the request's own objects",
+    ),
+    Good(
+        """
+        import time
+        import httpx
+        from fastapi import FastAPI
+        from app.locks import Account, RedisLock
+
+        app = FastAPI()
+        LOCKED_MESSAGE = "Locked"
+        jobs = RedisLock("jobs")
+        _token, _expires = "", 0.0
+
+        def token():
+            global _token, _expires
+            now = time.time()
+            if _expires < now:
+                answer = httpx.post("https://example.org/token", timeout=5).json()
+                _token = answer["access_token"]
+                _expires = now + answer["expires_in"]
+            return _token
+
+        @app.get("/prices/{number}")
+        def prices(number: int, limit: int):
+            account = Account(number)
+            if account.locked() or jobs.locked():
+                return LOCKED_MESSAGE
+            return token()
+        # file: app/locks.py
+        class Account:
+            def __init__(self, number):
+                self.number = number
+
+            def locked(self):
+                return self.number == 1
+
+        class RedisLock(Account): ...
+    """,
+        "a token that is asked for anew when it is old, and locks that all processes see",
     ),
     Good("""
         from fastapi import FastAPI

@@ -118,7 +118,8 @@ def _closed_in(module: Module) -> set[str]:
         line = module.text[module.text.rfind("\n", 0, matched.start()) + 1 : matched.start()]
         closed += _BEFORE.findall(line)
     closed += [matched[1] for matched in _CLOSED_BY.finditer(module.text)]
-    closed += [matched[2] for each in (_CLOSED_EACH if closed else ()) for matched in each.finditer(module.text)]
+    if _CLOSED.search(module.text):
+        closed += [matched[2] for each in _CLOSED_EACH for matched in each.finditer(module.text)]
     return {word for text in closed for word in re.findall(r"\.?\w+", text)}
 
 

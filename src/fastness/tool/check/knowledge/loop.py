@@ -97,7 +97,7 @@ def _made_once(function: Function) -> frozenset[int]:
         if not isinstance(node, ast.If):
             continue
         last, lacking = node.body[-1], _kept(function, missing(node.test))
-        if any(isinstance(one, ast.Assign) and ast.unparse(one.targets[0]) in lacking for one in own(node.body)):
+        if lacking and any(isinstance(one, ast.Assign) and ast.unparse(one.targets[0]) in lacking for one in own(node.body)):
             found.update(id(one) for one in own(node.body) if isinstance(one, ast.Call))
         elif isinstance(last, ast.Return) and last.value and ast.unparse(last.value) in _kept(function, walk(node.test)):
             end = node.end_lineno or 0  # `if client: return client`, and what follows makes one

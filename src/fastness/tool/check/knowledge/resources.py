@@ -28,12 +28,10 @@ _CLOSES = (
 _CLOSED = re.compile(rf"\.(?:{'|'.join(_CLOSES)})\b")
 _BEFORE = re.compile(r"(?:[\w.]|\[[^\]\n]*\]|\([^()\n]*\))+$")
 _CLOSED_BY = re.compile(r"(?:clos\w+|dispos\w+|disconnect\w*|shutdown\w*|stop\w*)\(([^\n()]{1,80})\)")
+_WORD = re.compile(r"\w+$")
+_NEAR = 4  # lines in which a loop begins before it closes
+_BEHIND = 60  # characters after which a comprehension says what it is over
 # `async with client:` and `enter_async_context(client)` close what they are given by name.
-# `for one in engines.values(): await one.dispose()` closes all of a table, and so does `[await one.dispose() for one in ...]`.
-_CLOSED_EACH = (
-    re.compile(rf"\bfor \w*?,? ?(\w+) in ([\w.]+)[^\n]*:\s+(?:[^\n]*\n){{0,3}}?[^\n]*\b\1\.(?:{'|'.join(_CLOSES)})\b"),
-    re.compile(rf"\b(\w+)\.(?:{'|'.join(_CLOSES)})\([^\n()]*\)\s+for \w*?,? ?\1 in ([\w.]+)"),
-)
 _CLOSED_BY_CONTEXT = re.compile(r"(?:\bwith |enter_(?:async_)?context\()([\w.]+)(?: as \w+)?[:),]")
 
 
@@ -113,14 +111,22 @@ def _closed(_: Service) -> dict[Module, set[str]]:
 
 def _closed_in(module: Module) -> set[str]:
     """The words of what is closed; those that follow a dot with it."""
-    closed = _CLOSED_BY_CONTEXT.findall(module.text)
-    for matched in _CLOSED.finditer(module.text):
-        line = module.text[module.text.rfind("\n", 0, matched.start()) + 1 : matched.start()]
-        closed += _BEFORE.findall(line)
-    closed += [matched[1] for matched in _CLOSED_BY.finditer(module.text)]
-    if _CLOSED.search(module.text):
-        closed += [matched[2] for each in _CLOSED_EACH for matched in each.finditer(module.text)]
-    return {word for text in closed for word in re.findall(r"\.?\w+", text)}
+    text = module.text
+    closed = _CLOSED_BY_CONTEXT.findall(text)
+    for matched in _CLOSED.finditer(text):
+        closed += _BEFORE.findall(text[text.rfind("\n", 0, matched.start()) + 1 : matched.start()])
+        closed += _tables(text, matched.start())
+    closed += [matched[1] for matched in _CLOSED_BY.finditer(text)]
+    return {word for one in closed for word in re.findall(r"\.?\w+", one)}
+
+
+def _tables(text: str, end: int) -> list[str]:
+    """The tables of which each element is closed: `for one in engines.values(): await one.dispose()`, or a comprehension."""
+    one = _WORD.search(text, max(0, end - 60), end)
+    begin = end
+    for _ in range(_NEAR):
+        begin = max(text.rfind("\n", 0, begin), 0)
+    return re.findall(rf"\bfor \w*?,? ?{one[0]} in ([\w.]+)", text[begin : end + _BEHIND]) if one is not None else []
 
 
 def _knows(service: Service, user: Module, module: Module, name: str) -> bool:

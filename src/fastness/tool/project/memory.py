@@ -38,7 +38,8 @@ class Memory:
         self._halfway: dict[_Key, tuple[Values, int, int]] = {}  # with the depth of the outermost question they depend on
         self._order: list[_Key] = []  # of those, as they were answered
         self._circles: dict[_Key, int] = {}  # the circle in which a question lies, by number
-        self._inside: Counter[int | None] = Counter()  # how many questions of each are being answered
+        self._bits: dict[int, int] = {}  # of scopes, by id
+        self._inside: Counter[int] = Counter()  # how many questions of each are being answered
         self._entered: dict[_Key, tuple[Values, int]] = {}  # answers to questions of circles, asked from outside
 
     def answer(self, question: str, about: object, scope: Scope, find: Callable[[], Values]) -> Values:
@@ -56,7 +57,7 @@ class Memory:
         depth = self._asking.get(key)
         if depth is not None:
             return self._again((), 0, depth)
-        circle = self._circles.get(key)
+        circle = self._circles.get(key)  # most questions lie in none
         if circle is not None and not self._inside[circle] and key in self._entered:
             found, mask = self._entered[key]
             reading.mask |= mask
@@ -68,9 +69,13 @@ class Memory:
             return ()
         self._alive[id(about)] = about
         before, lowest, start = reading.mask, self._lowest, len(self._order)
-        reading.mask, self._lowest = _bits(scope), _NEVER
+        bits = self._bits.get(key[2])
+        if bits is None:
+            bits = self._bits[key[2]] = _bits(scope)
+        reading.mask, self._lowest = bits, _NEVER
         self._asking[key] = depth
-        self._inside[circle] += 1
+        if circle is not None:
+            self._inside[circle] += 1
         try:
             found = find()
             if self._lowest > depth:
@@ -85,7 +90,8 @@ class Memory:
             raise
         finally:
             del self._asking[key]
-            self._inside[circle] -= 1
+            if circle is not None:
+                self._inside[circle] -= 1
             reading.mask |= before
         return found
 

@@ -14,6 +14,7 @@ _MAJOR = re.compile(r"[=~^>v ]*(\d+)")
 _SINCE = (0, 118)  # FastAPI ends dependencies after the response is sent
 _BEFORE = (0, 106)  # as it did in the background before this one
 _SCOPED = (0, 121)  # `Depends(..., scope="function")`
+_LIFESPAN = (0, 93)  # `FastAPI(lifespan=...)`; before, the argument was taken and forgotten
 _FLAT = (0, 137)  # `app.routes` no longer lists what included routers hold
 
 
@@ -52,6 +53,12 @@ def has_scopes(service: Service) -> bool:
     bounds = (_LOWEST.search(specifier) for specifier in service.requirements.stated.get("fastapi", ()))
     lowest = next((bound for bound in bounds if bound is not None), None)
     return lowest is not None and (int(lowest[1]), int(lowest[2])) >= _SCOPED
+
+
+def takes_lifespan(service: Service) -> bool:
+    """Some FastAPI that the project admits runs the `lifespan` that an app is given."""
+    newest = service.requirements.newest("fastapi")
+    return newest is None or newest >= _LIFESPAN
 
 
 @fact

@@ -16,6 +16,7 @@ import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from fastness.tool.check.knowledge import versions
 from fastness.tool.check.repair import Edit, Repair, argument_added, block, imported, lines_removed, text_of
 from fastness.tool.check.rule import Bad, Found, Good, found, module_of, rule
 from fastness.tool.findings import Finding, Fix, Severity
@@ -65,6 +66,8 @@ def _on_app(service: Service, site: CallSite) -> bool:
 
 def fix(service: Service, finding: Finding) -> Repair | str:
     """One lifespan for all events of the app. Every finding has the same edits, which are made once."""
+    if not versions.takes_lifespan(service):
+        return "`lifespan` needs FastAPI 0.93, and the project asks for an older one"
     sites = sorted(_sites(service), key=lambda site: site.node.lineno)
     at = next(s for s in sites if _place(s) == (finding.path, finding.line, finding.column))
     app = service.router_of(_receiver(at), at.scope)
@@ -241,6 +244,20 @@ EXAMPLES = [
 
             return app
     """),
+    Bad(
+        """
+        # file: requirements.txt
+        fastapi==0.88.0
+        # file: app/main.py
+        from fastapi import FastAPI
+
+        app = FastAPI()
+
+        @app.on_event("startup")  # found
+        async def connect(): ...
+    """,
+        by_hand=1,
+    ),
     Bad(
         """
         from fastapi import FastAPI

@@ -212,3 +212,14 @@ def _offset(module: Module, line: int, column: int) -> int:
     position = sum(map(len, module.lines[: line - 1])) + line - 1
     written = module.lines[line - 1]
     return position + (column if written.isascii() else len(written.encode()[:column].decode(errors="ignore")))
+
+
+def aligned(function: Function, by: int) -> Iterator[Edit]:
+    """Parameters that are aligned with the parenthesis before them go with it."""
+    module, node = function.module, function.node
+    column = module.lines[node.lineno - 1].find("(", node.col_offset) + 1
+    position = sum(len(line) + 1 for line in module.lines[: node.lineno])
+    for line in module.lines[node.lineno : node.body[0].lineno - 1]:
+        if column and len(line) - len(line.lstrip(" ")) == column and len(line) > column:
+            yield Edit(module.path, position, position + by, "")
+        position += len(line) + 1

@@ -11,13 +11,13 @@ import builtins
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from fastness.tool.project import hints
+from fastness.tool.project import callers, hints
 from fastness.tool.project.external import canonical
 from fastness.tool.project.hierarchy import FORMS, Hierarchy
 from fastness.tool.project.memory import Memory
 from fastness.tool.project.module import Module
 from fastness.tool.project.project import Project
-from fastness.tool.project.symbols import Binding, CallSite, Class, Function, Kind, Scope, dotted, last_name
+from fastness.tool.project.symbols import Binding, CallSite, Class, Function, Kind, Scope, dotted
 from fastness.tool.project.values import (
     MOST,
     ClassValue,
@@ -34,8 +34,6 @@ from fastness.tool.project.values import (
 
 _N = TypeVar("_N", bound=ast.AST)
 _BUILTINS = frozenset(dir(builtins))
-_HANDED_ON = frozenset({"db", "session", "db_session", "conn", "connection"})  # parameters that callers are asked about
-_CALLERS = 100  # files that call something of a name; where more do, as for `get`, most mean something else
 _APP = External("fastapi.FastAPI()")
 _PROPERTIES = ("property", "cached_property", "hybrid_property", "abstractproperty")
 OFFLOADED = {
@@ -227,38 +225,9 @@ class Resolver(Hierarchy):
         if isinstance(binding.value, ast.Call):
             provider = self.provider(binding.value, outer)
             return self.provided(provider, outer) if provider is not None else self.infer(binding.value, outer)
-        if binding.annotation is None and binding.value is None and binding.node.arg in _HANDED_ON:
-            return self._given(binding.node, function)
+        if binding.annotation is None and binding.value is None and binding.node.arg in callers.HANDED_ON:
+            return callers.given(self, binding.node, function)
         return ()
-
-    def _given(self, parameter: ast.arg, function: Function) -> Values:
-        """What the callers of a function in the service give to a parameter that says nothing of itself."""
-        named = [one.arg for one, _ in function.parameters]
-        if parameter.arg not in named:  # `*session`
-            return ()
-        owner = function.owner if function.name == "__init__" else None
-        names = (function.name,) if owner is None else (function.name, owner.name)
-        position = named.index(parameter.arg) - (function.owner is not None and not function.decorated("staticmethod"))
-        callers = [module for module in self.project.service if not module.calls_by_name.names.isdisjoint(names)]
-        if len(callers) > _CALLERS:
-            return ()
-        return union(
-            tuple(value for value in self.infer(given, site.scope) if isinstance(value, External))
-            for module in callers
-            for name in names
-            for site in module.calls_by_name.get(name, ())
-            if (given := site.argument(parameter.arg, position)) is not None and self._calls(site, function)
-        )
-
-    def _calls(self, site: CallSite, function: Function) -> bool:
-        called = site.node.func
-        if isinstance(called, ast.Attribute) and last_name(called.value) in _HANDED_ON:  # `session.get(...)` asks the same
-            return False
-        return any(
-            value.definition is (function if isinstance(value, FunctionValue) else function.owner)
-            for value in self.targets(site)
-            if isinstance(value, FunctionValue | ClassValue)
-        )
 
     def annotation(self, node: ast.expr | None, scope: Scope) -> Values:
         """What an annotated name holds: an instance of the class that the annotation names."""

@@ -130,3 +130,16 @@ def _is_kept(function: Function, node: ast.AST) -> bool:
 _RESOURCE = re.compile(
     r"(?:^|_)(?:instance|client|connection|engine|pool|manager|storage|driver|producer|initiali[sz]ed|loaded|model)$"
 )
+
+
+def needs_loop(service: Service, function: Function) -> bool:
+    """It awaits, makes a coroutine for somebody else, or calls what works with the running loop."""
+    if any(isinstance(n, _AWAITING) or getattr(n, "is_async", 0) for n in function.nodes):
+        return True
+    if any(edge.target.is_async for edge in service.graph.edges(function)):
+        return True
+    return bool(service.graph.nearest([function], lambda call: "loop" if call.target.path.startswith(_LOOP) else None))
+
+
+_AWAITING = (ast.Await, ast.AsyncFor, ast.AsyncWith)
+_LOOP = ("asyncio.", "anyio.", "starlette.concurrency.", "fastapi.concurrency.")

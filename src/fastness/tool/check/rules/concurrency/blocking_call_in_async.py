@@ -11,7 +11,6 @@ When the app is probed, a watch tells which lines really stopped its loop.
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterator
 
@@ -21,12 +20,11 @@ from fastness.tool.check.knowledge import blocking, loop
 from fastness.tool.check.knowledge.callers import is_called_by_fastapi_alone
 from fastness.tool.check.knowledge.chains import told
 from fastness.tool.check.knowledge.served import Served
-from fastness.tool.check.repair import Edit, Repair, function_at, span
+from fastness.tool.check.repair import Edit, Repair, aligned, function_at, span
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Evidence, Finding, Fix, Severity
 from fastness.tool.project import Service
 from fastness.tool.project.calls import Chain, Outward
-from fastness.tool.project.resolve import own_nodes
 from fastness.tool.project.symbols import Function
 
 
@@ -92,7 +90,7 @@ def fix(service: Service, finding: Finding) -> Repair | str | None:
     function = function_at(service, finding)
     if function is None:
         return None
-    if _needs_loop(service, function):
+    if loop.needs_loop(service, function):
         return "something in it needs the event loop"
     if not is_called_by_fastapi_alone(service, function):
         return "not only FastAPI calls it, as an endpoint or a dependency"
@@ -100,41 +98,16 @@ def fix(service: Service, finding: Finding) -> Repair | str | None:
     written = _ASYNC.match(module.text, start)
     if written is None:
         return None
-    return Repair((Edit(module.path, start, written.end(), ""), *_aligned(function, written.end() - start)))
-
-
-def _aligned(function: Function, by: int) -> Iterator[Edit]:
-    """Parameters that are aligned with the parenthesis before them go with it."""
-    module, node = function.module, function.node
-    column = module.lines[node.lineno - 1].find("(", node.col_offset) + 1
-    position = sum(len(line) + 1 for line in module.lines[: node.lineno])
-    for line in module.lines[node.lineno : node.body[0].lineno - 1]:
-        if column and len(line) - len(line.lstrip(" ")) == column and len(line) > column:
-            yield Edit(module.path, position, position + by, "")
-        position += len(line) + 1
+    return Repair((Edit(module.path, start, written.end(), ""), *aligned(function, written.end() - start)))
 
 
 _ASYNC = re.compile(r"async[ \t]+(?=def\b)")
-
-
-def _needs_loop(service: Service, function: Function) -> bool:
-    """It awaits, makes a coroutine for somebody else, or calls what works with the running loop."""
-    if any(isinstance(n, _AWAITING) or getattr(n, "is_async", 0) for n in own_nodes(function, ast.AST)):
-        return True
-    if any(edge.target.is_async for edge in service.graph.edges(function)):
-        return True
-    return bool(service.graph.nearest([function], lambda call: "loop" if call.target.path.startswith(_LOOP) else None))
-
-
-_AWAITING = (ast.Await, ast.AsyncFor, ast.AsyncWith)
-_LOOP = ("asyncio.", "anyio.", "starlette.concurrency.", "fastapi.concurrency.")
 
 
 EXAMPLES = [
     Bad("""
         from fastapi import FastAPI
         import requests
-
         app = FastAPI()
 
         @app.get("/")
@@ -164,7 +137,6 @@ EXAMPLES = [
         # file: app/main.py
         from fastapi import Depends, FastAPI
         from app.db import get_db
-
         app = FastAPI()
 
         @app.get("/users")
@@ -214,7 +186,6 @@ EXAMPLES = [
         from fastapi import FastAPI
         from fastapi_sqlalchemy import db
         from app.stock import Stock, amount
-
         app = FastAPI()
 
         @app.get("/amounts/{item}")
@@ -268,7 +239,6 @@ EXAMPLES = [
     Bad("""
         import requests
         from fastapi import FastAPI
-
         app = FastAPI()
 
         class Prices:
@@ -287,7 +257,6 @@ EXAMPLES = [
     Bad("""
         import requests
         from fastapi import FastAPI
-
         app = FastAPI()
 
         class Texts:
@@ -318,7 +287,6 @@ EXAMPLES = [
         """
         from time import process_time
         from fastapi import FastAPI
-
         app = FastAPI()
 
         def work(seconds: float) -> int:
@@ -348,7 +316,6 @@ EXAMPLES = [
         from functools import lru_cache
         from fastapi import Depends, FastAPI
         from fastapi.concurrency import run_in_threadpool
-
         app = FastAPI()
 
         def fetch():
@@ -405,7 +372,6 @@ EXAMPLES = [
         import psycopg2
         import requests
         from fastapi import FastAPI
-
         app = FastAPI()
         keys = None
 

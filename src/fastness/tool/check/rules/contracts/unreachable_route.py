@@ -16,10 +16,9 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Sequence
-from functools import cache
-from itertools import takewhile
 
 from fastness.tool.boot.app import BootedRoute
+from fastness.tool.check.knowledge import paths
 from fastness.tool.check.knowledge.order import tried
 from fastness.tool.check.knowledge.served import Served
 from fastness.tool.check.repair import Repair, function_at, moved_up
@@ -28,15 +27,6 @@ from fastness.tool.findings import Finding, Fix, Severity
 from fastness.tool.project import Service
 from fastness.tool.project.routes import Include, Route, Router
 from fastness.tool.project.symbols import Class, Function
-
-_PARAMETER = re.compile(r"\{(\w+)(?::(\w+))?\}")
-_CONVERTERS = {
-    "int": "[0-9]+",
-    "float": r"[0-9]+(\.[0-9]+)?",
-    "path": ".*",
-    "uuid": "[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}",
-}
-_WITNESSES = {"int": "7", "float": "7.5", "path": "~a/~b", "uuid": "00000000-0000-4000-8000-000000000000"}
 
 
 @rule(
@@ -68,18 +58,13 @@ def _across(app: Router, reported: set[int]) -> Iterator[Found]:
     """What a router that is included earlier hides of those that are included later."""
     before: dict[tuple[str, ...], list[tuple[str, Route]]] = {}
     for path, later in tried(app):
-        fixed = _fixed(path)
+        fixed = paths.fixed(path)
         near = (one for length in range(len(fixed) + 1) for one in before.get(fixed[:length], ()))
         first = next((one for one in near if one[1].router is not later.router and _matches(*one, path, later)), None)
         if first is not None and first[1].handler is not later.handler and id(later.call) not in reported:
             reported.add(id(later.call))
             yield _fault(first[1], later, first[0], path)
         before.setdefault(fixed, []).append((path, later))
-
-
-def _fixed(path: str) -> tuple[str, ...]:
-    """The segments in front of the first that holds a parameter: what else matches the path begins with some of them."""
-    return tuple(takewhile(lambda segment: "{" not in segment, path.split("/")))
 
 
 def _at_boot(served: Served) -> Iterator[Found]:
@@ -130,22 +115,7 @@ def _matches(at: str, earlier: Route, path: str, later: Route) -> bool:
     """The earlier route, served at that path, answers what is sent to the later one."""
     if not later.methods <= earlier.methods or ("{" not in at and at != path):
         return False
-    return bool(_pattern(at).fullmatch(_witness(path)))
-
-
-@cache
-def _pattern(path: str) -> re.Pattern[str]:
-    pieces, position = [], 0
-    for parameter in _PARAMETER.finditer(path):
-        pieces += [re.escape(path[position : parameter.start()]), f"(?:{_CONVERTERS.get(parameter[2] or '', '[^/]+')})"]
-        position = parameter.end()
-    return re.compile("".join([*pieces, re.escape(path[position:])]))
-
-
-@cache
-def _witness(path: str) -> str:
-    """A path that matches, and that fixed text of another route does not match by chance."""
-    return _PARAMETER.sub(lambda parameter: _WITNESSES.get(parameter[2] or "", "~any"), path)
+    return bool(paths.pattern(at).fullmatch(paths.witness(path)))
 
 
 def _included_twice(router: Router) -> Iterator[Found]:

@@ -10,12 +10,11 @@ exception of ours is raised behind its middleware and handlers, and looked for i
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 
 from fastness.tool.boot import Probed
-from fastness.tool.check.knowledge import answers, errors
+from fastness.tool.check.knowledge import answers, errors, texts
 from fastness.tool.check.knowledge.handlers import caught, is_broad
 from fastness.tool.check.knowledge.served import Served
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
@@ -23,28 +22,9 @@ from fastness.tool.findings import Evidence, Severity
 from fastness.tool.project import Service
 from fastness.tool.project.module import Module
 from fastness.tool.project.resolve import Resolver
-from fastness.tool.project.symbols import Function, argument, last_name
+from fastness.tool.project.symbols import Function, argument, constant, last_name
 from fastness.tool.project.values import External
 from fastness.tool.project.walk import own, walk
-
-# Exceptions of libraries whose text speaks of the inside.
-_INTERNAL = (
-    "SQLAlchemyError",
-    "IntegrityError",
-    "OperationalError",
-    "DatabaseError",
-    "DBAPIError",
-    "ProgrammingError",
-    "OSError",
-    "IOError",
-    "KeyError",
-    "AttributeError",
-    "TypeError",
-    "RuntimeError",
-    "ConnectionError",
-    "ClientError",
-    "RequestException",
-)
 
 
 @rule(
@@ -91,15 +71,15 @@ def _in_handlers(function: Function, service: Service) -> Iterator[Found]:
 
 def _sent(function: Function, service: Service, body: list[ast.stmt], names: set[str], *evidence: Evidence) -> Iterator[Found]:
     """The places of a body that put one of these names, or a text made of it, into an answer."""
-    named: dict[str, ast.AST | None] = {**dict.fromkeys(names), **_named_texts(function, body, names)}
+    named: dict[str, ast.AST | None] = {**dict.fromkeys(names), **texts.named_texts(function, body, names)}
     is_answer = answers.is_answer(function, service)
     reported: set[ast.expr] = set()
     for inner in own(body):
-        if isinstance(inner, ast.Call) and not _may_tell(inner, set(named)):
+        if isinstance(inner, ast.Call) and not texts.may_tell(inner, set(named)):
             continue
         for content in answers.contents(inner, function, service.resolver, returned=is_answer):
-            place = _telling(content, set(named))
-            if place is None or place in reported or _is_for_developers(function, inner):
+            place = texts.telling(content, set(named))
+            if place is None or place in reported or texts.is_for_developers(function, inner):
                 continue
             reported.add(place)
             made = next((one for n in walk(place) if isinstance(n, ast.Name) and (one := named.get(n.id))), None)
@@ -107,30 +87,8 @@ def _sent(function: Function, service: Service, body: list[ast.stmt], names: set
             yield found(function, place, f"the text of {' or '.join(sorted(names))} goes to the client", *steps)
 
 
-def _may_tell(call: ast.Call, names: set[str]) -> bool:
-    """Some of these names are handed on, and not to a log: asked before what is called is looked up."""
-    given = (*call.args, *(keyword.value for keyword in call.keywords))
-    return last_name(call) not in _LOGS and any(_telling(one, names) is not None for one in given)
-
-
-_LOGS = frozenset({"debug", "info", "warning", "warn", "error", "exception", "critical"})
-_FOR_DEVELOPERS = re.compile(r"(?:\b|_)(?:debug|dev|develop|development|local)(?:\b|_)", re.IGNORECASE)
-
-
-def _is_for_developers(function: Function, node: ast.AST) -> bool:
-    """The node stands in the body of an `if settings.debug:`. Below `if not settings.debug:` everybody sees it."""
-    line = getattr(node, "lineno", 0)
-    return any(
-        isinstance(outer, ast.If)
-        and outer.body[0].lineno <= line <= (outer.body[-1].end_lineno or 0)
-        and _FOR_DEVELOPERS.search(ast.unparse(outer.test))
-        and not any(isinstance(one, ast.Not | ast.NotEq) for one in walk(outer.test))
-        for outer in function.nodes
-    )
-
-
 def _speaks_of_the_inside(handler: ast.ExceptHandler) -> bool:
-    return is_broad(handler) or bool(caught(handler) & set(_INTERNAL))
+    return is_broad(handler) or bool(caught(handler) & set(texts.INTERNAL))
 
 
 def _in_exception_handler(function: Function, service: Service) -> Iterator[Found]:
@@ -143,7 +101,7 @@ def _in_exception_handler(function: Function, service: Service) -> Iterator[Foun
     if sent and not function.decorators:
         # Starlette's types ask for `Exception` whatever the handler is registered for.
         registered = {name for one in errors.handlers(service) if function in one.functions for name in one.names}
-        if registered and not registered & {*_INTERNAL, "Exception", "500"}:
+        if registered and not registered & {*texts.INTERNAL, "Exception", "500"}:
             return
     yield from sent
 
@@ -153,73 +111,17 @@ def _handled(function: Function, resolver: Resolver) -> list[str]:
     for decorator in function.decorators:
         if isinstance(decorator, ast.Call) and last_name(decorator) == "exception_handler":
             which = argument(decorator, "exc_class_or_status_code", 0)
-            internal = which is not None and (last_name(which) in (*_INTERNAL, "Exception") or _status(which) == 500)
+            internal = which is not None and (last_name(which) in (*texts.INTERNAL, "Exception") or constant(which) == 500)
             return [parameters[-1].arg] if internal and len(parameters) >= 2 else []
     if len(parameters) == 2 or function.name.startswith(("on_", "handle")):
         # A handler that is added by a call, or a backend's `on_error=`: (request, exc: Exception).
         exceptions = [
-            p.arg for p in parameters if p.annotation is not None and last_name(p.annotation) in (*_INTERNAL, "Exception")
+            p.arg for p in parameters if p.annotation is not None and last_name(p.annotation) in (*texts.INTERNAL, "Exception")
         ]
-        requests = exceptions and any("fastapi.Request()" in _paths(resolver, p, function) for p in parameters)
+        of = (value for p in parameters for value in resolver.annotation(p.annotation, function.parent))
+        requests = exceptions and any(isinstance(value, External) and value.path == "fastapi.Request()" for value in of)
         return exceptions if requests else []
     return []
-
-
-def _status(node: ast.expr) -> object:
-    return node.value if isinstance(node, ast.Constant) else None
-
-
-def _paths(resolver: Resolver, parameter: ast.arg, function: Function) -> set[str]:
-    values = resolver.annotation(parameter.annotation, function.parent)
-    return {value.path for value in values if isinstance(value, External)}
-
-
-def _named_texts(function: Function, body: list[ast.stmt], names: set[str]) -> dict[str, ast.AST]:
-    """Names that are given to the text: `message = str(error)`, alone or beside others."""
-    found_: dict[str, ast.AST] = {}
-    for node in own(body):
-        if not isinstance(node, ast.Assign):
-            continue
-        for target in node.targets:
-            pairs = [(target, node.value)]
-            if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
-                pairs = list(zip(target.elts, node.value.elts, strict=False))
-            telling = {t.id: node for t, v in pairs if isinstance(t, ast.Name) and _telling(v, names) is not None}
-            if telling and not _is_for_developers(function, node):
-                found_.update(telling)
-    return found_
-
-
-def _telling(node: ast.expr, names: set[str]) -> ast.expr | None:
-    """The part of an expression that is the text of one of these names: itself, `str()` of it, or an f-string with it."""
-    if isinstance(node, ast.Name):
-        return node if node.id in names else None
-    if isinstance(node, ast.Call):
-        return _telling_call(node, names)
-    if isinstance(node, ast.Attribute):
-        return node if node.attr in {"args", "orig"} and _telling(node.value, names) is not None else None
-    if isinstance(node, ast.JoinedStr):
-        return (
-            node
-            if any(isinstance(v, ast.FormattedValue) and _telling(v.value, names) is not None for v in node.values)
-            else None
-        )
-    if isinstance(node, ast.Dict | ast.BinOp | ast.List | ast.Tuple | ast.IfExp | ast.Subscript):
-        children = (child for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr))
-        return next((place for child in children if (place := _telling(child, names)) is not None), None)
-    return None
-
-
-def _telling_call(node: ast.Call, names: set[str]) -> ast.expr | None:
-    called = ast.unparse(node.func)
-    if called == "traceback.format_exc":
-        return node
-    inside: list[ast.expr] = []
-    if called in {"str", "repr", "format", "jsonable_encoder", "traceback.format_exception"} or called.endswith(".format"):
-        inside = list(node.args)
-    elif called in {"dict", *answers.BODIES}:
-        inside = [keyword.value for keyword in node.keywords]
-    return node if any(_telling(one, names) is not None for one in inside) else None
 
 
 EXAMPLES = [

@@ -14,28 +14,17 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 
-from fastness.tool.boot.app import BootedDependency
+from fastness.tool.check.knowledge import guards
 from fastness.tool.check.knowledge.served import Served
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
 from fastness.tool.project.module import Module
 from fastness.tool.project.resolve import own_nodes
-from fastness.tool.project.routes import Dependency, Route
-from fastness.tool.project.symbols import Class, Function, last_name
-from fastness.tool.project.values import External
+from fastness.tool.project.routes import Route
+from fastness.tool.project.symbols import Function, last_name
 from fastness.tool.project.walk import walk
 
-_GUARD = re.compile(
-    r"auth(?!or(?:s|$|_))|current_?(?:active_)?(?:user|super|admin|account|tenant|org)|login|require|permission|api_?key|token|jwt|bearer"
-    r"|principal|credential|verify|superuser|is_admin|protected|oauth|signature|security|role|user_?(?:from|by)|get_user|identity|access",
-    re.IGNORECASE,
-)
-_ASKS = re.compile(r"jwt_required|require_|permission|authenticate|authori[sz]e|verify_|is_allowed|check_access", re.IGNORECASE)
-_REFUSES = re.compile(
-    r"\b40[13]\b|UNAUTHORIZED|FORBIDDEN|Unauthori[sz]ed|Forbidden|NotAuthenticated|PermissionDenied|AccessDenied"
-)
-_SCHEMES = ("fastapi.security.",)
 _PUBLIC = re.compile(
     r"login|logout|sign|regist(?:er|ration)?(?:$|[\W_])|captcha|marketplace|token|refresh|password|verify|confirm|activate|callback|webhook|health|status|public|otp|oauth|auth"
     r"|magic|invite|invitation|docs|openapi|metrics|csrf|session|unsubscribe|contact|newsletter|subscribe|ping|version|^/?$|reset"
@@ -48,8 +37,6 @@ _PERSONAL = re.compile(
     r"|notification|message|logs?\b|audit|export|report|contract|document)",
     re.IGNORECASE,
 )
-_CREDENTIAL = re.compile(r"api_?key|authorization|token", re.IGNORECASE)
-_SAYS_WHO = "starlette.middleware.authentication.AuthenticationMiddleware"
 _MOST = 0.8
 _SHARE = 0.5  # of the siblings that are guarded
 _FEWEST = 2
@@ -61,15 +48,17 @@ def check(service: Service, served: Served | None) -> Iterator[Found]:
     for route in service.routes:
         if not route.handler.module.is_test and not route.is_websocket:
             siblings[route.handler.module].append(route)
-    if any(_names_guard(service, m.cls) for m in service.middleware if m.cls is not None):
+    if any(guards.names_guard(service, m.cls) for m in service.middleware if m.cls is not None):
         return  # everything is guarded, or exempt, in one place
-    if served is not None and any(_is_guard_name(m.name.rpartition(".")[2]) for a in served.app.apps for m in a.middleware):
+    if served is not None and any(
+        guards.is_guard_name(m.name.rpartition(".")[2]) for a in served.app.apps for m in a.middleware
+    ):
         return
-    says_who = any(_is_starlettes(service, m.cls) for m in service.middleware if m.cls is not None)
+    says_who = any(guards.is_starlettes(service, m.cls) for m in service.middleware if m.cls is not None)
     for routes in siblings.values():
-        protected = {route for route in routes if _guards(service, route, served)}
+        protected = {route for route in routes if guards.guards(service, route, served)}
         if served is None and not says_who:
-            verified = {route for route in protected if not _only_wants_header(service, route)}
+            verified = {route for route in protected if not guards.only_wants_header(service, route)}
             protected = verified if len(verified) / len(routes) >= _MOST else protected
         for route in routes if len(protected) >= _FEWEST else ():
             like = routes if len(protected) / len(routes) >= _SHARE else [one for one in routes if one.writes]
@@ -80,7 +69,7 @@ def check(service: Service, served: Served | None) -> Iterator[Found]:
                 continue
             if _is_public_content(route, guarded):
                 continue
-            lacks = "looks at no token, only for one" if _only_wants_header(service, route) else "asks for no credentials"
+            lacks = "looks at no token, only for one" if guards.only_wants_header(service, route) else "asks for no credentials"
             message = (
                 f"{'/'.join(sorted(route.methods))} {route.path} ({route.handler.qualified}) {lacks}; "
                 f"{len(guarded)} of its {len(like) - 1} siblings do"
@@ -110,73 +99,6 @@ def _gives_nothing(handler: Function) -> bool:
         if (name := last_name(part) if isinstance(part, ast.Call) else part.id if isinstance(part, ast.Name) else None)
     }
     return all(name.endswith("Response") or name == "status" for name in names) and not any(True for _ in handler.parameters)
-
-
-def _guards(service: Service, route: Route, served: Served | None) -> bool:
-    booted = served.routes(route.handler) if served is not None else []
-    if booted:
-        return all(any(map(_is_booted_guard, one.tree())) for one in booted) or _guarded_inside(route.handler)
-    return any(_is_guard(dependency) for dependency in service.tree(route)) or _guarded_inside(route.handler)
-
-
-def _is_guard(dependency: Dependency) -> bool:
-    target = dependency.target
-    if dependency.security:
-        return True
-    if isinstance(target, External):
-        return target.path.startswith(_SCHEMES) or bool(_GUARD.search(target.path))
-    name = target.name if isinstance(target, Function | Class) else ""
-    return bool(_GUARD.search(name) or _GUARD.search(ast.unparse(dependency.node)))
-
-
-def _only_wants_header(service: Service, route: Route) -> bool:
-    """`dependencies=[Depends(HTTPBearer())]` refuses who sends no token; whether it is one, nobody looks."""
-    guards = [dependency for dependency in service.tree(route) if _is_guard(dependency)]
-    schemes = [
-        dependency.parameter is None and isinstance(dependency.target, External) and dependency.target.path.startswith(_SCHEMES)
-        for dependency in guards
-    ]
-    return bool(schemes) and all(schemes) and not _guarded_inside(route.handler)
-
-
-def _is_booted_guard(dependency: BootedDependency) -> bool:
-    name = dependency.callee.name if dependency.callee is not None else ""
-    return dependency.scheme or bool(dependency.scopes) or bool(_GUARD.search(name.rpartition(".")[2]))
-
-
-def _guarded_inside(handler: Function) -> bool:
-    """A decorator guards, or the body's calls do: `Authorize.jwt_required()`."""
-    if any(_GUARD.search(ast.unparse(decorator).partition("(")[0].rpartition(".")[2]) for decorator in handler.decorators):
-        return True
-    if any(_takes_credential(parameter, default) for parameter, default in handler.parameters):
-        return True
-    return any(_ASKS.search(site.name) for site in handler.calls) or any(
-        isinstance(node, ast.Raise) and node.exc is not None and _REFUSES.search(ast.unparse(node.exc))
-        for node in handler.nodes
-    )
-
-
-def _takes_credential(parameter: ast.arg, default: ast.expr | None) -> bool:
-    """`x_api_key: str | None = Header(None)`: it looks at who is calling itself, and answers strangers what they may see."""
-    declared = ast.unparse(parameter.annotation) if parameter.annotation is not None else ""
-    comes_along = last_name(default) in {"Header", "Cookie"} if isinstance(default, ast.Call) else "Header(" in declared
-    return comes_along and bool(_CREDENTIAL.search(parameter.arg))
-
-
-def _is_starlettes(service: Service, cls: Class | External) -> bool:
-    bases = [cls] if isinstance(cls, External) else service.resolver.mro(cls)
-    return any(isinstance(base, External) and base.path == _SAYS_WHO for base in bases)
-
-
-def _names_guard(service: Service, cls: Class | External) -> bool:
-    """Starlette's own is none: it says who is calling, and lets strangers pass."""
-    return not _is_starlettes(service, cls) and _is_guard_name(cls.name if isinstance(cls, Class) else cls.last)
-
-
-def _is_guard_name(name: str) -> bool:
-    return bool(re.search(r"auth|jwt|token|api_?key", name, re.IGNORECASE)) and not re.search(
-        r"session|oauthlib", name, re.IGNORECASE
-    )
 
 
 EXAMPLES = [

@@ -361,10 +361,8 @@ def test_a_directory_that_was_there_keeps_its_meaning(demo: _Demo, check: _Check
     assert file.suffix == ".json"
 
 
-def test_tests_are_not_parsed_again(demo: _Demo, check: _Check, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After an edit elsewhere, a file that no rule looks into is not parsed, and one that does not parse is still told."""
-    demo.write("tests/test_broken.py", "def test_broken(:\n")
-    check(demo.root)
+def _noted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Grows with every text that is parsed from now on."""
     parsed: list[str] = []
     real = module._parsed
 
@@ -373,6 +371,14 @@ def test_tests_are_not_parsed_again(demo: _Demo, check: _Check, monkeypatch: pyt
         return real(text)
 
     monkeypatch.setattr(module, "_parsed", noting)
+    return parsed
+
+
+def test_tests_are_not_parsed_again(demo: _Demo, check: _Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an edit elsewhere, a file that no rule looks into is not parsed, and one that does not parse is still told."""
+    demo.write("tests/test_broken.py", "def test_broken(:\n")
+    check(demo.root)
+    parsed = _noted(monkeypatch)
     _EDITS["a comment"](demo)
     told = check(demo.root)[1]
     assert any("# the app" in text for text in parsed)
@@ -392,14 +398,7 @@ def test_subclasses_are_not_parsed_again(demo: _Demo, check: _Check, monkeypatch
     demo.replace("app/routes/users.py", "name: str", "name: str, given: client.Client")
     told = check(demo.root)[1]
     assert "time.sleep" in json.dumps(told)
-    parsed: list[str] = []
-    real = module._parsed
-
-    def noting(text: str) -> ast.Module:
-        parsed.append(text)
-        return real(text)
-
-    monkeypatch.setattr(module, "_parsed", noting)
+    parsed = _noted(monkeypatch)
     _EDITS["a comment"](demo)
     assert check(demo.root)[1]["findings"] == told["findings"]  # type: ignore[index]
     assert any("# the app" in text for text in parsed)

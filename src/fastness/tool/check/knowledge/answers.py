@@ -55,23 +55,24 @@ def _sent_on(call: ast.Call, function: Function, resolver: Resolver) -> Iterator
     for one in called:
         yield from put_into(one, call)
     if not called and (last_name(call)[:1].isupper() or last_name(call) == "dumps"):
-        yield from _arguments(call)
+        yield from arguments(call)
 
 
 def _handed_up(call: ast.Call, init: Function | None) -> list[ast.expr]:
     """What an exception's `__init__` hands to the one of its base; everything where that cannot be told."""
     up = next((site.node for site in init.calls if site.name == "__init__"), None) if init is not None else None
     if init is None or up is None:
-        return _arguments(call)
+        return arguments(call)
     parameters = [parameter.arg for parameter, _ in init.parameters]
-    names = {node.id for one in _arguments(up) for node in walk(one) if isinstance(node, ast.Name)}
+    names = {node.id for one in arguments(up) for node in walk(one) if isinstance(node, ast.Name)}
     if names & init.bindings.keys() - set(parameters):
-        return _arguments(call)  # made of them first
+        return arguments(call)  # made of them first
     given = ((name, argument(call, name, position)) for position, name in enumerate(parameters[1:]))
     return [one for name, one in given if one is not None and name in names]
 
 
-def _arguments(call: ast.Call) -> list[ast.expr]:
+def arguments(call: ast.Call) -> list[ast.expr]:
+    """Everything that a call hands on."""
     return [*call.args, *(keyword.value for keyword in call.keywords)]
 
 

@@ -21,8 +21,7 @@ _FOR_DEVELOPERS = re.compile(r"(?:\b|_)(?:debug|dev|develop|development|local)(?
 
 def may_tell(call: ast.Call, names: set[str]) -> bool:
     """Some of these names are handed on, and not to a log: asked before what is called is looked up."""
-    given = (*call.args, *(keyword.value for keyword in call.keywords))
-    return last_name(call) not in _LOGS and any(telling(one, names) is not None for one in given)
+    return last_name(call) not in _LOGS and any(telling(one, names) is not None for one in answers.arguments(call))
 
 
 def is_for_developers(function: Function, node: ast.AST) -> bool:

@@ -16,7 +16,7 @@ _CALLERS = 100  # files that call something of a name; where more do, as for `ge
 
 
 def given(resolver: Resolver, parameter: ast.arg, function: Function) -> Values:
-    """What the callers of a function in the service give to a parameter that says nothing of itresolver."""
+    """What the callers of a function in the service give to a parameter that says nothing of itself."""
     named = [one.arg for one, _ in function.parameters]
     if parameter.arg not in named:  # `*session`
         return ()
@@ -27,11 +27,11 @@ def given(resolver: Resolver, parameter: ast.arg, function: Function) -> Values:
     if len(callers) > _CALLERS:
         return ()
     return union(
-        tuple(value for value in resolver.infer(given, site.scope) if isinstance(value, External))
+        tuple(value for value in resolver.infer(passed, site.scope) if isinstance(value, External))
         for module in callers
         for name in names
         for site in module.calls_by_name.get(name, ())
-        if (given := site.argument(parameter.arg, position)) is not None and _calls(resolver, site, function)
+        if (passed := site.argument(parameter.arg, position)) is not None and _calls(resolver, site, function)
     )
 
 

@@ -91,8 +91,6 @@ _RETURNS = {
     "sqlalchemy.Engine().execution_options()": "sqlalchemy.Engine()",
     "sqlalchemy.orm.Session().connection()": "sqlalchemy.Connection()",
     "sqlalchemy.orm.object_session()": "sqlalchemy.orm.Session()",
-    "fastapi_sqlalchemy.db.session": "sqlalchemy.orm.Session()",
-    "fastapi_async_sqlalchemy.db.session": "sqlalchemy.ext.asyncio.AsyncSession()",
     "fastapi_utils.session.FastAPISessionMaker().get_db()": "sqlalchemy.orm.Session()",
     "fastapi_utils.session.FastAPISessionMaker().context_session()": "sqlalchemy.orm.Session()",
     "fastness.database.create_engine()": "sqlalchemy.ext.asyncio.AsyncEngine()",

@@ -243,6 +243,11 @@ def argument(call: ast.Call, keyword: str, position: int | None = None) -> ast.e
     return None
 
 
+def handed_on(call: ast.Call) -> list[ast.expr]:
+    """Everything that a call hands on, by position and by name."""
+    return [*call.args, *(keyword.value for keyword in call.keywords)]
+
+
 def last_name(node: ast.expr) -> str:
     """The last part of a dotted name, of what is called when it is a call; empty for anything else."""
     while isinstance(node, ast.Call):

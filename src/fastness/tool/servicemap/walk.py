@@ -14,7 +14,7 @@ from datetime import datetime
 from functools import cached_property
 
 from fastness.tool.project import Service
-from fastness.tool.project.symbols import CallSite, Class, Function, dotted, last_name
+from fastness.tool.project.symbols import CallSite, Class, Function, dotted, handed_on, last_name
 from fastness.tool.project.values import ClassValue, External, FunctionValue, Instance
 from fastness.tool.servicemap import contacts
 from fastness.tool.servicemap.model import TABLE, Resource
@@ -89,7 +89,7 @@ class Walk:
 
     def _handed_over(self, site: CallSite) -> Iterator[Function]:
         """The project's functions that a library is given: `run_in_threadpool(work, x)`, `add_task(send)`."""
-        for given in (*site.node.args, *(keyword.value for keyword in site.node.keywords)):
+        for given in handed_on(site.node):
             if isinstance(given, ast.Name | ast.Attribute):
                 for value in self.service.resolver.infer(given, site.scope):
                     if isinstance(value, FunctionValue):

@@ -10,7 +10,7 @@ from fastness.tool.check.knowledge.responses import put_into
 from fastness.tool.project import Service
 from fastness.tool.project.resolve import Resolver
 from fastness.tool.project.routes import METHODS
-from fastness.tool.project.symbols import Function, argument, last_name
+from fastness.tool.project.symbols import Function, argument, handed_on, last_name
 from fastness.tool.project.values import ClassValue, External, FunctionValue
 from fastness.tool.project.walk import walk
 
@@ -55,25 +55,20 @@ def _sent_on(call: ast.Call, function: Function, resolver: Resolver) -> Iterator
     for one in called:
         yield from put_into(one, call)
     if not called and (last_name(call)[:1].isupper() or last_name(call) == "dumps"):
-        yield from arguments(call)
+        yield from handed_on(call)
 
 
 def _handed_up(call: ast.Call, init: Function | None) -> list[ast.expr]:
     """What an exception's `__init__` hands to the one of its base; everything where that cannot be told."""
     up = next((site.node for site in init.calls if site.name == "__init__"), None) if init is not None else None
     if init is None or up is None:
-        return arguments(call)
+        return handed_on(call)
     parameters = [parameter.arg for parameter, _ in init.parameters]
-    names = {node.id for one in arguments(up) for node in walk(one) if isinstance(node, ast.Name)}
+    names = {node.id for one in handed_on(up) for node in walk(one) if isinstance(node, ast.Name)}
     if names & init.bindings.keys() - set(parameters):
-        return arguments(call)  # made of them first
-    given = ((name, argument(call, name, position)) for position, name in enumerate(parameters[1:]))
-    return [one for name, one in given if one is not None and name in names]
-
-
-def arguments(call: ast.Call) -> list[ast.expr]:
-    """Everything that a call hands on."""
-    return [*call.args, *(keyword.value for keyword in call.keywords)]
+        return handed_on(call)  # made of them first
+    passed = ((name, argument(call, name, position)) for position, name in enumerate(parameters[1:]))
+    return [one for name, one in passed if one is not None and name in names]
 
 
 def _body(call: ast.Call, function: Function, resolver: Resolver) -> list[ast.expr]:

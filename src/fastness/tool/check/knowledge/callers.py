@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from fastness.tool.project import Service
 from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import CallSite, Function, last_name
+from fastness.tool.project.symbols import CallSite, Function, handed_on, last_name
 from fastness.tool.project.values import FunctionValue, ModuleValue
 
 _GIVEN_TO = {"Depends", "Security", "add_api_route"}
@@ -47,7 +47,7 @@ def _may_call(service: Service, function: Function, site: CallSite) -> bool:
 def _given_to_fastapi(module: Module) -> Iterator[ast.AST]:
     for site in module.all_calls:
         if last_name(site.node.func) in _GIVEN_TO:
-            yield from (*site.node.args, *(keyword.value for keyword in site.node.keywords))
+            yield from handed_on(site.node)
         yield site.node.func  # looked at as a call
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Subscript) and last_name(node.value) == "dependency_overrides":

@@ -19,7 +19,7 @@ from fastness.tool.findings import Evidence
 from fastness.tool.project import Service, literals
 from fastness.tool.project.calls import Edge
 from fastness.tool.project.routes import Route
-from fastness.tool.project.symbols import CallSite, Class, Function, constant, last_name
+from fastness.tool.project.symbols import CallSite, Class, Function, constant, handed_on, last_name
 from fastness.tool.project.values import Elements, External, Instance, Value, Values
 from fastness.tool.project.walk import walk
 
@@ -361,7 +361,7 @@ class Taint:
                     called = last_name(node.func)
                     if _CHECKS.search(called) or called in self.danger.checks:
                         known += [node.func.value] if isinstance(node.func, ast.Attribute) else []
-                        known += [*node.args, *(keyword.value for keyword in node.keywords)]
+                        known += handed_on(node)
         return known
 
     def _mentioned(self, node: ast.expr, names: Mapping[str, str]) -> Iterator[str]:

@@ -6,7 +6,7 @@ import ast
 import re
 
 from fastness.tool.check.knowledge import answers
-from fastness.tool.project.symbols import Function, last_name
+from fastness.tool.project.symbols import Function, handed_on, last_name
 from fastness.tool.project.walk import own, walk
 
 # Exceptions of libraries whose text speaks of the inside.
@@ -21,7 +21,7 @@ _FOR_DEVELOPERS = re.compile(r"(?:\b|_)(?:debug|dev|develop|development|local)(?
 
 def may_tell(call: ast.Call, names: set[str]) -> bool:
     """Some of these names are handed on, and not to a log: asked before what is called is looked up."""
-    return last_name(call) not in _LOGS and any(telling(one, names) is not None for one in answers.arguments(call))
+    return last_name(call) not in _LOGS and any(telling(one, names) is not None for one in handed_on(call))
 
 
 def is_for_developers(function: Function, node: ast.AST) -> bool:

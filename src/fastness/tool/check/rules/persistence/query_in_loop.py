@@ -20,7 +20,7 @@ from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Evidence, Severity
 from fastness.tool.project import Service
 from fastness.tool.project.resolve import own_nodes
-from fastness.tool.project.symbols import CallSite, Function, Kind, last_name
+from fastness.tool.project.symbols import CallSite, Function, Kind, handed_on, last_name
 from fastness.tool.project.values import ClassValue, External
 from fastness.tool.project.walk import own, walk
 
@@ -169,8 +169,7 @@ def _feeds(loop: _Loop, site: CallSite) -> bool:
         for target in node.targets
         if isinstance(target, ast.Name)
     }
-    given = (*site.node.args, *(keyword.value for keyword in site.node.keywords))
-    return any(isinstance(node, ast.Name) and node.id in made for argument in given for node in walk(argument))
+    return any(isinstance(node, ast.Name) and node.id in made for argument in handed_on(site.node) for node in walk(argument))
 
 
 def _is_fixed(service: Service, loop: _Loop, function: Function) -> bool:

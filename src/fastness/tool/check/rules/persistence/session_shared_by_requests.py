@@ -17,7 +17,7 @@ from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
 from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import Binding, Class, Function, Kind, Scope
+from fastness.tool.project.symbols import Binding, Class, Function, Kind, Scope, handed_on
 from fastness.tool.project.values import ClassValue, FunctionValue
 from fastness.tool.project.walk import walk
 
@@ -65,7 +65,7 @@ def _holds_session(service: Service, binding: Binding, scope: Scope) -> bool:
     if not isinstance(value, ast.Call):
         return False
     is_object = any(isinstance(v, ClassValue) for v in service.resolver.infer(value.func, scope))
-    return is_object and any(_made(service, given, scope) for given in (*value.args, *(k.value for k in value.keywords)))
+    return is_object and any(_made(service, one, scope) for one in handed_on(value))
 
 
 def _made(service: Service, node: ast.expr | None, scope: Scope) -> bool:

@@ -20,6 +20,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from fastness.testing._supervisor import is_alive
+
 RUN_VARIABLE = "FASTNESS_TEST_RUN"
 _START_TIME = 90.0
 _ATTEMPTS = 5
@@ -195,13 +197,7 @@ def _ended(process: int) -> bool:
     try:
         return os.waitpid(process, os.WNOHANG)[0] == process
     except ChildProcessError:
-        # A worker process has started it, and has ended: then it is for process 1 to wait for, which not each does.
-        status = Path(f"/proc/{process}/stat")
-        try:
-            os.kill(process, 0)
-            return status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z"
-        except (ProcessLookupError, FileNotFoundError):
-            return True
+        return not is_alive(process)  # a worker process has started it, and has ended
 
 
 def begin() -> Path:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import FrameType
 
 
@@ -24,7 +25,7 @@ def main(owner: int, run: str, user: str, command: list[str]) -> int:
 
     signal.signal(signal.SIGTERM, end)
     server = subprocess.Popen(command, user=user or None)  # noqa: S603 - composed by `_servers`
-    while server.poll() is None and not ended and _alive(owner):
+    while server.poll() is None and not ended and is_alive(owner):
         time.sleep(0.1)
     # The fast shutdown of PostgreSQL, an ordinary one of Redis.
     server.send_signal(signal.SIGINT)
@@ -33,19 +34,24 @@ def main(owner: int, run: str, user: str, command: list[str]) -> int:
     except subprocess.TimeoutExpired:
         server.kill()
         server.wait()
-    if not _alive(owner):
+    if not is_alive(owner):
         shutil.rmtree(run, ignore_errors=True)
     return server.returncode
 
 
-def _alive(process: int) -> bool:
+def is_alive(process: int) -> bool:
+    """Whether it runs. One that has ended is there until its parent looks, and in a container not each process 1 does."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         return True
-    return True
+    try:
+        stat = Path(f"/proc/{process}/stat").read_bytes()
+    except OSError:
+        return True
+    return stat.rpartition(b")")[2].split()[:1] != [b"Z"]
 
 
 if __name__ == "__main__":

@@ -178,6 +178,20 @@ def pids(base: str) -> set[int]:
     return {int(pid) for pid in re.findall(r'process_resident_memory_bytes\{pid="(\d+)"\}', scrape(base))}
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="/proc tells who has ended")
+def test_a_worker_that_nobody_has_buried_is_dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that was killed says nothing of the present any more, also while its parent has not looked."""
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    gauge = "p.Gauge('t_dead', 'x', multiprocess_mode='livesum').set(1)"
+    script = f"import prometheus_client as p; {gauge}; p.Counter('t_kept', 'x').inc()"
+    with subprocess.Popen([sys.executable, "-c", script]) as worker:
+        os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOWAIT)
+        assert os.kill(worker.pid, 0) is None, "it is there still"
+        found = {metric.name for metric in metrics._collect_shared()}
+    assert "t_kept" in found
+    assert not {"t_dead", "process_resident_memory_bytes"} & found
+
+
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="process metrics need /proc")
 def test_many_workers_are_one_service(tmp_path: Path) -> None:
     """Whoever answers adds up all workers; a killed one keeps its counts and loses its gauges; a new run starts at zero."""

@@ -21,10 +21,7 @@ class Watch:
 
     def __init__(self, *, seconds: float) -> None:
         self.seconds = seconds
-        self._last = time.monotonic()
-        self._longest = 0.0
-        self._stack: list[tuple[str, int, str]] = []
-        self._samples = 0
+        self.reset()
         self._done = threading.Event()
         self._thread = threading.get_ident()
         self._timer: Any = None
@@ -42,7 +39,15 @@ class Watch:
     def reset(self) -> None:
         """Forget what was seen; called on the loop, so it is a beat too."""
         self._last = time.monotonic()
-        self._longest, self._samples, self._stack = 0.0, 0, []
+        self._held = 0.0
+        self._longest = 0.0
+        self._samples = 0
+        self._stack: list[tuple[str, int, str]] = []
+
+    @property
+    def held(self) -> bool:
+        """Whether the loop was busy for that long since the reset; asked on the loop, which knows even if nobody looked."""
+        return max(self._held, time.monotonic() - self._last) >= self.seconds
 
     @property
     def stall(self) -> tuple[float, list[tuple[str, int, str]]] | None:
@@ -51,7 +56,9 @@ class Watch:
         return (self._longest, self._stack) if self._samples > 1 else None
 
     def _beat(self) -> None:
-        self._last = time.monotonic()
+        now = time.monotonic()
+        self._held = max(self._held, now - self._last)
+        self._last = now
         self._timer = asyncio.get_running_loop().call_later(_BEAT, self._beat)
 
     def _look(self) -> None:

@@ -35,6 +35,7 @@ _CHECKS = re.compile(
     r"|trusted|whitelist|isalnum|isidentifier|isdigit|isdecimal|^ip_address$|^UUID$|^int$|block|forbid|reject|require",
     re.IGNORECASE,
 )
+_ENDING = re.compile(r"splitext|\.r?split\(|\.r?partition\(|\.endswith\(|suffix|content_type|\.guess_type\(")
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,23 +355,45 @@ class Taint:
         known = self._compared.get(function)
         if known is None:
             known = self._compared[function] = []
+            targets = {edge.site.node: edge.target for edge in self.service.graph.edges(function)}
             for node in function.nodes:
                 if isinstance(node, ast.Compare) and any(isinstance(op, ast.In | ast.NotIn) for op in node.ops):
-                    known += [node.left, *node.comparators]
+                    known += [] if constant(node.left) == "." else [node.left, *node.comparators]
                 elif isinstance(node, ast.Call):
                     called = last_name(node.func)
-                    if _CHECKS.search(called) or called in self.danger.checks:
+                    checks = _CHECKS.search(called) or called in self.danger.checks
+                    if checks and not (node in targets and _looks_at_ending(targets[node])):
                         known += [node.func.value] if isinstance(node.func, ast.Attribute) else []
                         known += handed_on(node)
         return known
 
     def _mentioned(self, node: ast.expr, names: Mapping[str, str]) -> Iterator[str]:
-        if isinstance(node, ast.Attribute) and node.attr in {"scheme", "content_type", "suffix"}:
-            return
-        if isinstance(node, ast.Call | ast.Subscript) and re.search(
-            r"splitext|\.split\(|suffix|content_type", ast.unparse(node)
-        ):
-            return
-        for inner in walk(node):
-            if isinstance(inner, ast.Name) and inner.id in names:
-                yield names[inner.id]
+        if not _is_ending(node):
+            for inner in walk(node):
+                if isinstance(inner, ast.Name) and inner.id in names:
+                    yield names[inner.id]
+
+
+def _is_ending(node: ast.AST) -> bool:
+    """What a name ends with, or what it is said to hold: whoever looks at that has not looked at where it leads."""
+    if isinstance(node, ast.Attribute):
+        return node.attr in {"scheme", "content_type", "suffix", "suffixes"}
+    return isinstance(node, ast.Call | ast.Subscript) and _ENDING.search(ast.unparse(node)) is not None
+
+
+def _looks_at_ending(function: Function) -> bool:
+    """A function that is named like a check, and looks at nothing of what it gets but its ending."""
+    given = {parameter.arg for parameter, _ in function.parameters}
+    looked = False
+    pending: list[ast.AST] = list(function.node.body) if isinstance(function.node.body, list) else [function.node.body]
+    while pending:
+        node = pending.pop()
+        if _is_ending(node):
+            looked = True
+        elif isinstance(node, ast.Compare) and constant(node.left) == ".":
+            continue
+        elif isinstance(node, ast.Name) and node.id in given and node.id not in {"self", "cls"}:
+            return False
+        else:
+            pending += ast.iter_child_nodes(node)
+    return looked

@@ -9,6 +9,7 @@ Let the service that knows what belongs together end the transaction, once.
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 
@@ -27,7 +28,11 @@ def check(service: Service) -> Iterator[Found]:
     for role, function in _boundary(service):
         if _UNIT_OF_WORK.search(function.qualified):
             continue
-        ends = [site for site in function.calls if commits(service, site) and site not in reported]
+        ends = [
+            site
+            for site in function.calls
+            if site not in reported and not _is_first(function, site) and commits(service, site)
+        ]
         if ends:
             reported.update(ends)
             evidence = [proof(site.scope, site.node, "and here") for site in ends[1:]]
@@ -58,6 +63,14 @@ def _boundary(service: Service) -> Iterator[tuple[str, Function]]:
             yield "middleware", function
 
 
+def _is_first(function: Function, site: CallSite) -> bool:
+    """Nothing of the function's own is in the transaction: it gives the connection back, as before a long stream."""
+    return any(
+        isinstance(first, ast.Expr) and site.node in {first.value, getattr(first.value, "value", None)}
+        for first in function.body[:1]
+    )
+
+
 def _provides_session(function: Function) -> bool:
     return any(word in function.name for word in ("db", "session", "database"))
 
@@ -82,6 +95,7 @@ EXAMPLES = [
     """),
     Good("""
         from fastapi import Depends, FastAPI
+        from fastapi.responses import StreamingResponse
         from sqlalchemy.orm import Session, sessionmaker
 
         SessionLocal = sessionmaker()
@@ -105,6 +119,11 @@ EXAMPLES = [
 
         class Repository:
             def commit(self): ...
+
+        @app.get("/stream")
+        def stream(db: Session = Depends(get_db)):
+            db.commit()  # what the dependencies have read is over: a stream holds no connection
+            return StreamingResponse(iter(()))
 
         @app.post("/")
         def create(users: Users = Depends(), uow=Depends(unit_of_work)):

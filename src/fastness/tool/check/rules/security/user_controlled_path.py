@@ -100,6 +100,21 @@ EXAMPLES = [
         @app.post("/d")
         def d(order: Order):
             os.remove(order.report + ".pdf")  # found
+
+        def allowed(name):
+            return "." in name and name.rsplit(".", 1)[1].lower() in {"png", "pdf"}
+
+        @app.post("/e")
+        def e(file: UploadFile):
+            if not allowed(file.filename):
+                raise ValueError
+            open(os.path.join("uploads", file.filename), "wb").close()  # found
+
+        @app.post("/f")
+        def f(file: UploadFile):
+            if "." not in file.filename or not file.filename.endswith((".png", ".pdf")):
+                raise ValueError
+            open(os.path.join("uploads", file.filename), "wb").close()  # found
     """),
     Good(
         """

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _DEEPEST = 400  # nested questions; what lies deeper is not told
 _NEVER = 1 << 30
+_CUT = -1  # as the depth that an answer depends on: it lacks what lies too deep, so it holds for that way only
 _Key: TypeAlias = tuple[str, int, int]
 
 
@@ -66,7 +67,7 @@ class Memory:
             return self._again(*self._halfway[key])
         depth = len(self._asking)
         if depth > _DEEPEST:
-            return ()
+            return self._again((), 0, _CUT)
         self._alive[id(about)] = about
         before, lowest, start = reading.mask, self._lowest, len(self._order)
         bits = self._bits.get(key[2])
@@ -104,6 +105,10 @@ class Memory:
     def _close(self, key: _Key, found: Values, depth: int, start: int) -> None:
         """An answer was found in whose finding a question was asked that is being answered."""
         mask, inner = self._reading.mask, self._order[start:]
+        if self._lowest == _CUT and depth == 0:
+            self._forget(start)
+            self._lowest = _NEVER
+            return
         if self._lowest < depth:  # by somebody outside, so it holds as long as that is not answered
             for member in inner:
                 values, read, low = self._halfway[member]

@@ -124,3 +124,18 @@ def test_what_everybody_has_a_part_in_is_noted(ask: Callable[[Service], object])
         service.reading.mask = 0
         ask(service)
         assert service.reading.mask & EVERYTHING
+
+
+def test_what_lies_too_deep_is_told_from_nearer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A way too long to be followed leaves no half answers behind: whoever asks further down gets the whole one."""
+    monkeypatch.setattr("fastness.tool.project.memory._DEEPEST", 40)
+    names = [f"a{number}" for number in range(100)]
+    chain = "\n".join(f"{name} = {following}" for name, following in zip(names, [*names[1:], "Made()"], strict=True))
+    asked = project({"main.py": f"class Made: ...\n{chain}"})
+    module = asked.modules["main.py"]
+    resolver = Resolver(asked)
+    near = module.tree.body[-10].value  # type: ignore[attr-defined]
+    assert not _answer(resolver, module.tree.body[1].value, module)[0]  # type: ignore[attr-defined]
+    assert _answer(resolver, near, module) == _answer(Resolver(asked), near, module)
+    for statement in reversed(module.tree.body[1:]):
+        assert _answer(resolver, statement.value, module)[0]  # type: ignore[attr-defined]

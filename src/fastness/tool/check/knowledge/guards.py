@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 
 from fastness.tool.boot.app import BootedDependency
 from fastness.tool.check.knowledge.served import Served
 from fastness.tool.project import Service
 from fastness.tool.project.routes import Dependency, Route
-from fastness.tool.project.symbols import Class, Function, last_name
-from fastness.tool.project.values import External
+from fastness.tool.project.symbols import CallSite, Class, Function, argument, handed_on, last_name
+from fastness.tool.project.values import External, FunctionValue
+from fastness.tool.project.walk import walk
 
 _GUARD = re.compile(
     r"auth(?!or(?:s|$|_))|current_?(?:active_)?(?:user|super|admin|account|tenant|org)|login|require|permission|api_?key|token|jwt|bearer"
     r"|principal|credential|verify|superuser|is_admin|protected|oauth|signature|security|role|user_?(?:from|by)|get_user|identity|access",
     re.IGNORECASE,
 )
+_OPTIONAL = re.compile(r"optional|maybe|_or_|anonymous|guest|try_|_if_", re.IGNORECASE)
 _ASKS = re.compile(r"jwt_required|require_|permission|authenticate|authori[sz]e|verify_|is_allowed|check_access", re.IGNORECASE)
 _REFUSES = re.compile(
     r"\b40[13]\b|UNAUTHORIZED|FORBIDDEN|Unauthori[sz]ed|Forbidden|NotAuthenticated|PermissionDenied|AccessDenied"
@@ -30,7 +33,81 @@ def guards(service: Service, route: Route, served: Served | None) -> bool:
     booted = served.routes(route.handler) if served is not None else []
     if booted:
         return all(any(map(_is_booted_guard, one.tree())) for one in booted) or _guarded_inside(route.handler)
-    return any(is_guard(dependency) for dependency in service.tree(route)) or _guarded_inside(route.handler)
+    return bool(_guards(service, route)) or _guarded_inside(route.handler)
+
+
+def _guards(service: Service, route: Route) -> list[Dependency]:
+    """The dependencies that ask who is calling, and refuse who does not say so."""
+    named = [dependency for dependency in service.tree(route) if is_guard(dependency)]
+    passing = unheard(service, route)
+    # What only looks for a token does not guard where the one that asked it goes on without.
+    return [one for one in named if one not in passing and not (passing and _is_lenient(one))] if passing else named
+
+
+def unheard(service: Service, route: Route) -> list[Dependency]:
+    """Dependencies that find out who is calling, whose answer "nobody" the endpoint does not look at."""
+    own = service.parameters(route.handler)
+    return [one for one in own if is_guard(one) and _lets_strangers_pass(service, one, route.handler)]
+
+
+def _lets_strangers_pass(service: Service, dependency: Dependency, handler: Function) -> bool:
+    """It gives None for a stranger, though its name does not say so, and the endpoint does not ask whether it did."""
+    guard = dependency.target
+    if not isinstance(guard, Function) or dependency.parameter is None or _OPTIONAL.search(guard.name):
+        return False
+    if not any(isinstance(node, ast.Return) and _is_none(node.value) for node in guard.nodes):
+        return False
+    if any(isinstance(node, ast.Raise) for node in guard.nodes):
+        return False
+    if any(is_guard(inner) and not _is_lenient(inner) for inner in service.nested(dependency)):
+        return False
+    return not _asks_about(service, handler, dependency.parameter)
+
+
+def _is_none(node: ast.expr | None) -> bool:
+    return node is None or (isinstance(node, ast.Constant) and node.value is None)
+
+
+def _is_lenient(dependency: Dependency) -> bool:
+    """`HTTPBearer(auto_error=False)`: it looks for a token, and goes on where there is none."""
+    target = dependency.target
+    if not isinstance(target, External) or target.call is None or not target.path.startswith(_SCHEMES):
+        return False
+    given = argument(target.call[0], "auto_error")
+    return isinstance(given, ast.Constant) and given.value is False
+
+
+def _asks_about(service: Service, function: Function, name: str, *, follow: bool = True) -> bool:
+    """What it does depends on a parameter: it tests it, reads of it what None has not, or hands it to somebody who does."""
+    for node in function.nodes:
+        tested = node.test if isinstance(node, ast.If | ast.IfExp | ast.While | ast.Assert) else node
+        if tested is node and not isinstance(node, ast.BoolOp | ast.Compare | ast.UnaryOp | ast.Attribute | ast.Subscript):
+            continue
+        if any(isinstance(part, ast.Name) and part.id == name for part in walk(tested)):
+            return True
+    return follow and any(_hands_to_asker(service, site, name) for site in function.calls)
+
+
+def _hands_to_asker(service: Service, site: CallSite, name: str) -> bool:
+    """Who cannot be told may ask."""
+    if not any(isinstance(given, ast.Name) and given.id == name for given in handed_on(site.node)):
+        return False
+    targets = service.resolver.targets(site)
+    return not targets or any(
+        _asks_about(service, value.definition, taken, follow=False)
+        for value in targets
+        if isinstance(value, FunctionValue)
+        for taken in _takers(value.definition, site.node, name)
+    )
+
+
+def _takers(function: Function, call: ast.Call, name: str) -> Iterator[str]:
+    """The parameters that a call gives this name."""
+    bound = function.owner is not None and not function.decorated("staticmethod")
+    for position, (parameter, _) in enumerate([*function.parameters][bound:]):
+        given = argument(call, parameter.arg, position)
+        if isinstance(given, ast.Name) and given.id == name:
+            yield parameter.arg
 
 
 def is_guard(dependency: Dependency) -> bool:
@@ -45,10 +122,9 @@ def is_guard(dependency: Dependency) -> bool:
 
 def only_wants_header(service: Service, route: Route) -> bool:
     """`dependencies=[Depends(HTTPBearer())]` refuses who sends no token; whether it is one, nobody looks."""
-    guards = [dependency for dependency in service.tree(route) if is_guard(dependency)]
     schemes = [
         dependency.parameter is None and isinstance(dependency.target, External) and dependency.target.path.startswith(_SCHEMES)
-        for dependency in guards
+        for dependency in _guards(service, route)
     ]
     return bool(schemes) and all(schemes) and not _guarded_inside(route.handler)
 
@@ -68,6 +144,11 @@ def _guarded_inside(handler: Function) -> bool:
         isinstance(node, ast.Raise) and node.exc is not None and _REFUSES.search(ast.unparse(node.exc))
         for node in handler.nodes
     )
+
+
+def tells_strangers_apart(handler: Function) -> bool:
+    """Starlette has told who is calling, and the endpoint asks: `request.user.is_authenticated`."""
+    return any(isinstance(node, ast.Attribute) and node.attr == "is_authenticated" for node in handler.nodes)
 
 
 def _takes_credential(parameter: ast.arg, default: ast.expr | None) -> bool:

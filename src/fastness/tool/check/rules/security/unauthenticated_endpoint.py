@@ -3,102 +3,57 @@
 Most of this router's operations ask who is calling, and this one does not. That is how a new endpoint leaks: it was copied,
 the guard was forgotten, every test passes.
 
+Siblings are the operations of one file; those of a file in which nothing asks are all others below the same router.
+
 Put the guard on the router, so that a new endpoint has it; make what is public say so, in a router of its own. When the app
 is booted, the dependencies that its routes really have decide.
 """
 
 from __future__ import annotations
 
-import ast
-import re
-from collections import defaultdict
 from collections.abc import Iterator
 
 from fastness.tool.check.knowledge import guards
 from fastness.tool.check.knowledge.served import Served
+from fastness.tool.check.knowledge.siblings import open_ones
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
-from fastness.tool.project.module import Module
-from fastness.tool.project.resolve import own_nodes
 from fastness.tool.project.routes import Route
-from fastness.tool.project.symbols import Function, last_name
-from fastness.tool.project.walk import walk
-
-_PUBLIC = re.compile(
-    r"login|logout|sign|regist(?:er|ration)?(?:$|[\W_])|captcha|marketplace|token|refresh|password|verify|confirm|activate|callback|webhook|health|status|public|otp|oauth|auth"
-    r"|magic|invite|invitation|docs|openapi|metrics|csrf|session|unsubscribe|contact|newsletter|subscribe|ping|version|^/?$|reset"
-    r"|recover|sso|google|facebook|github|twitter|config|slack|discord|test|static|\.well-known|ready|email|schema|logo|icon|favicon",
-    re.IGNORECASE,
-)
-# What speaks of persons and money is no public content, even where other reads are.
-_PERSONAL = re.compile(
-    r"(?<![a-z])(?:user(?!name)|member|account|customer|client|patient|employee|staff|admin|payment|invoice|order|transaction"
-    r"|notification|message|logs?\b|audit|export|report|contract|document)",
-    re.IGNORECASE,
-)
-_MOST = 0.8
-_SHARE = 0.5  # of the siblings that are guarded
-_FEWEST = 2
 
 
 @rule(severity=Severity.WARNING, practice="6.1", help="guard the router, and put what is public in a router of its own")
 def check(service: Service, served: Served | None) -> Iterator[Found]:
-    siblings: dict[Module, list[Route]] = defaultdict(list)
-    for route in service.routes:
-        if not route.handler.module.is_test and not route.is_websocket:
-            siblings[route.handler.module].append(route)
     if any(guards.names_guard(service, m.cls) for m in service.middleware if m.cls is not None):
         return  # everything is guarded, or exempt, in one place
     if served is not None and any(
         guards.is_guard_name(m.name.rpartition(".")[2]) for a in served.app.apps for m in a.middleware
     ):
         return
-    says_who = any(guards.is_starlettes(service, m.cls) for m in service.middleware if m.cls is not None)
-    for routes in siblings.values():
-        protected = {route for route in routes if guards.guards(service, route, served)}
-        if served is None and not says_who:
-            verified = {route for route in protected if not guards.only_wants_header(service, route)}
-            protected = verified if len(verified) / len(routes) >= _MOST else protected
-        for route in routes if len(protected) >= _FEWEST else ():
-            like = routes if len(protected) / len(routes) >= _SHARE else [one for one in routes if one.writes]
-            guarded = [one for one in like if one in protected]
-            if route in protected or route not in like or len(guarded) < _FEWEST or len(guarded) / len(like) < _SHARE:
-                continue
-            if _PUBLIC.search(f"{route.path} {route.handler.name}") or _gives_nothing(route.handler):
-                continue
-            if _is_public_content(route, guarded):
-                continue
-            lacks = "looks at no token, only for one" if guards.only_wants_header(service, route) else "asks for no credentials"
-            message = (
-                f"{'/'.join(sorted(route.methods))} {route.path} ({route.handler.qualified}) {lacks}; "
-                f"{len(guarded)} of its {len(like) - 1} siblings do"
-            )
-            example = guarded[0]
-            yield found(
-                route.handler,
-                route.handler.node,
-                message,
-                proof(example.handler, example.handler.node, "a guarded sibling"),
-                source="boot" if served is not None and served.routes(route.handler) else None,
-            )
+    for one in open_ones(service, served):
+        route, example = one.route, one.guarded[0]
+        message = f"{'/'.join(sorted(route.methods))} {route.path} ({route.handler.qualified}) {_lacks(service, route)}"
+        if example.handler.module is route.handler.module:
+            message += f"; {len(one.guarded)} of its {len(one.like) - 1} siblings do"
+        else:
+            message += f", as nothing does in this file; {len(one.guarded)} of {len(one.like) - 1} writes beside it do"
+        evidence = [proof(example.handler, example.handler.node, "a guarded sibling")]
+        evidence += [proof(other.handler, other.handler.node, "this one neither") for other in one.others]
+        yield found(
+            route.handler,
+            route.handler.node,
+            message,
+            *evidence,
+            count=1 + len(one.others),
+            source="boot" if served is not None and served.routes(route.handler) else None,
+        )
 
 
-def _is_public_content(route: Route, guarded: list[Route]) -> bool:
-    """It only reads, and so does none of its guarded siblings: everybody may read what some may write."""
-    reads = route.methods <= {"GET", "HEAD"}
-    return reads and not _PERSONAL.search(f"{route.path} {route.handler.name}") and not any("GET" in g.methods for g in guarded)
-
-
-def _gives_nothing(handler: Function) -> bool:
-    """It takes nothing and returns a literal, or a response made of one: there is nothing to guard."""
-    names = {
-        name
-        for node in own_nodes(handler, ast.Return)
-        for part in (walk(node.value) if node.value is not None else ())
-        if (name := last_name(part) if isinstance(part, ast.Call) else part.id if isinstance(part, ast.Name) else None)
-    }
-    return all(name.endswith("Response") or name == "status" for name in names) and not any(True for _ in handler.parameters)
+def _lacks(service: Service, route: Route) -> str:
+    unheard = guards.unheard(service, route)
+    if unheard:
+        return f"goes on when {getattr(unheard[0].target, 'name', '')} finds nobody"
+    return "looks at no token, only for one" if guards.only_wants_header(service, route) else "asks for no credentials"
 
 
 EXAMPLES = [
@@ -120,6 +75,105 @@ EXAMPLES = [
         @router.get("/items/all")
         def everything():  # found
             return load()
+
+        @router.put("/items/token_check")
+        def check(name: str): ...  # found
+
+        router.put("/items")(create)
+    """),
+    Bad("""
+        from typing import Annotated
+        from fastapi import APIRouter, Depends
+        from fastapi.security import HTTPBearer
+
+        router = APIRouter()
+
+        def current_user(token=Depends(HTTPBearer(auto_error=False))):
+            if not token:
+                return None
+            return token
+
+        User = Annotated[str | None, Depends(current_user)]
+
+        def update(name, user):
+            return user and name
+
+        def store(name, user): ...
+
+        @router.put("/items")
+        def put(name: str, user: User):
+            return update(name, user)
+
+        @router.delete("/items")
+        def delete(name: str, user: User):
+            return user.id
+
+        @router.post("/items")
+        def create(name: str, user: User):  # found
+            return store(name, user=user)
+    """),
+    Bad("""
+        # file: app/main.py
+        from fastapi import APIRouter
+        from app import breaks, forms, orders, products, stores
+
+        api = APIRouter(prefix="/api")
+        api.include_router(orders.router)
+        api.include_router(products.router)
+        api.include_router(stores.router)
+        api.include_router(breaks.router)
+        api.include_router(forms.router)
+        # file: app/orders.py
+        from fastapi import APIRouter, Security
+
+        router = APIRouter(prefix="/orders", dependencies=[Security(str)])
+
+        @router.post("")
+        def order(text: str): ...
+
+        router.put("/{id}")(order)
+        # file: app/products.py
+        from fastapi import APIRouter, Security
+
+        router = APIRouter(prefix="/products", dependencies=[Security(str)])
+
+        @router.put("/{id}")
+        def replace(id: int): ...
+
+        router.patch("/{id}")(replace)
+        # file: app/stores.py
+        from fastapi import APIRouter, Security
+
+        router = APIRouter(prefix="/stores", dependencies=[Security(str)])
+
+        @router.delete("/{id}")
+        def close(id: int): ...
+
+        router.put("/{id}")(close)
+        # file: app/breaks.py
+        from fastapi import APIRouter
+
+        router = APIRouter(prefix="/stores/{store}")
+
+        @router.delete("/breaks/{id}")
+        def end(store: int, id: int): ...  # found
+
+        @router.get("/customers")
+        def customers(store: int): ...
+
+        @router.post("/answers")
+        def answer(store: int, text: str): ...
+        # file: app/forms.py
+        from fastapi import APIRouter, Depends
+        from somewhere import is_known
+
+        router = APIRouter(prefix="/forms")
+
+        @router.delete("/{id}")
+        def delete(id: int, _=Depends(is_known)): ...
+
+        @router.put("/webhooks/{id}")
+        def call(id: int): ...
     """),
     Bad("""
         from fastapi import APIRouter, Depends, FastAPI
@@ -138,13 +192,8 @@ EXAMPLES = [
         def items():
             return load()
 
-        @router.get("/items/new")
-        def new():
-            return load()
-
-        @router.get("/items/{id}")
-        def one(id: int):
-            return load()
+        router.get("/items/new")(items)
+        router.get("/items/{id}")(items)
 
         @router.post("/items")
         def create(user=Depends(current_user)): ...
@@ -153,15 +202,13 @@ EXAMPLES = [
         def change(id: int, user=Depends(current_user)): ...
 
         @router.delete("/items/{id}")
-        def delete(id: int):  # found
-            load()
+        def delete(id: int): ...  # found
 
         @router.patch("/items/{id}")
         def price(id: int, user=Depends(current_user)): ...
 
         @router.post("/users")
-        def register_user(name: str):
-            load()
+        def register_user(name: str): ...
 
         @router.post("/items/all")
         def gone():
@@ -179,22 +226,18 @@ EXAMPLES = [
         @router.get("/orders")
         def orders(auth: AuthJWT = Depends()):
             auth.jwt_required()
-            return load()
 
         @router.get("/items")
         def items(auth: AuthJWT = Depends()):
             auth.jwt_required()
-            return load()
 
         @router.get("/prices")
         def prices(auth: AuthJWT = Depends()):
             auth.jwt_required()
-            return load()
 
         @router.get("/refunds")
         def refunds(auth: AuthJWT = Depends()):
             auth.jwt_required()
-            return load()
 
         @router.get("/reports")
         def reports():  # found
@@ -287,7 +330,7 @@ EXAMPLES = [
     """),
     Good(
         """
-        from fastapi import APIRouter, Depends
+        from fastapi import APIRouter, Depends, Request
 
         router = APIRouter()
 
@@ -304,8 +347,24 @@ EXAMPLES = [
 
         @router.delete("/posts/{id}")
         def delete(id: int, user=Depends(current_user)): ...
+
+        @router.get("/posts/mine")
+        def mine(user=Depends(current_user)): ...
+
+        @router.get("/admin/posts")
+        def every(user=Depends(current_user)): ...
+
+        @router.get("/{username}/posts/defaults")
+        def defaults(): ...
+
+        @router.post("/guest-posts")
+        def of_guest(text: str): ...
+
+        @router.post("/lists")
+        def keep(request: Request):
+            return load() if request.user.is_authenticated else None
     """,
-        "what only some may write, everybody may read",
+        "what only some may write, everybody may read; guests and strangers are thought of",
     ),
     Good(
         """

@@ -1,0 +1,102 @@
+"""Operations that ought to ask alike who is calling: those of one file, and those below one router."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from fastness.tool.check.knowledge import guards, public
+from fastness.tool.check.knowledge.served import Served
+from fastness.tool.project import Service
+from fastness.tool.project.module import Module
+from fastness.tool.project.routes import Route, Router
+from fastness.tool.project.symbols import Class, Function
+
+_MOST = 0.8
+_SHARE = 0.5  # of the siblings that are guarded
+_FEWEST = 2
+_FILES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """An operation that asks nobody.
+
+    Attributes:
+        like: the operations that are compared with it, itself included.
+        guarded: those of them that ask.
+        others: of a file in which nothing asks, what else there should.
+    """
+
+    route: Route
+    like: list[Route]
+    guarded: list[Route]
+    others: tuple[Route, ...] = ()
+
+
+def open_ones(service: Service, served: Served | None) -> Iterator[Open]:
+    """Operations that ask nobody where most of their siblings do, and that are not there for all."""
+    files: dict[Module, list[Route]] = defaultdict(list)
+    for route in service.routes:
+        if not route.handler.module.is_test and not route.is_websocket:
+            files[route.handler.module].append(route)
+    says_who = any(guards.is_starlettes(service, m.cls) for m in service.middleware if m.cls is not None)
+    protected: dict[Module, set[Route]] = {}
+    for module, routes in files.items():
+        asking = {route for route in routes if guards.guards(service, route, served)}
+        if served is None and not says_who:
+            verified = {route for route in asking if not guards.only_wants_header(service, route)}
+            asking = verified if len(verified) / len(routes) >= _MOST else asking
+        protected[module] = asking
+        yield from _in_one_file(routes, asking)
+    yield from _in_one_service(service, files, protected)
+
+
+def _in_one_file(routes: list[Route], protected: set[Route]) -> Iterator[Open]:
+    for route in routes if len(protected) >= _FEWEST else ():
+        like = routes if len(protected) / len(routes) >= _SHARE else [one for one in routes if one.writes]
+        guarded = [one for one in like if one in protected]
+        if route in protected or route not in like or len(guarded) < _FEWEST or len(guarded) / len(like) < _SHARE:
+            continue
+        if not _is_for_all(route) and not public.is_content(route, routes, guarded):
+            yield Open(route, like, guarded)
+
+
+def _in_one_service(
+    service: Service, files: Mapping[Module, list[Route]], protected: Mapping[Module, set[Route]]
+) -> Iterator[Open]:
+    """Of a file in which hardly anything asks, where what is included beside it does."""
+    below: dict[int, list[Route]] = {}
+    for module, routes in files.items():
+        asking = protected[module]
+        if len(asking) >= _FEWEST and len(asking) / len(routes) >= _SHARE:
+            continue
+        private = [route for route in routes if route not in asking and _is_surely_private(service, route)]
+        parents = {id(i.parent): i.parent for r in private if r.router for i in r.router.included_in if i.parent is not None}
+        for parent in parents.values():
+            if id(parent) not in below:
+                below[id(parent)] = [one for one in _below(parent) if one.writes and not public.says_so(one)]
+            beside = [one for one in below[id(parent)] if one.handler.module is not module and one.handler.module in files]
+            guarded = [one for one in beside if one in protected[one.handler.module]]
+            if len({one.handler.module for one in guarded}) >= _FILES and len(guarded) / len(beside) >= _MOST:
+                yield Open(private[0], [private[0], *beside], guarded, tuple(private[1:]))
+                break
+
+
+def _is_for_all(route: Route) -> bool:
+    return public.says_so(route) or public.gives_nothing(route.handler) or guards.tells_strangers_apart(route.handler)
+
+
+def _is_surely_private(service: Service, route: Route) -> bool:
+    """It changes one of many things, or is about somebody's, and everything that it depends on is known."""
+    if _is_for_all(route) or not all(isinstance(one.target, Function | Class) for one in service.tree(route)):
+        return False
+    path = f"{(route.router.prefix if route.router is not None else None) or ''}{route.path}"
+    return "{" in path and (bool(route.methods & {"PUT", "PATCH", "DELETE"}) or public.is_personal(path))
+
+
+def _below(router: Router) -> Iterator[Route]:
+    yield from router.routes
+    for include in router.includes:
+        yield from _below(include.child)

@@ -13,17 +13,19 @@ import ast
 import re
 from collections.abc import Iterator
 
+from fastness.tool.check.knowledge import limits
 from fastness.tool.check.knowledge.served import Served
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
-from fastness.tool.project import Service
+from fastness.tool.project import Service, literals
 from fastness.tool.project.routes import Dependency, Route
-from fastness.tool.project.symbols import Class, Function, last_name
+from fastness.tool.project.symbols import Class, Function, Scope, argument, constant, last_name
 from fastness.tool.project.values import External
 
 _LOGIN = re.compile(
     r"(?:^|[/_-])(?:login|log-in|signin|sign-in|access-token|access_token|token|authenticate|password-recovery|forgot-password"
-    r"|forgot_password|reset-password|reset_password|change-password|change_password|forgot|request-otp|verify-otp|otp|magic-link)"
+    r"|forgot_password|reset-password|reset_password|change-password|change_password|forgot|request-otp|verify-otp|otp|magic-link"
+    r"|(?:verify|confirm|check|validate|resend|send)[_-](?:code|pin|otp|totp|mfa|2fa)|verification[_-]code|2fa|mfa|totp)"
     r"(?:$|[/_-])",
     re.IGNORECASE,
 )
@@ -32,6 +34,8 @@ _ACCOUNT = re.compile(r"password|passwd|email", re.IGNORECASE)
 _CREDENTIALS = re.compile(r"password|passwd|otp|code|email|username|credential", re.IGNORECASE)
 _HOLDS_THEM = re.compile(r"Credentials|Login|SignIn|Password")
 _FIELDS = {"password", "email", "username", "otp"}
+_CODE = re.compile(r"code|token|key|secret|nonce|hash", re.IGNORECASE)
+_LONG = 20  # letters and digits: more than 100 bits
 _FORM = "OAuth2PasswordRequestForm"
 _CALLER = re.compile(
     r"current_?(?:active_)?(?:user|super|admin)|\bget_(?:\w+_)?(?:user|claims|account)\b|verify_\w+key|admin_?user|superuser"
@@ -52,9 +56,13 @@ _NOT_A_TRY = re.compile(
     help="limit attempts by client and by account",
 )
 def check(service: Service, served: Served | None) -> Iterator[Found]:
-    if any(_names_limit(middleware.cls) for middleware in service.middleware):
+    if any(_names_limit(middleware.cls) and limits.holds_for_all(service, middleware) for middleware in service.middleware):
         return
-    if served is not None and any(_LIMITER.search(entry.name) for app in served.app.apps for entry in app.middleware):
+    if served is not None and any(
+        _LIMITER.search(entry.name) and not limits.only_as_decorated(service, entry.name)
+        for app in served.app.apps
+        for entry in app.middleware
+    ):
         return
     seen = set()
     for route in service.routes:
@@ -84,12 +92,19 @@ def _is_login(service: Service, route: Route) -> bool:
         return False
     if any(_target_name(dependency) == _FORM for dependency in service.parameters(route.handler)):
         return True
-    name = f"{route.path or ''}/{route.handler.name}"
-    if _NOT_A_TRY.search(name):
+    path = _path(route)
+    if _NOT_A_TRY.search(f"{path}/{route.handler.name}") or _takes_what_nobody_guesses(service, route):
         return False
-    if _LOGIN.search(route.path or ""):
+    if _LOGIN.search(path):
         return _declares(service, route, _CREDENTIALS) or _takes_from_request(service, route)
-    return bool(_RESET.search(route.path or "")) and _declares(service, route, _ACCOUNT)
+    return bool(_RESET.search(path)) and _declares(service, route, _ACCOUNT)
+
+
+def _path(route: Route) -> str:
+    """What the operation is called by: the router's prefix where the operation itself adds no word."""
+    path = route.path or ""
+    has_word = re.search(r"\w", re.sub(r"\{.*?\}", "", path))
+    return path if has_word or route.router is None else f"{route.router.prefix or ''}{path}"
 
 
 def _declares(service: Service, route: Route, names: re.Pattern[str]) -> bool:
@@ -102,6 +117,28 @@ def _declares(service: Service, route: Route, names: re.Pattern[str]) -> bool:
             if isinstance(definition, Class) and any(names.search(name) for name, _ in definition.fields):
                 return True
     return False
+
+
+def _takes_what_nobody_guesses(service: Service, route: Route) -> bool:
+    """A UUID, a code that must be as long, or a token that is exchanged for another: they need no limit."""
+    taken: dict[str, tuple[ast.expr | None, ast.expr | None, Scope]] = {}
+    for parameter, default in route.handler.parameters:
+        taken[parameter.arg] = (parameter.annotation, default, route.handler.parent)
+        for value in service.resolver.annotation(parameter.annotation, route.handler.parent):
+            definition = getattr(value, "definition", None)
+            if isinstance(definition, Class):
+                taken |= {name: (field.annotation, field.value, definition) for name, field in definition.fields}
+    if "refresh_token" in taken and "password" not in taken:
+        return True
+    return any(_CODE.search(name) and _is_long(service, *said) for name, said in taken.items())
+
+
+def _is_long(service: Service, annotation: ast.expr | None, default: ast.expr | None, scope: Scope) -> bool:
+    if External("uuid.UUID()") in service.resolver.annotation(annotation, scope):
+        return True
+    said = [default, *(extra for extra, _ in literals.metadata(service.resolver, annotation, scope))]
+    bounds = [constant(argument(one, "min_length")) for one in said if isinstance(one, ast.Call)]
+    return any(isinstance(bound, int) and bound >= _LONG for bound in bounds)
 
 
 def _takes_from_request(service: Service, route: Route) -> bool:
@@ -125,7 +162,9 @@ def _limited(service: Service, route: Route) -> bool:
         return True
     if any(_LIMITS.search(_target_name(dependency) + _text(dependency)) for dependency in service.tree(route)):
         return True
-    return any(_LIMITS.search(last_name(site.node.func)) for site in route.handler.calls)
+    if limits.counts_tries(route.handler) or any(_LIMITS.search(last_name(site.node.func)) for site in route.handler.calls):
+        return True
+    return any(limits.counts_tries(edge.target) for edge in service.graph.edges(route.handler))
 
 
 def _text(dependency: Dependency) -> str:
@@ -159,7 +198,7 @@ EXAMPLES = [
     """),
     Bad("""
         from typing import Annotated
-        from fastapi import Body, Depends, FastAPI, Request
+        from fastapi import APIRouter, Body, Depends, FastAPI, Request
         from fastapi.security import HTTPBasicCredentials
 
         app = FastAPI()
@@ -172,6 +211,14 @@ EXAMPLES = [
         @app.post("/login/docs")
         async def for_docs(given: Annotated[HTTPBasicCredentials, Depends()]): ...  # found
 
+        @app.post("/verify-code")
+        def verify(email: str, code: str): ...  # found
+
+        codes = APIRouter(prefix="/verify-otp")
+
+        @codes.post("")
+        def check(email: str, code: str): ...  # found
+
         @app.post("/change_password_public")
         def change(person: str = Body(), password: str = Body()): ...  # found
 
@@ -181,6 +228,23 @@ EXAMPLES = [
 
         @app.post("/password/reset")
         def reset(password: str, manager=Depends(get_user_manager), read=Depends(permissions_getter)): ...  # found
+    """),
+    Bad("""
+        from fastapi import FastAPI, Request
+        from slowapi import Limiter
+        from slowapi.middleware import SlowAPIMiddleware
+        from slowapi.util import get_remote_address
+
+        limiter = Limiter(key_func=get_remote_address)
+        app = FastAPI()
+        app.add_middleware(SlowAPIMiddleware)
+
+        @app.post("/login")
+        @limiter.limit("5/minute")
+        def login(request: Request, email: str, password: str): ...
+
+        @app.post("/reset-password")
+        def reset(request: Request, token: str, password: str): ...  # found
     """),
     Bad(
         """
@@ -283,8 +347,10 @@ EXAMPLES = [
         """
         from fastapi import Depends, FastAPI
         from fastapi.security import OAuth2PasswordRequestForm
+        from slowapi import Limiter
         from slowapi.middleware import SlowAPIMiddleware
 
+        limiter = Limiter(key_func=str, default_limits=["60/minute"])
         app = FastAPI()
         app.add_middleware(SlowAPIMiddleware)
 
@@ -293,6 +359,45 @@ EXAMPLES = [
             return form.username
     """,
         "the middleware limits everything",
+    ),
+    Good(
+        """
+        from uuid import UUID
+        from fastapi import FastAPI, HTTPException
+        from pydantic import BaseModel, Field
+
+        class Reset(BaseModel):
+            code: str = Field(min_length=32, max_length=32)
+            password: str
+
+        class Renewal(BaseModel):
+            refresh_token: str
+            email: str
+
+        app = FastAPI()
+
+        @app.post("/login")
+        def login(email: str, password: str):
+            raise HTTPException(status_code=429)
+
+        class Users:
+            def log_in(self, user):
+                user.failed_attempts += 1
+
+        @app.post("/token")
+        def token(username: str, password: str):
+            return Users().log_in(username)
+
+        @app.post("/reset-password")
+        def reset(given: Reset): ...
+
+        @app.post("/otp")
+        def by_link(code: UUID, email: str): ...
+
+        @app.post("/access_token")
+        def renew(given: Renewal): ...
+    """,
+        "tries are counted, in the endpoint or by what it calls, or nobody can guess what is asked for",
     ),
     Good(
         """

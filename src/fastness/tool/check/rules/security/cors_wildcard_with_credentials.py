@@ -20,13 +20,17 @@ from fastness.tool.check.knowledge.served import Served
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service, literals
+from fastness.tool.project.module import Module
 from fastness.tool.project.routes import Middleware
-from fastness.tool.project.symbols import Class, Function, Scope, argument
+from fastness.tool.project.symbols import Class, Function, Scope, argument, last_name
 from fastness.tool.project.values import External
-from fastness.tool.project.walk import own
+from fastness.tool.project.walk import own, walk
 
 _CORS = "starlette.middleware.cors.CORSMiddleware"
 _STAGE = re.compile(r"dev|local|debug|test|prod|stag|environment|\benv\b", re.IGNORECASE)
+_DEVELOPMENT = re.compile(r"(?:^|_)(?:dev|devel|development|local|localhost|debug|test|testing)(?:$|_)")
+_PRODUCTION = re.compile(r"(?:^|_)(?:prod|production|staging)(?:$|_)")
+_OTHER = {"dev": "prod", "prod": "dev"}
 _FOREIGN = "https://fastness-check.example"
 
 
@@ -85,7 +89,7 @@ def _is_open(options: Mapping[str, Any]) -> bool:
 def _of(service: Service, middleware: Middleware) -> Iterator[Found]:
     call, scope = middleware.call, middleware.scope
     credentials = argument(call, "allow_credentials")
-    if credentials is None or _value(service, credentials, scope) is not True:
+    if credentials is None or _value(service, credentials, scope) is not True or _is_for_development(service, middleware):
         return
     for keyword in ("allow_origins", "allow_origin_regex"):
         given = argument(call, keyword)
@@ -97,20 +101,56 @@ def _of(service: Service, middleware: Middleware) -> Iterator[Found]:
             yield found(scope, given, "every origin is allowed, with credentials: Starlette reflects it", *evidence)
 
 
+def _is_for_development(service: Service, middleware: Middleware) -> bool:
+    """It is added in a branch that its name says is not for production, and that no default switches on."""
+    scope = middleware.scope
+    for branch in own(_body(scope)) if not isinstance(scope, Class) else ():
+        if isinstance(branch, ast.If):
+            taken = branch.body if any(node is middleware.call for node in own(branch.body)) else branch.orelse
+            if any(node is middleware.call for node in own(taken)) and _stage(branch.test) == (
+                "dev" if taken is branch.body else "prod"
+            ):
+                return _value(service, branch.test, scope) is not True
+    return False
+
+
+def _stage(test: ast.expr) -> str | None:
+    """Where a condition holds: in development or in production, by the words it is made of."""
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        return _OTHER.get(_stage(test.operand) or "")
+    if isinstance(test, ast.BoolOp):
+        stages = {_stage(value) for value in test.values}
+        wanted = stages - {None} if isinstance(test.op, ast.And) else stages
+        return wanted.pop() if len(wanted) == 1 else None
+    if isinstance(test, ast.Compare) and len(test.ops) == 1:
+        named = {_named_stage(node.value) for node in walk(test.comparators[0]) if isinstance(node, ast.Constant)}
+        stage = named.pop() if len(named) == 1 else None
+        return stage if isinstance(test.ops[0], ast.Eq | ast.In | ast.Is) else _OTHER.get(stage or "")
+    return _named_stage(last_name(test))
+
+
+def _named_stage(name: object) -> str | None:
+    words = str(name).lower()
+    return "dev" if _DEVELOPMENT.search(words) else "prod" if _PRODUCTION.search(words) else None
+
+
 def _fallback(service: Service, given: ast.expr, scope: Scope, keyword: str) -> tuple[ast.expr, Scope] | None:
     """Of a name that branches give different values, the wildcard; unless a branch is for development by its name."""
     bound = service.resolver.binding(given.id, scope) if isinstance(given, ast.Name) else None
     bindings, holder = bound if bound is not None else ([], scope)
     if len(bindings) < 2 or isinstance(holder, Class):
         return None
-    body = holder.node.body if isinstance(holder, Function) else holder.tree.body
-    for branch in own(body):
+    for branch in own(_body(holder)):
         if isinstance(branch, ast.If) and not _STAGE.search(ast.unparse(branch.test)):
             inside = {id(node) for node in own([*branch.body, *branch.orelse])}
             for value in (binding.value for binding in bindings):
                 if value is not None and id(value) in inside and _is_wildcard(service, value, holder, keyword):
                     return value, holder
     return None
+
+
+def _body(scope: Function | Module) -> list[ast.stmt]:
+    return scope.node.body if isinstance(scope, Function) else scope.tree.body
 
 
 def _is_wildcard(service: Service, node: ast.expr, scope: Scope, keyword: str) -> bool:
@@ -204,6 +244,26 @@ EXAMPLES = [
         )
     """),
     Bad("""
+        from fastapi import FastAPI
+        from fastapi.middleware.cors import CORSMiddleware
+        from pydantic_settings import BaseSettings
+
+        class Settings(BaseSettings):
+            debug: bool = True
+            environment: str = "production"
+
+            @property
+            def is_development(self) -> bool:
+                return self.environment == "development"
+
+        settings = Settings()
+        app = FastAPI()
+        if settings.debug:
+            app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_credentials=True)  # found
+        if not settings.is_development:
+            app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_credentials=True)  # found
+    """),
+    Bad("""
         import os
         from fastapi import FastAPI
         from fastapi.middleware.cors import CORSMiddleware
@@ -238,6 +298,30 @@ EXAMPLES = [
         app = FastAPI()
         app.add_middleware(CORSMiddleware, allow_origins=allowed, allow_credentials=True)
     """),
+    Good(
+        """
+        from fastapi import FastAPI
+        from fastapi.middleware.cors import CORSMiddleware
+        from pydantic_settings import BaseSettings
+
+        class Settings(BaseSettings):
+            environment: str = "production"
+
+            @property
+            def is_development(self) -> bool:
+                return self.environment == "development"
+
+        settings = Settings()
+        app = FastAPI()
+        if settings.is_development:
+            app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_credentials=True)
+        if settings.environment not in {"production", "staging"} and settings:
+            app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_credentials=True)
+        else:
+            app.add_middleware(CORSMiddleware, allow_origins=["https://example.org"], allow_credentials=True)
+    """,
+        "the branch is for development",
+    ),
     Good("""
         from fastapi import FastAPI
         from fastapi.middleware.cors import CORSMiddleware

@@ -1,7 +1,8 @@
 """Without its secret the service lets everybody in.
 
 `if not SECRET: return await call_next(request)` was written for a developer's machine. In production the variable is
-misspelt once, nothing fails, every test passes, and every request is somebody's.
+misspelt once, nothing fails, every test passes, and every request is somebody's. `if SECRET and given != SECRET: raise` is
+the same, and so is a signature that is verified only if the client sends one.
 
 Refuse to start without the secret; make the development mode a setting that says so by name.
 """
@@ -10,19 +11,26 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from fastness.tool.check.knowledge.reach import from_requests
 from fastness.tool.check.knowledge.secrets import names_secret
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
-from fastness.tool.project.symbols import Function, last_name
-from fastness.tool.project.walk import own
+from fastness.tool.project.symbols import Function, constant, handed_on, last_name
+from fastness.tool.project.walk import own, walk
 
 _GUARD = re.compile(
     r"auth|verify|require|check|current_user|validate_(?:token|key|signature)|guard|protect|permission", re.IGNORECASE
 )
 _SECRET = re.compile(r"secret|api_?key|signing_key|public_key|auth_?token|webhook_?token|jwks", re.IGNORECASE)
+_SIGNATURE = re.compile(r"signature|(?:^|_)sig(?:$|_)|hmac", re.IGNORECASE)
+_VERIFIES = re.compile(
+    r"verif|construct_event|compare_digest|(?:validate|check|valid)_\w*(?:signature|token|key|secret|hmac)", re.IGNORECASE
+)
+_OPTIONAL = re.compile(r"captcha|turnstile|licen[cs]e|password", re.IGNORECASE)  # a check that a service may do without
+_NO = re.compile(r"\b40[013]\b|UNAUTHORIZED|FORBIDDEN|^False$")
 
 
 @rule(severity=Severity.ERROR, practice="6.1", help="refuse to start without the secret, instead of letting everybody in")
@@ -38,6 +46,99 @@ def check(service: Service) -> Iterator[Found]:
         for node in guard.nodes:
             if isinstance(node, ast.If) and (name := _missing_secret(node.test, guard)) and _lets_in(node.body, guard):
                 yield found(guard, node, f"without {name}, {guard.qualified} lets every request through")
+        yield from _checked_if_set(guard)
+    for function in from_requests(service):
+        if function not in guards:
+            yield from _verified_if_set(function)
+        if any(_SIGNATURE.search(name) for name in function.bindings):
+            yield from _verified_if_sent(function)
+
+
+def _checked_if_set(guard: Function) -> Iterator[Found]:
+    """`if SECRET and given != SECRET: raise`, and nothing else in this guard refuses anybody."""
+    for node in guard.nodes:
+        if isinstance(node, ast.If) and (name := _set_secret(node.test, guard)) and _refuses(own(node.body)):
+            inside = {id(part) for part in (*own(node.body), *walk(node.test))}
+            others = [part for part in guard.nodes if id(part) not in inside]
+            if not _refuses(others) and not any(isinstance(n, ast.Call) and _VERIFIES.search(last_name(n)) for n in others):
+                yield found(guard, node, f"without {name}, {guard.qualified} lets every request through")
+
+
+def _verified_if_set(function: Function) -> Iterator[Found]:
+    """`if SECRET: verify(...)` with nothing in its place, and `if not SECRET: return True` of what verifies."""
+    verifies = _VERIFIES.search(function.name) or any(_VERIFIES.search(site.name) for site in function.calls)
+    for node in function.nodes if verifies else ():
+        if not isinstance(node, ast.If):
+            continue
+        name = None if _OPTIONAL.search(ast.unparse(node.test)) else _set_secret(node.test, function)
+        calls = [part for part in (*own(node.body), *walk(node.test)) if isinstance(part, ast.Call)]
+        checked = name is not None and any(_VERIFIES.search(last_name(call)) for call in calls)
+        if checked and not _refuses(own(node.orelse)) and not _asks_for(name or "", function):
+            yield found(function, node, f"without {name}, {function.qualified} takes every request for genuine")
+        missing = _missing_secret(node.test, function)
+        if (
+            missing
+            and _VERIFIES.search(function.name)
+            and any(isinstance(part, ast.Return) and constant(part.value) is True for part in own(node.body))
+        ):
+            yield found(function, node, f"without {missing}, {function.qualified} takes every request for genuine")
+
+
+def _verified_if_sent(function: Function) -> Iterator[Found]:
+    """`if signature and not verify(data, signature): raise`, where who sends none is not refused."""
+    for node in function.nodes:
+        if not isinstance(node, ast.If) or not isinstance(node.test, ast.BoolOp) or not isinstance(node.test.op, ast.And):
+            continue
+        sent, *others = node.test.values
+        name = sent.id if isinstance(sent, ast.Name) else ""
+        if not _SIGNATURE.search(name) or not _may_be_missing(name, function) or not _refuses(own(node.body)):
+            continue
+        calls = [
+            part for other in others for part in walk(other) if isinstance(part, ast.Call) and _VERIFIES.search(last_name(part))
+        ]
+        if any(name in map(last_name, handed_on(call)) for call in calls) and not _asks_for(name, function):
+            yield found(function, node, f"{function.qualified} verifies {name} only if one is sent")
+
+
+def _asks_for(name: str, function: Function) -> bool:
+    """`if not signature`, `if settings.secret is None`: its absence is looked at."""
+    for node in function.nodes:
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not) and not isinstance(node.operand, ast.Call):
+            subject = node.operand
+        elif isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Is | ast.Eq):
+            subject = node.left
+        else:
+            continue
+        if last_name(subject) == name:
+            return True
+    return False
+
+
+def _may_be_missing(name: str, function: Function) -> bool:
+    for parameter, default in function.parameters:
+        if parameter.arg == name:
+            given = default.args[0] if isinstance(default, ast.Call) and default.args else default
+            declared = "" if parameter.annotation is None else ast.unparse(parameter.annotation)
+            return (isinstance(given, ast.Constant) and given.value is None) or "None" in declared or "Optional" in declared
+    values = [binding.value for binding in function.bindings.get(name, ()) if binding.value is not None]
+    return any(isinstance(value, ast.Call) and last_name(value) == "get" for value in values)
+
+
+def _refuses(nodes: Iterable[ast.AST]) -> bool:
+    """It raises, or answers that nobody may."""
+    return any(
+        isinstance(node, ast.Raise)
+        or (isinstance(node, ast.Return) and node.value is not None and _NO.search(ast.unparse(node.value)) is not None)
+        for node in nodes
+    )
+
+
+def _set_secret(test: ast.expr, guard: Function) -> str | None:
+    """The name of the configured secret that must be there for this branch."""
+    subject = test.values[0] if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And) else test
+    if isinstance(subject, ast.Compare) and len(subject.ops) == 1 and isinstance(subject.ops[0], ast.IsNot):
+        subject = subject.left
+    return _secret(subject, guard) if isinstance(subject, ast.Name | ast.Attribute | ast.Call) else None
 
 
 def _missing_secret(test: ast.expr, guard: Function) -> str | None:
@@ -48,8 +149,10 @@ def _missing_secret(test: ast.expr, guard: Function) -> str | None:
     elif isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Is | ast.Eq):
         compared = test.comparators[0]
         subject = test.left if isinstance(compared, ast.Constant) and not compared.value else None
-    if subject is None:
-        return None
+    return _secret(subject, guard) if subject is not None else None
+
+
+def _secret(subject: ast.expr, guard: Function) -> str | None:
     if isinstance(subject, ast.Call):
         variable = subject.args[0] if subject.args else None
         text = variable.value if isinstance(variable, ast.Constant) else None
@@ -59,7 +162,7 @@ def _missing_secret(test: ast.expr, guard: Function) -> str | None:
         return None
     if isinstance(subject, ast.Name):
         return name if _from_configuration(subject, guard) else None
-    return name if re.search(r"settings|config|env", ast.unparse(subject), re.IGNORECASE) else None
+    return name if re.search(r"settings|config|env|\bself\.", ast.unparse(subject), re.IGNORECASE) else None
 
 
 def _from_configuration(name: ast.Name, guard: Function) -> bool:
@@ -125,6 +228,49 @@ EXAMPLES = [
 
         @app.get("/")
         def root(_=Depends(verify_key)): ...
+    """),
+    Bad("""
+        import hmac
+        from fastapi import Depends, FastAPI, Header, HTTPException, Request
+        from app.settings import settings
+
+        app = FastAPI()
+
+        def check_key(key: str = Header("")):
+            if settings.api_keys:  # found
+                if key not in settings.api_keys:
+                    raise HTTPException(401)
+                return key
+            else:
+                return None
+
+        def check_token(token: str = Header("")):
+            if settings.auth_token and token != settings.auth_token:  # found
+                raise HTTPException(401)
+
+        @app.get("/", dependencies=[Depends(check_key), Depends(check_token)])
+        def root(): ...
+
+        class Payments:
+            def verify_webhook(self, body, signature):
+                if not self.webhook_secret:  # found
+                    return True
+                return hmac.compare_digest(body, signature)
+
+            def take(self, body, signature=None):
+                if signature and not self.verify_webhook(body, signature):  # found
+                    return False
+                return True
+
+        @app.post("/hooks/payments")
+        async def paid(request: Request, x_signature: str | None = Header(None)):
+            return Payments().take(await request.body(), x_signature)
+
+        @app.post("/hooks/mails")
+        async def mailed(request: Request, x_signature: str = Header()):
+            if settings.webhook_secret:  # found
+                if not hmac.compare_digest(x_signature, await request.body()):
+                    raise HTTPException(401)
     """),
     Good("""
         import os
@@ -193,5 +339,44 @@ EXAMPLES = [
         def root(user=Depends(current_user_or_none)): ...
     """,
         "the secret that is missing is the caller's, who stays a stranger",
+    ),
+    Good(
+        """
+        import hmac
+        from fastapi import Depends, FastAPI, Header, HTTPException, Request
+        from app.settings import settings
+
+        app = FastAPI()
+
+        def check_key(key: str = Header("")):
+            if settings.api_key and key == settings.api_key:
+                return key
+            raise HTTPException(401)
+
+        def check_token(token: str = Header("")):
+            if settings.auth_token and token == settings.auth_token:
+                return token
+            return verify_session(token)
+
+        def verify_session(token): ...
+
+        @app.get("/", dependencies=[Depends(check_key), Depends(check_token)])
+        def root(): ...
+
+        @app.post("/hooks/mails")
+        async def mailed(request: Request, x_signature: str | None = Header(None)):
+            if settings.webhook_secret is None:
+                raise HTTPException(503)
+            if settings.webhook_secret and not hmac.compare_digest(x_signature, await request.body()):
+                raise HTTPException(401)
+
+        @app.post("/hooks/payments")
+        async def paid(request: Request, x_signature: str | None = Header(None)):
+            if not x_signature:
+                raise HTTPException(401)
+            if x_signature and not hmac.compare_digest(x_signature, await request.body()):
+                raise HTTPException(401)
+    """,
+        "what is missing is refused as well",
     ),
 ]

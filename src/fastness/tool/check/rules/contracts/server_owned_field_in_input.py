@@ -22,8 +22,16 @@ from fastness.tool.project.symbols import Class, Function
 _ALWAYS = frozenset(
     {"created_at", "updated_at", "deleted_at", "hashed_password", "password_hash", "date_created", "date_updated"}
 )
-_PRIVILEGE = frozenset({"is_superuser", "is_admin", "is_staff", "is_verified", "balance", "tenant_id", "owner_id"})
+_PRIVILEGE = re.compile(
+    r"is_superuser|is_admin|is_staff|(?:is_)?(?:email_|phone_)?verified|is_locked|locked_until|(?:\w+_)?(?:failed|login)_attempts"
+    r"|balance|tenant_id|owner_id"
+)
+# What callers may do to themselves makes none of them an administrator: `/me`, `required_permissions=["self.update"]`.
+_OWN = re.compile(r"(?:^|/)(?:me|self|myself)(?:/|$)")
+_OWN_RIGHT = re.compile(r"""["'](?:self|own|me|my)[.:_][\w.:]*["']""")
 _ADMIN = re.compile(r"admin|super|staff|internal|private|permission|role|scope|system|import|sync|migrate", re.IGNORECASE)
+
+_ADMINISTERS = re.compile(r"admin|super|staff|internal|system", re.IGNORECASE)
 
 
 @rule(severity=Severity.WARNING, practice="3.1", help="leave it out of the input model, and let the service set it")
@@ -46,7 +54,7 @@ def check(service: Service) -> Iterator[Found]:
 
 def _owned(service: Service, route: Route, model: Class) -> list[str]:
     names = fields(service, model).keys()
-    privileges = {name for name in names & _PRIVILEGE if not _is_set_here(route.handler, name)}
+    privileges = {name for name in names if _PRIVILEGE.fullmatch(name) and not _is_set_here(route.handler, name)}
     return sorted((names & _ALWAYS) | (privileges if privileges and not _for_admins(service, route) else set()))
 
 
@@ -56,10 +64,14 @@ def _is_set_here(handler: Function, name: str) -> bool:
 
 
 def _for_admins(service: Service, route: Route) -> bool:
-    texts = [route.path or "", route.handler.name, *service.prefixes(route)]
+    paths = [route.path or "", *service.prefixes(route)]
+    texts = [*paths, route.handler.name]
+    administers = _ADMINISTERS if any(map(_OWN.search, paths)) else _ADMIN
     for dependency in service.tree(route):
-        texts += [getattr(dependency.target, "name", ""), ast.unparse(dependency.node)]
-    return any(_ADMIN.search(text) for text in texts)
+        node = ast.unparse(dependency.node)
+        if not _OWN_RIGHT.search(node):
+            texts += [getattr(dependency.target, "name", ""), node]
+    return any(administers.search(text) for text in texts)
 
 
 EXAMPLES = [
@@ -87,6 +99,25 @@ EXAMPLES = [
         def update(profile: Profile):  # found
             return 1
     """),
+    Bad("""
+        from fastapi import Depends, FastAPI
+        from pydantic import BaseModel
+
+        class Account(BaseModel):
+            name: str
+            verified: bool = False
+            locked_until: str | None = None
+
+        def caller(required_permissions=()):
+            def check(token: str): ...
+
+            return check
+
+        app = FastAPI()
+
+        @app.put("/me")
+        def update(account: Account, user=Depends(caller(required_permissions=["self.update"]))): ...  # found
+    """),
     Good("""
         from datetime import datetime
         from fastapi import Depends, FastAPI
@@ -112,6 +143,11 @@ EXAMPLES = [
         @app.patch("/users/{id}", dependencies=[Depends(get_current_superuser)])
         def update(id: int, user: UserUpdate):
             return id
+
+        def caller(required_permissions=()): ...
+
+        @app.put("/users/{id}", dependencies=[Depends(caller(required_permissions=["users.update"]))])
+        def replace(id: int, user: UserUpdate): ...
     """),
     Good(
         """

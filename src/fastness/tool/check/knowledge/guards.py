@@ -158,6 +158,14 @@ def _takes_credential(parameter: ast.arg, default: ast.expr | None) -> bool:
     return comes_along and bool(_CREDENTIAL.search(parameter.arg))
 
 
+def stand_in_front(service: Service, served: Served | None) -> bool:
+    """A middleware asks who is calling, whatever is called."""
+    if any(names_guard(service, middleware.cls) for middleware in service.middleware if middleware.cls is not None):
+        return True
+    booted = served.app.apps if served is not None else ()
+    return any(is_guard_name(entry.name.rpartition(".")[2]) for app in booted for entry in app.middleware)
+
+
 def is_starlettes(service: Service, cls: Class | External) -> bool:
     bases = [cls] if isinstance(cls, External) else service.resolver.mro(cls)
     return any(isinstance(base, External) and base.path == _SAYS_WHO for base in bases)

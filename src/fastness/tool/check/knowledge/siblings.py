@@ -72,7 +72,7 @@ def _in_one_service(
         asking = protected[module]
         if len(asking) >= _FEWEST and len(asking) / len(routes) >= _SHARE:
             continue
-        private = [route for route in routes if route not in asking and _is_surely_private(service, route)]
+        private = [one for one in routes if one not in asking and _is_surely_private(service, one, sends=bool(asking))]
         parents = {id(i.parent): i.parent for r in private if r.router for i in r.router.included_in if i.parent is not None}
         for parent in parents.values():
             if id(parent) not in below:
@@ -88,10 +88,15 @@ def _is_for_all(route: Route) -> bool:
     return public.says_so(route) or public.gives_nothing(route.handler) or guards.tells_strangers_apart(route.handler)
 
 
-def _is_surely_private(service: Service, route: Route) -> bool:
-    """It changes one of many things, or is about somebody's, and everything that it depends on is known."""
+def _is_surely_private(service: Service, route: Route, *, sends: bool) -> bool:
+    """It changes one of many things, or is about somebody's, and everything that it depends on is known.
+
+    `sends`: or it sends what a client wants to whom he wants.
+    """
     if _is_for_all(route) or not all(isinstance(one.target, Function | Class) for one in service.tree(route)):
         return False
+    if sends and route.writes and route.handler.name.startswith("send_"):
+        return True
     path = f"{(route.router.prefix if route.router is not None else None) or ''}{route.path}"
     return "{" in path and (bool(route.methods & {"PUT", "PATCH", "DELETE"}) or public.is_personal(path))
 

@@ -55,9 +55,11 @@ def _lets_strangers_pass(service: Service, dependency: Dependency, handler: Func
     guard = dependency.target
     if not isinstance(guard, Function) or dependency.parameter is None or _OPTIONAL.search(guard.name):
         return False
-    if not any(isinstance(node, ast.Return) and _is_none(node.value) for node in guard.nodes):
+    answers = [node for node in guard.nodes if isinstance(node, ast.Return)]
+    nobody = [node.lineno for node in answers if _is_none(node.value)]
+    if not nobody or len(nobody) == len(answers) or any(isinstance(node, ast.Raise) for node in guard.nodes):
         return False
-    if any(isinstance(node, ast.Raise) for node in guard.nodes):
+    if any(edge.site.node.lineno < min(nobody) and _raises_refusal(edge.target) for edge in service.graph.edges(guard)):
         return False
     if any(is_guard(inner) and not _is_lenient(inner) for inner in service.nested(dependency)):
         return False
@@ -140,9 +142,13 @@ def _guarded_inside(handler: Function) -> bool:
         return True
     if any(_takes_credential(parameter, default) for parameter, default in handler.parameters):
         return True
-    return any(_ASKS.search(site.name) for site in handler.calls) or any(
+    return any(_ASKS.search(site.name) for site in handler.calls) or _raises_refusal(handler)
+
+
+def _raises_refusal(function: Function) -> bool:
+    return any(
         isinstance(node, ast.Raise) and node.exc is not None and _REFUSES.search(ast.unparse(node.exc))
-        for node in handler.nodes
+        for node in function.nodes
     )
 
 

@@ -19,10 +19,10 @@ _CAPABILITY = re.compile(r"(?:token|signature|secret)$|^code$|^(?:share|invit\w+
 _BEFORE, _AFTER = r"(?<![a-z])(?:", r")(?![a-z])"
 _FOR_ALL = re.compile(
     _BEFORE + r"[a-z]*log-?[io]n[a-z]*|[a-z]*logout[a-z]*|sign[-_]?(?:in|up|out|on)s?|register|registration|captcha|marketplace"
-    r"|refresh|forgot|passw(?:or)?d[a-z]*|verify|verification|confirm|confirmation|(?:re)?activat(?:e|ion)|authenticat(?:e|ion)|authorize"
-    r"|resend|callbacks?|webhooks?|health[a-z]*|livez|readyz|liveness|ready|readiness|ping|public|otp|o?auth2?|sso|saml|oidc|magic|invites?|invitations?"
-    r"|docs|openapi|redoc|swagger|csrf|unsubscribe|subscribe|contact|newsletter|reset|recover|recovery|guests?|anonymous"
-    r"|google|facebook|github|twitter|slack|discord|well-known|favicon" + _AFTER
+    r"|refresh|forgot|passw(?:or)?d[a-z]*|verify|verification|confirm|confirmation|(?:re)?activat(?:e|ion)|authenticat(?:e|ion)"
+    r"|authorize|resend|callbacks?|webhooks?|health[a-z]*|livez|readyz|liveness|ready|readiness|ping|public|otp|o?auth2?|sso"
+    r"|saml|oidc|magic|invites?|invitations?|docs|openapi|redoc|swagger|csrf|unsubscribe|subscribe|contact|newsletter|reset"
+    r"|recover|recovery|guests?|anonymous|google|facebook|github|twitter|slack|discord|well-known|favicon" + _AFTER
 )
 # What one gets here, and does not look at: `/token`, `/access_token`, but not `/token_check`, and not `/sessions/{id}`.
 _GIVEN = re.compile(r"(?:^|[/ _-])(?:token|session)(?=$| |/)|/sessions(?=$| )")

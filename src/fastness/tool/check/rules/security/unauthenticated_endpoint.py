@@ -74,7 +74,6 @@ EXAMPLES = [
 
         @router.put("/items/token_check")
         def check(name: str): ...  # found
-
     """),
     Bad("""
         from typing import Annotated
@@ -204,8 +203,7 @@ EXAMPLES = [
         @router.delete("/items/{id}")
         def delete(id: int): ...  # found
 
-        @router.patch("/items/{id}")
-        def price(id: int, user=Depends(current_user)): ...
+        router.patch("/items/{id}")(change)
 
         @router.post("/users")
         def register_user(name: str): ...
@@ -231,13 +229,8 @@ EXAMPLES = [
         def items(auth: AuthJWT = Depends()):
             auth.jwt_required()
 
-        @router.get("/prices")
-        def prices(auth: AuthJWT = Depends()):
-            auth.jwt_required()
-
-        @router.get("/refunds")
-        def refunds(auth: AuthJWT = Depends()):
-            auth.jwt_required()
+        router.get("/prices")(items)
+        router.get("/refunds")(items)
 
         @router.get("/reports")
         def reports():  # found
@@ -318,8 +311,7 @@ EXAMPLES = [
         def b(): ...
 
         @mixed.post("/login")
-        def login(name: str):
-            return name
+        def login(name: str): ...
 
         @mixed.get("/motd")
         def motd():
@@ -347,11 +339,8 @@ EXAMPLES = [
         @router.delete("/posts/{id}")
         def delete(id: int, user=Depends(current_user)): ...
 
-        @router.get("/posts/mine")
-        def mine(user=Depends(current_user)): ...
-
-        @router.get("/admin/posts")
-        def every(user=Depends(current_user)): ...
+        router.get("/posts/mine")(create)
+        router.get("/admin/posts")(create)
 
         @router.get("/{username}/posts/defaults")
         def defaults(): ...
@@ -381,13 +370,24 @@ EXAMPLES = [
         @router.post("/users")
         def create(user=Depends(current_user)): ...
 
+        def refuse(request):
+            raise HTTPException(status_code=401)
+
+        def login(request):
+            refuse(request)
+            if request.is_new:
+                return None
+            return request.user
+
+        @router.get("/users/new")
+        def new(user=Depends(login)): ...
+
         @router.get("/users/export")
         def export(request):
             if not is_known(request):
                 raise HTTPException(status_code=401)
-            return users()
     """,
-        "the endpoint refuses strangers itself",
+        "the endpoint refuses strangers itself, or what its dependency calls does",
     ),
     Good(
         """

@@ -59,7 +59,7 @@ def _lets_strangers_pass(service: Service, dependency: Dependency, handler: Func
     nobody = [node.lineno for node in answers if _is_none(node.value)]
     if not nobody or len(nobody) == len(answers) or any(isinstance(node, ast.Raise) for node in guard.nodes):
         return False
-    if any(edge.site.node.lineno < min(nobody) and _raises_refusal(edge.target) for edge in service.graph.edges(guard)):
+    if any(edge.site.node.lineno < min(nobody) and refuses(edge.target) for edge in service.graph.edges(guard)):
         return False
     if any(is_guard(inner) and not _is_lenient(inner) for inner in service.nested(dependency)):
         return False
@@ -142,14 +142,13 @@ def _guarded_inside(handler: Function) -> bool:
         return True
     if any(_takes_credential(parameter, default) for parameter, default in handler.parameters):
         return True
-    return any(_ASKS.search(site.name) for site in handler.calls) or _raises_refusal(handler)
+    return any(_ASKS.search(site.name) for site in handler.calls) or refuses(handler)
 
 
-def _raises_refusal(function: Function) -> bool:
-    return any(
-        isinstance(node, ast.Raise) and node.exc is not None and _REFUSES.search(ast.unparse(node.exc))
-        for node in function.nodes
-    )
+def refuses(function: Function) -> bool:
+    """The function raises what becomes a 401 or 403."""
+    raised = (node.exc for node in function.nodes if isinstance(node, ast.Raise) and node.exc is not None)
+    return any(_REFUSES.search(ast.unparse(error)) for error in raised)
 
 
 def tells_strangers_apart(handler: Function) -> bool:

@@ -10,58 +10,20 @@ credentials. When the app is booted, what it serves decides, whoever wrote it; w
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TypeVar
 
 from fastness.tool.boot import Probed
 from fastness.tool.boot.app import BootedRoute
-from fastness.tool.check.knowledge import apps
+from fastness.tool.check.knowledge import apps, probes
 from fastness.tool.check.knowledge.served import Served
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
 from fastness.tool.project.module import Module
-from fastness.tool.project.routes import Route
-from fastness.tool.project.symbols import Function
 
-_END = r"[-_]*(?:check\w*|probe|status)?_*(?:\.\w+)?"
-_PROBE = re.compile(
-    rf"(?:_*(?:livez?|up)|(?:.*[-_]|is)?(?:health[yz]?|readyz?|readiness|heartbeat|liveness|alive|startupz)){_END}",
-    re.IGNORECASE,
-)
-_READY = re.compile(rf"_*(?:is[-_]?)?(?:readyz?|readiness){_END}", re.IGNORECASE)
-_PERHAPS = re.compile(r"status|ping", re.IGNORECASE)  # of the service, or of something that it is about
-_NEUTRAL = re.compile(
-    r"api|v\d\w*|public|private|internal|utils?|system|monitor(?:ing)?|ops|common|base|_\w+|\{\?\}", re.IGNORECASE
-)
 _PROVIDERS = ("fastness.health", "fastapi_healthcheck", "fastapi_health", "healthcheck", "py_healthcheck")
-_READS = frozenset({"GET", "HEAD"})
 _FEWEST = 3
-_R = TypeVar("_R")
-# Calls that only build the answer.
-_ANSWERS = frozenset(
-    [
-        "dict",
-        "str",
-        "now",
-        "utcnow",
-        "time",
-        "isoformat",
-        "round",
-        "JSONResponse",
-        "Response",
-        "PlainTextResponse",
-        "info",
-        "debug",
-        "getenv",
-        "get",
-        "get_settings",
-        "Health",
-        "HealthResponse",
-    ]
-) | {""}
 
 
 @rule(
@@ -76,94 +38,57 @@ def check(service: Service, served: Served | None, probed: Probed | None) -> Ite
     if len(service.routes) < _FEWEST or _provided(service):
         return
     app = apps.main(service)
-    probes = _own_probes(service, set(apps.served(app))) if app is not None else []
-    probes = probes or _own_probes(service, set(service.routes))
-    if not probes:
+    named = probes.declared(service, set(apps.served(app))) if app is not None else []
+    named = named or probes.declared(service, set(service.routes))
+    if not named:
         if app is not None:
             yield found(app.scope, app.call, f"none of the {len(service.routes)} routes tells whether the service is ready")
-    elif not any(_checks(service, probe) for probe in probes):
-        probe = probes[0]
+        return
+    first, asking = named[0], [probe for probe in named if probes.asks(service, probe)]
+    if not asking:
         yield found(
-            probe.handler, probe.handler.node, f"{_full(service, probe)} checks nothing: it is alive when the database is not"
+            first.handler,
+            first.handler.node,
+            f"{probes.full_path(service, first)} checks nothing: it is alive when the database is not",
         )
+    elif all(probes.wants_login(service, probe) for probe in asking):
+        message = f"{probes.full_path(service, asking[0])} refuses whom it does not know, and a platform has no credentials"
+        yield found(asking[0].handler, asking[0].handler.node, message)
 
 
 def _at_boot(service: Service, served: Served, probed: Probed | None) -> Iterator[Found]:
     operations = list(served.app.operations)
     if len(operations) < _FEWEST:
         return
-    plain = [route for route in served.app.routes if route.kind in ("api", "plain") and _READS & set(route.methods or _READS)]
-    probes = _probes([(route.path, bool(route.parameters), route) for route in plain])
-    if not probes:
+    plain = [
+        route
+        for route in served.app.routes
+        if route.kind in ("api", "plain") and probes.READS & set(route.methods or probes.READS)
+    ]
+    named = probes.named([(route.path, bool(route.parameters), route) for route in plain])
+    if not named:
         message = f"none of the {len(operations)} operations tells whether the service is ready"
         yield replace(served.at_app(message), source="boot")
         return
-    functions = [function for route in probes if (function := served.function(route.endpoint)) is not None]
+    functions = [function for route in named if (function := served.function(route.endpoint)) is not None]
     own = [route for route in service.routes if route.handler in functions]
-    if len(functions) == len(probes) and own and not any(_checks(service, route) for route in own):
-        message = f"{probes[0].path} checks nothing: it is alive when the database is not"
+    if len(functions) == len(named) and own and not any(probes.asks(service, route) for route in own):
+        message = f"{named[0].path} checks nothing: it is alive when the database is not"
         yield found(functions[0], functions[0].node, message, source="boot")
-    elif probed is not None and (refused := _refused(probes, probed)):
-        message = f"{probes[0].path} answers {refused} without credentials, and a platform has none"
-        yield replace(_at_route(served, probes[0], message), source="probe")
+    elif probed is not None and (refused := _refused(named, probed)):
+        message = f"{named[0].path} answers {refused} without credentials, and a platform has none"
+        yield replace(_at_route(served, named[0], message), source="probe")
 
 
-def _refused(probes: list[BootedRoute], probed: Probed) -> int | None:
+def _refused(named: list[BootedRoute], probed: Probed) -> int | None:
     """The status with which every probe refuses who is not logged in; None when one of them lets everybody in."""
-    answers = [called.answer.status for called in probed.called if called.route in probes]
+    answers = [called.answer.status for called in probed.called if called.route in named]
     return answers[0] if answers and all(status in (401, 403) for status in answers) else None
 
 
 def _at_route(served: Served, route: BootedRoute, message: str) -> Found:
     function = served.function(route.endpoint)
     return served.at_app(message) if function is None else found(function, function.node, message)
-
-
-def _full(service: Service, route: Route) -> str:
-    return next(iter(service.prefixes(route)), route.path or "")
-
-
-def _own_probes(service: Service, routes: set[Route]) -> list[Route]:
-    read = [route for route in service.routes if route in routes and route.path is not None and _READS & route.methods]
-    return _probes([(_full(service, route), _takes_input(service, route), route) for route in read])
-
-
-def _takes_input(service: Service, route: Route) -> bool:
-    injected = {dependency.parameter for dependency in service.parameters(route.handler)}
-    return any(p.arg not in injected | {"self", "request", "req", "response"} for p, _ in route.handler.parameters)
-
-
-def _probes(routes: list[tuple[str, bool, _R]]) -> list[_R]:
-    """Those that speak of the whole service: with nothing before the probe's name in the path but `api`, a version and such.
-
-    Args:
-        routes: with their full paths, and whether they take something from the client.
-    """
-    found: dict[bool, list[tuple[int, str, _R]]] = {True: [], False: []}
-    for path, takes, route in routes:
-        parts = [part for part in path.split("/") if part]
-        place = next((number for number, part in enumerate(parts) if _PROBE.fullmatch(part)), None)
-        certain = place is not None
-        if place is None and not takes and parts and _PERHAPS.fullmatch(parts[-1]):
-            place = len(parts) - 1
-        if place is not None and "{" not in path.replace("{?}", ""):
-            before = sum(not _NEUTRAL.fullmatch(part) for part in parts[:place])
-            found[certain].append((before, parts[place], route))
-    named = found[True] or [one for one in found[False] if one[0] == 0]
-    least = min((before for before, _, _ in named), default=0)
-    return [route for before, name, route in named if before == least or _READY.fullmatch(name)]
-
-
-def _checks(service: Service, route: Route) -> bool:
-    """The endpoint asks something: awaits, calls into the project or a library, or depends on what does."""
-    handler = route.handler
-    if service.parameters(handler) or service.declared(route.option("dependencies"), route.scope):
-        return True
-    return handler.has_await or any(_is_question(handler, site.name) for site in handler.calls)
-
-
-def _is_question(handler: Function, name: str) -> bool:
-    return name not in _ANSWERS and name != handler.name
 
 
 def _provided(service: Service) -> bool:
@@ -173,22 +98,28 @@ def _provided(service: Service) -> bool:
     return any(provides(module) for module in service.project.service)
 
 
+_OTHERS = """
+        @app.get("/b")
+        def b(): ...
+
+        @app.get("/c")
+        def c(): ...
+"""
+
 EXAMPLES = [
-    Bad("""
+    Bad(
+        """
         from fastapi import FastAPI
 
         app = FastAPI()  # found
 
         @app.get("/a")
         def a(): ...
-
-        @app.get("/b")
-        def b(): ...
-
-        @app.get("/c")
-        def c(): ...
-    """),
-    Bad("""
+    """
+        + _OTHERS
+    ),
+    Bad(
+        """
         from fastapi import Depends, FastAPI
 
         def log(): ...
@@ -198,13 +129,104 @@ EXAMPLES = [
         @app.get("/health")
         def health():  # found
             return {"status": "ok"}
+    """
+        + _OTHERS
+    ),
+    Bad(
+        """
+        import json
+        from datetime import datetime
+        from fastapi import Depends, FastAPI
+        from pydantic import BaseModel
 
-        @app.get("/b")
-        def b(): ...
+        class Settings:
+            version = "1"
 
-        @app.get("/c")
-        def c(): ...
-    """),
+        class Answer(BaseModel):
+            data: dict
+            at: str
+
+        def settings():
+            return Settings()
+
+        def success(data):
+            return Answer(data=json.loads(json.dumps(data)), at=datetime.now().isoformat())
+
+        app = FastAPI()
+
+        @app.get("/health")
+        async def health(settings=Depends(settings)):  # found
+            return success({"status": "ok", "version": settings.version})
+    """
+        + _OTHERS
+    ),
+    Bad(
+        """
+        from fastapi import Depends, FastAPI, HTTPException
+        from sqlalchemy import create_engine, text
+        from starlette.authentication import requires
+
+        engine = create_engine("sqlite://")
+        app = FastAPI()
+
+        @app.get("/health")
+        @requires("authenticated")
+        def health(request):  # found
+            with engine.connect() as connection:
+                connection.execute(text("select 1"))
+    """
+        + _OTHERS
+    ),
+    Bad(
+        """
+        from fastapi import Depends, FastAPI, HTTPException
+        from sqlalchemy import create_engine, text
+
+        engine = create_engine("sqlite://")
+        app = FastAPI()
+
+        def current_user(name: str = ""):
+            if not name:
+                raise HTTPException(401)
+
+        def answers():
+            with engine.connect() as connection:
+                connection.execute(text("select 1"))
+
+        @app.get("/health", dependencies=[Depends(current_user)])
+        def health():  # found
+            answers()
+    """
+        + _OTHERS
+    ),
+    Good(
+        """
+        from fastapi import APIRouter, Depends, FastAPI
+        from fastapi.security import HTTPBearer
+        from sqlalchemy import create_engine, text
+
+        engine = create_engine("sqlite://")
+        app = FastAPI()
+        router = APIRouter()
+
+        def answers():
+            with engine.connect() as connection:
+                connection.execute(text("select 1"))
+
+        class Checks:
+            def __init__(self):
+                answers()
+
+        @router.get("/health")
+        async def health(checks: Checks = Depends(), token=Depends(HTTPBearer(auto_error=False))):
+            return {"more": token}
+
+        app.include_router(router, prefix="/public")
+        app.include_router(router, dependencies=[Depends(HTTPBearer())])
+    """
+        + _OTHERS,
+        "what it calls asks the database; a login only shows more, and is wanted in one of two places",
+    ),
     Bad(
         """
         from fastapi import Depends, FastAPI
@@ -250,7 +272,8 @@ EXAMPLES = [
         booted=True,
     ),
     *(
-        Good(f"""
+        Good(
+            f"""
         from fastapi import FastAPI
 
         app = FastAPI()
@@ -260,13 +283,9 @@ EXAMPLES = [
         @app.{probe}
         async def ready():
             await reachable()
-
-        @app.get("/b")
-        def b(): ...
-
-        @app.get("/c")
-        def c(): ...
-    """)
+    """
+            + _OTHERS
+        )
         for probe in (
             'get("/__heartbeat__")',
             'get("/__health__")',
@@ -306,13 +325,8 @@ EXAMPLES = [
 
         @app.get("/a")
         def a(): ...
-
-        @app.get("/b")
-        def b(): ...
-
-        @app.get("/c")
-        def c(): ...
-    """,
+    """
+        + _OTHERS,
         "a library brings the probes",
     ),
     Bad("""

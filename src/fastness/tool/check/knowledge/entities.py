@@ -12,6 +12,7 @@ from fastness.tool.project.values import ClassValue, Elements, External, Functio
 from fastness.tool.project.walk import walk
 
 _QUERY_ENDS = ("all", "first", "one", "one_or_none", "scalar_one", "scalar_one_or_none", "get", "scalars", "scalar")
+_MANAGED = frozenset({"all", "filter", "exclude", "order_by", "get", "first", "last", "create"})  # `afirst()` too
 
 
 def held(service: Service, values: Values) -> Iterator[Class]:
@@ -31,6 +32,9 @@ def queried(service: Service, node: ast.expr, handler: Function) -> Class | None
     """`db.query(User).all()`, `db.execute(select(User)).scalars().all()`: what was asked for is what comes."""
     for expression, scope in _sources(service, node, handler):
         called = expression.value if isinstance(expression, ast.Await) else expression
+        managed = _managed(service, called, scope)
+        if managed is not None:
+            return managed
         if not isinstance(called, ast.Call) or last_name(called) not in _QUERY_ENDS:
             continue
         values = service.resolver.infer(called, scope)
@@ -43,6 +47,21 @@ def queried(service: Service, node: ast.expr, handler: Function) -> Class | None
                 for value in service.resolver.infer(inner.args[0], scope):
                     if isinstance(value, ClassValue) and service.is_entity(value.definition):
                         return value.definition
+    return None
+
+
+def _managed(service: Service, node: ast.expr, scope: Function) -> Class | None:
+    """`list(User.objects.filter(...))`: what a manager of Django gives."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "list" and len(node.args) == 1:
+        node = node.args[0]
+    if not isinstance(node, ast.Call) or not {last_name(node), last_name(node).removeprefix("a")} & _MANAGED:
+        return None
+    inner: ast.expr = node
+    while isinstance(inner, ast.Call | ast.Attribute):
+        if isinstance(inner, ast.Attribute) and inner.attr == "objects":
+            values = service.resolver.infer(inner.value, scope)
+            return next((v.definition for v in values if isinstance(v, ClassValue) and service.is_entity(v.definition)), None)
+        inner = inner.func if isinstance(inner, ast.Call) else inner.value
     return None
 
 

@@ -130,6 +130,29 @@ EXAMPLES = [
             user = User()
             return {"user": jsonable_encoder(user, exclude=["password"])}
     """),
+    Bad("""
+        from django.db import models
+        from fastapi import FastAPI
+
+        class Token(models.Model): ...
+
+        app = FastAPI()
+
+        def tokens(user):
+            return list(Token.objects.filter(user=user))
+
+        @app.get("/tokens")
+        def listed(user: int):  # found
+            return tokens(user)
+
+        @app.get("/tokens/{id}")
+        async def one(id: int):  # found
+            return await Token.objects.filter(id=id).afirst()
+
+        @app.get("/count")
+        def count():
+            return Token.objects.filter(user=1).count()
+    """),
     Good("""
         from fastapi import FastAPI
         from pydantic import BaseModel

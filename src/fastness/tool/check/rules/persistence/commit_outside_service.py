@@ -29,9 +29,7 @@ def check(service: Service) -> Iterator[Found]:
         if _UNIT_OF_WORK.search(function.qualified):
             continue
         ends = [
-            site
-            for site in function.calls
-            if site not in reported and not _is_first(function, site) and commits(service, site)
+            site for site in function.calls if site not in reported and not _is_first(function, site) and commits(service, site)
         ]
         if ends:
             reported.update(ends)

@@ -9,7 +9,9 @@ Load what the response needs with the query (`selectinload`, `joinedload`), and 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from fastness.tool.check.knowledge import entities
 from fastness.tool.check.knowledge.bodies import fields
@@ -18,85 +20,122 @@ from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Evidence, Severity
 from fastness.tool.project import Service
 from fastness.tool.project.routes import Route
-from fastness.tool.project.symbols import Class, Function, argument, constant, last_name
-from fastness.tool.project.values import Elements, Instance, Values
+from fastness.tool.project.symbols import CallSite, Class, Function, Kind, argument, constant, last_name, values
+from fastness.tool.project.values import ClassValue, Elements, Instance, Values
 
 _EAGER = {"selectin", "joined", "subquery", "immediate", "raise", "raise_on_sql", "noload", "write_only", "dynamic", False}
-_LOADERS = (
-    "selectinload",
-    "joinedload",
-    "subqueryload",
-    "contains_eager",
-    "immediateload",
-    "defaultload",
-    "raiseload",
-    "noload",
-)
+_LOADERS = frozenset({
+    "selectinload", "joinedload", "subqueryload", "contains_eager", "immediateload", "defaultload", "raiseload", "noload",
+})  # fmt: skip
+_AWAITED = re.compile(r"\.awaitable_attrs\.(\w+)")
+_VALIDATES = frozenset({"model_validate", "from_orm"})
+_ASYNC = "sqlalchemy.ext.asyncio.AsyncSession()."
+_STEPS = 4
 _RELATIONSHIPS = {"sqlalchemy.orm.relationship", "sqlmodel.Relationship"}
 
 
 @rule(severity=Severity.WARNING, practice="7.3", help='load it with the query (`selectinload`), and set `lazy="raise"`')
 def check(service: Service) -> Iterator[Found]:
-    loaded = _loaded(service)
+    everywhere = _loaded(
+        module.calls + [site for one in module.classes for site in one.calls] for module in service.project.service
+    )
     seen: set[Function] = set()
     for route in service.routes:
-        if route.handler in seen or not route.handler.module.is_service:
+        handler = route.handler
+        if handler in seen or not handler.module.is_service:
             continue
-        model, many = _model(service, route)
-        entity = _entity(service, route) if model is not None else None
-        if model is None or entity is None or not (many or _waits_for_nobody(service, route.handler)):
-            continue
-        for name, evidence in _lazy(service, model, entity):
-            if name not in loaded:
-                seen.add(route.handler)
+        for model, rows, many in _answers(service, route):
+            entity = _entity(service, rows, handler)
+            lazy = dict(_lazy(service, model, entity)) if entity is not None else {}
+            if entity is None or not lazy:
+                continue
+            run = _run(service, route)
+            loaded = everywhere | _loaded(function.calls for function in run)
+            loaded.update(*(_AWAITED.findall(module.text) for module in {function.module for function in run}))
+            name = next((name for name in lazy if name not in loaded), None)
+            if name is not None and (many or _waits_for_nobody(service, run)):
+                seen.add(handler)
                 each = "each row of the answer" if many else "the answer"
-                message = f"{route.handler.qualified} loads {entity.name}.{name} from the database for {each}"
-                yield found(route.handler, route.handler.node, message, *evidence)
+                message = f"{handler.qualified} loads {entity.name}.{name} from the database for {each}"
+                yield found(handler, handler.node, message, *lazy[name])
                 break
 
 
-def _loaded(service: Service) -> set[str]:
-    """The relationships that some query of the service loads."""
+def _run(service: Service, route: Route) -> list[Function]:
+    """The endpoint, what it depends on, and what they call: services, repositories, and what repositories have in common."""
+    run = [route.handler, *(one.target for one in service.tree(route) if isinstance(one.target, Function))]
+    seen, level = set(run), run
+    for _ in range(_STEPS):
+        level = [edge.target for function in level for edge in service.graph.edges(function)]
+        level = [one for one in dict.fromkeys(level) if one not in seen]
+        seen.update(level)
+        run = [*run, *level]
+    return run
+
+
+def _loaded(sites: Iterable[Iterable[CallSite]]) -> set[str]:
+    """The relationships that queries of these calls load."""
     names: set[str] = set()
-    for module in service.project.service:
-        for loader in _LOADERS:
-            for site in module.calls_by_name.get(loader, ()):
-                for given in site.node.args:
-                    names.add(last_name(given) or str(constant(given)))
+    for site in chain.from_iterable(sites):
+        if site.name in _LOADERS:
+            names |= {last_name(given) or str(constant(given)) for given in site.node.args}
+        elif site.name == "refresh":
+            asked = site.argument("attribute_names", 1)
+            names |= {str(constant(one)) for one in values(asked)} if asked is not None else set()
     return names
+
+
+def _answers(service: Service, route: Route) -> Iterator[tuple[Class, ast.expr, bool]]:
+    """What the endpoint answers with: the model, the row or rows that it is made from, and whether they are many."""
+    declared, many = _model(service, route)
+    for value in returned(route.handler):
+        made = _made(service, value, route.handler)
+        if made is not None:
+            yield made
+        elif declared is not None:
+            yield declared, value, many
+
+
+def _made(
+    service: Service, value: ast.expr, scope: Function, *, many: bool = False, steps: int = 2
+) -> tuple[Class, ast.expr, bool] | None:
+    """`OrderOut.model_validate(order)`, or a list of such: from the row, when the model reads attributes."""
+    if isinstance(value, ast.Name) and steps:
+        bindings = [one for one in scope.bindings.get(value.id, ()) if one.value is not None]
+        given = bindings[0].value if len(bindings) == 1 and bindings[0].kind is Kind.ASSIGN else None
+        return _made(service, given, scope, many=many, steps=steps - 1) if given is not None else None
+    if isinstance(value, ast.ListComp):
+        return _made(service, value.elt, scope, many=True, steps=0)
+    if isinstance(value, ast.Call) and last_name(value) in _VALIDATES and value.args and isinstance(value.func, ast.Attribute):
+        for one in service.resolver.infer(value.func.value, scope):
+            if isinstance(one, ClassValue) and service.is_model(one.definition):
+                return one.definition, value.args[0], many
+    return None
 
 
 def _model(service: Service, route: Route) -> tuple[Class | None, bool]:
     """The response model, and whether the response is a list of it."""
     declared = route.option("response_model")
     scope = route.scope if declared is not None else route.handler.parent
-    values: Values = service.resolver.annotation(declared if declared is not None else route.handler.node.returns, scope)
+    held: Values = service.resolver.annotation(declared if declared is not None else route.handler.node.returns, scope)
     many = False
-    if any(isinstance(value, Elements) for value in values):
-        values, many = tuple(inner for value in values if isinstance(value, Elements) for inner in value.of), True
-    for value in values:
+    if any(isinstance(value, Elements) for value in held):
+        held, many = tuple(inner for value in held if isinstance(value, Elements) for inner in value.of), True
+    for value in held:
         if isinstance(value, Instance) and service.is_model(value.definition) and not service.is_entity(value.definition):
             return value.definition, many
     return None, many
 
 
-def _entity(service: Service, route: Route) -> Class | None:
-    """The table whose rows the endpoint returns."""
-    for value in returned(route.handler):
-        held = next(iter(entities.held(service, service.resolver.infer(value, route.handler))), None)
-        entity = held or entities.queried(service, value, route.handler)
-        if entity is not None:
-            return entity
-    return None
+def _entity(service: Service, rows: ast.expr, handler: Function) -> Class | None:
+    """The table of which an expression is a row, or rows."""
+    held = next(iter(entities.held(service, service.resolver.infer(rows, handler))), None)
+    return held or entities.queried(service, rows, handler)
 
 
-def _waits_for_nobody(service: Service, handler: Function) -> bool:
+def _waits_for_nobody(service: Service, run: list[Function]) -> bool:
     """The session is an async one: loading on access raises."""
-    return any(
-        getattr(value, "path", "").startswith("sqlalchemy.ext.asyncio.AsyncSession().")
-        for site in handler.calls
-        for value in service.resolver.targets(site)
-    )
+    return any(call.target.path.startswith(_ASYNC) for function in run for call in service.graph.outward(function))
 
 
 def _lazy(service: Service, model: Class, entity: Class) -> Iterator[tuple[str, tuple[Evidence, ...]]]:
@@ -171,7 +210,59 @@ EXAMPLES = [
         async def one(id: int, db: AsyncSession = Depends(get_async)) -> OrderOut:  # found
             order = (await db.execute(select(Order))).scalars().first()
             return order
+
+        @app.get("/orders/{{id}}/made")
+        async def made(id: int, db: AsyncSession = Depends(get_async)):  # found
+            order = await db.get(Order, id)
+            return OrderOut.model_validate(order)
+
+        @app.get("/lists")
+        def lists(db: Session = Depends(get_db)):  # found
+            rows = db.scalars(select(Order)).all()
+            answer = [OrderOut.model_validate(row) for row in rows]
+            return answer
+
+        class Orders:
+            def __init__(self, session: AsyncSession):
+                self.session = session
+
+            async def get(self, id: int) -> Order | None:
+                return await self.session.get(Order, id)
+
+        @app.get("/found", response_model=list[OrderOut])
+        def others(db: Session = Depends(get_db)):
+            return db.query(Order).options(selectinload(Order.lines)).all()
+
+        @app.get("/kept/{{id}}", response_model=OrderOut)
+        async def kept(id: int, db: AsyncSession = Depends(get_async)):  # found
+            return await Orders(db).get(id)
     """),
+    Good(
+        f"""{_MODELS}
+        @app.post("/orders")
+        async def create(db: AsyncSession = Depends(get_async)) -> OrderOut:
+            order = Order()
+            db.add(order)
+            await db.refresh(order, ["lines"])
+            return OrderOut.model_validate(order)
+
+        @app.get("/orders/{{id}}")
+        def one(id: int, db: Session = Depends(get_db)):
+            order = db.get(Order, id)
+            return OrderOut.model_validate(order)
+
+        @app.get("/orders/{{id}}/awaited")
+        async def awaited(id: int, db: AsyncSession = Depends(get_async)):
+            order = await db.get(Order, id)
+            await order.awaitable_attrs.lines
+            return OrderOut.model_validate(order)
+
+        @app.get("/notes/{{id}}")
+        async def notes(id: int, db: AsyncSession = Depends(get_async)):
+            return Short.model_validate(await db.get(Order, id))
+    """,
+        "it is loaded after all, by one query for one row, or with the row",
+    ),
     Good(
         f"""{_MODELS}
         @app.get("/orders", response_model=list[OrderOut])

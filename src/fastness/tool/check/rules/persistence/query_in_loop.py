@@ -11,41 +11,29 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Sequence
-from typing import TypeAlias
 
-from fastness.tool.check.knowledge import sessions
+from fastness.tool.check.knowledge.iteration import Loop, body, generators, is_fixed, targets
 from fastness.tool.check.knowledge.reach import from_requests
 from fastness.tool.check.knowledge.size import size
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Evidence, Severity
 from fastness.tool.project import Service
 from fastness.tool.project.resolve import own_nodes
-from fastness.tool.project.symbols import CallSite, Function, Kind, handed_on, last_name
-from fastness.tool.project.values import ClassValue, External
+from fastness.tool.project.symbols import CallSite, Function, handed_on, last_name
+from fastness.tool.project.values import External
 from fastness.tool.project.walk import own, walk
 
 _QUERY = re.compile(
     r"(?:sqlalchemy\.orm\.(?:Session|scoped_session)|sqlalchemy\.ext\.asyncio\.AsyncSession)\(\)\.(?:query|execute|exec|scalars?|get|get_one|refresh)"
+    r"|django\.db\.models\.Model\.objects(?:\.\w+\(\))*\.a?(?:get|get_or_create|first|last|latest|count|exists|aggregate)"
 )
+_STATEMENT = frozenset({"execute", "exec"})
 _LOOKUP = 12  # statements
 _WRITES = re.compile(
     r"_*(?:commit|flush|add|delete|update|insert|merge|create|save|send|post|publish|enqueue|remove|clean|sync|set(?=_)|apply|reconcile|notify)(?![a-z])"
 )
+_COUNTS = re.compile(r"\blen\(| % ")
 _END = frozenset({"next", "anext", "any", "all"})
-_PORTION = re.compile(r"batch|chunk|page$")
-_FIXED = {
-    "range",
-    "batched",
-    "chunked",
-    "chunks",
-    "batch",
-    "islice",
-    "count",
-    "cycle",
-    "product",
-    "as_completed",
-    "zip_longest",
-}
 
 
 @rule(severity=Severity.WARNING, practice="7.3", help="ask once for all of them: `in_()`, a join, or `selectinload`")
@@ -70,43 +58,20 @@ def _of(service: Service, function: Function) -> Iterator[Found]:
     # `next(user for id in ids if (user := get(id)))` ends with the first that is found, as a `break` does.
     ending = {id(one) for site in function.calls if ast.unparse(site.node.func) in _END for one in site.node.args[:1]}
     for loop in function.nodes:
-        if not isinstance(loop, _Loop) or id(loop) in ending or _is_fixed(service, loop, function):
+        if not isinstance(loop, Loop) or id(loop) in ending or is_fixed(service, loop, function):
             continue
-        inside = [queries.pop(id(node)) for node in own(_body(loop)) if id(node) in queries]
+        inside = [queries.pop(id(node)) for node in own(body(loop)) if id(node) in queries]
         inside = [
             site
             for site in inside
-            if (_feeds(loop, site) and not _spared(loop, site) if id(site.node) in through else _asks_for(loop, site))
+            if (_feeds(loop, site) and not _spared(loop, site) if id(site.node) in through else _repeats(loop, site))
         ]
         if inside:
             first = min(inside, key=lambda site: site.node.lineno)
-            message = f"{function.qualified} asks the database once per {ast.unparse(_generators(loop)[0].target)}"
+            message = f"{function.qualified} asks the database once per {ast.unparse(generators(loop)[0].target)}"
             evidence = [proof(function, loop, "the loop"), *(through[id(s.node)] for s in inside if id(s.node) in through)]
             evidence += [proof(function, site.node, "and here") for site in inside if site is not first]
             yield found(function, first.node, message, *evidence, count=len(inside))
-
-
-_Comprehension: TypeAlias = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
-_Loop: TypeAlias = ast.For | ast.AsyncFor | _Comprehension
-
-
-def _generators(loop: _Loop) -> Sequence[ast.For | ast.AsyncFor | ast.comprehension]:
-    """What a loop goes over, outermost first."""
-    return [loop] if isinstance(loop, ast.For | ast.AsyncFor) else loop.generators
-
-
-def _body(loop: _Loop) -> Sequence[ast.AST]:
-    """What a loop repeats."""
-    if isinstance(loop, ast.For | ast.AsyncFor):
-        return loop.body
-    elements = [loop.key, loop.value] if isinstance(loop, ast.DictComp) else [loop.elt]
-    first, *further = loop.generators
-    return [*elements, *first.ifs, *(node for one in further for node in (one.iter, *one.ifs))]
-
-
-def _targets(loop: _Loop) -> set[str]:
-    """The names of what a loop is at."""
-    return {node.id for one in _generators(loop) for node in walk(one.target) if isinstance(node, ast.Name)}
 
 
 def _asks(service: Service, site: CallSite) -> bool:
@@ -132,13 +97,44 @@ def _looks_up(service: Service, target: Function, steps: int = 3) -> CallSite | 
     return next((site for site in further if site is not None), None)
 
 
-def _asks_for(loop: _Loop, site: CallSite) -> bool:
-    return _depends_on(loop, site.node) or _feeds(loop, site)
+def _repeats(loop: Loop, site: CallSite) -> bool:
+    """Each turn asks: for what the loop is at, or the same again, which one query before the loop would have told."""
+    if site.name in _STATEMENT and _runs_what_it_is_at(loop, site):
+        return False
+    if _depends_on(loop, site.node) or _feeds(loop, site):
+        return True
+    return isinstance(loop, ast.For) and not (_spared(loop, site) or _ends(loop.body) or _is_portion(loop, site))
 
 
-def _spared(loop: _Loop, site: CallSite) -> bool:
+def _runs_what_it_is_at(loop: Loop, site: CallSite) -> bool:
+    """Every turn runs another statement of a list, as of a script: `execute(text(statement))`."""
+    run = site.argument("statement", 0)
+    is_text = isinstance(run, ast.Call) and last_name(run) == "text"
+    if isinstance(run, ast.Call) and is_text:
+        run = next(iter(run.args), None)
+    if isinstance(run, ast.Name):
+        assigned = [node for node in own(body(loop)) if isinstance(node, ast.Assign)]
+        made = [node.value for node in assigned if ast.unparse(node.targets[0]) == run.id]
+        run = made[0] if len(made) == 1 else run
+    while is_text and isinstance(run, ast.Call | ast.Attribute):
+        run = run.func if isinstance(run, ast.Call) else run.value
+    return isinstance(run, ast.Name) and run.id in targets(loop)
+
+
+def _is_portion(loop: ast.For, site: CallSite) -> bool:
+    """It runs when there is enough for it, `if len(rows) >= 1000: ...`, or every so many turns."""
+    tests = (node.test for node in own(loop.body) if isinstance(node, ast.If) and any(n is site.node for n in walk(node)))
+    return any(_COUNTS.search(ast.unparse(test)) for test in tests)
+
+
+def _ends(body: Sequence[ast.stmt]) -> bool:
+    """There is no second turn, or only until something is as it should be."""
+    return any(isinstance(node, ast.Break | ast.Return) for node in own(body))
+
+
+def _spared(loop: Loop, site: CallSite) -> bool:
     """What was looked up is remembered, `if id not in known: ...`, or the loop ends with it: `return get(id)`."""
-    for node in own(_body(loop)):
+    for node in own(body(loop)):
         if isinstance(node, ast.If) and any(inner is site.node for inner in walk(node)):
             remembers = any(isinstance(op, ast.NotIn) for n in walk(node.test) for op in _operators(n))
             if remembers or isinstance(node.body[-1], ast.Return | ast.Break):
@@ -152,63 +148,24 @@ def _operators(node: ast.AST) -> list[ast.cmpop]:
     return node.ops if isinstance(node, ast.Compare) else []
 
 
-def _depends_on(loop: _Loop, query: ast.Call) -> bool:
+def _depends_on(loop: Loop, query: ast.Call) -> bool:
     """The query asks for what the loop is at."""
-    names = _targets(loop)
-    statement = next((s for s in _body(loop) if any(node is query for node in walk(s))), None)
+    names = targets(loop)
+    statement = next((s for s in body(loop) if any(node is query for node in walk(s))), None)
     return statement is not None and any(isinstance(node, ast.Name) and node.id in names for node in walk(statement))
 
 
-def _feeds(loop: _Loop, site: CallSite) -> bool:
+def _feeds(loop: Loop, site: CallSite) -> bool:
     """What the query asks for is what the loop is at, or made from that."""
-    names = _targets(loop)
+    names = targets(loop)
     made = names | {
         target.id
-        for node in own(_body(loop))
+        for node in own(body(loop))
         if isinstance(node, ast.Assign) and any(isinstance(n, ast.Name) and n.id in names for n in walk(node.value))
         for target in node.targets
         if isinstance(target, ast.Name)
     }
     return any(isinstance(node, ast.Name) and node.id in made for argument in handed_on(site.node) for node in walk(argument))
-
-
-def _is_fixed(service: Service, loop: _Loop, function: Function) -> bool:
-    """The loop goes over something of fixed size: literals, constants, enums, tables, attempts."""
-    first = _generators(loop)[0]
-    if any(_PORTION.search(name) for name in _targets(loop)) or sessions.is_session(
-        service.resolver.infer(first.target, function)
-    ):
-        return True  # it asks once for many, or is `for session in get_session()`
-    over: ast.expr = first.iter
-    while (
-        isinstance(over, ast.Call)
-        and last_name(over) in {"enumerate", "sorted", "list", "reversed", "tuple", "zip", "set"}
-        and over.args
-    ):
-        over = over.args[0]
-    if isinstance(over, ast.Call):
-        name = last_name(over)
-        if name in {"items", "values", "keys"} and isinstance(over.func, ast.Attribute):
-            over = over.func.value
-        else:
-            return name in _FIXED
-    if isinstance(over, ast.List | ast.Tuple | ast.Set | ast.Dict | ast.Constant):
-        return True
-    if any(isinstance(value, ClassValue) for value in service.resolver.infer(over, function)):
-        return True
-    if isinstance(over, ast.Name):
-        bindings = service.resolver.binding(over.id, function)
-        if bindings is not None:
-            literal = (ast.List, ast.Tuple, ast.Dict, ast.Set)
-            return all(b.kind is Kind.ASSIGN and isinstance(b.value, literal) and _entries(b.value) for b in bindings[0]) or (
-                bindings[1] is function.module
-            )
-    return isinstance(over, ast.Attribute) and over.attr.isupper()
-
-
-def _entries(node: ast.expr) -> bool:
-    """The literal has content of its own: an empty one is filled later."""
-    return bool(getattr(node, "elts", None) or getattr(node, "keys", None))
 
 
 EXAMPLES = [
@@ -252,6 +209,70 @@ EXAMPLES = [
                 statement = select(int).where(order.id)
                 db.execute(statement)  # found
     """),
+    Bad("""
+        from fastapi import Depends, FastAPI
+        from sqlalchemy import func, select
+        from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
+
+        class Base(DeclarativeBase): ...
+
+        class Item(Base):
+            __tablename__ = "items"
+
+        app = FastAPI()
+        get_db = sessionmaker()
+
+        @app.post("/import")
+        def load(names: list[str], db: Session = Depends(get_db)):
+            for name in names:
+                last = db.query(func.max(Item.position)).scalar()  # found
+                db.add(Item(name=name, position=last + 1))
+    """),
+    Bad("""
+        # file: app/models.py
+        from django.db import models
+
+        class Named(models.Model):
+            name = models.CharField()
+
+        class Agent(Named): ...
+        # file: app/main.py
+        from fastapi import FastAPI
+        from app.models import Agent
+
+        app = FastAPI()
+
+        @app.get("/agents")
+        async def agents(names: list[str]):
+            return [await Agent.objects.filter(name=name).afirst() for name in names]  # found
+    """),
+    Good(
+        """
+        from fastapi import Depends, FastAPI
+        from sqlalchemy import insert, select, text
+        from sqlalchemy.orm import Session, sessionmaker
+
+        app = FastAPI()
+        get_db = sessionmaker()
+
+        @app.post("/tables")
+        def create(statements: list[str], tables: list, db: Session = Depends(get_db)):
+            for statement in statements:
+                db.execute(text(statement))
+            for table in tables:
+                sql = table.as_sql()
+                db.execute(text(sql))
+            for name in statements:
+                if db.scalar(select(int)):
+                    break
+            rows = []
+            for name in statements:
+                rows.append({"name": name})
+                if len(rows) >= 1000:
+                    db.execute(insert(tables[0]), rows)
+    """,
+        "each turn runs another statement, the loop only waits for something, or it collects what one statement writes",
+    ),
     Bad("""
         from typing import Annotated, Protocol
         from fastapi import Depends, FastAPI
@@ -340,8 +361,10 @@ EXAMPLES = [
     """,
         "what is looked up once or for many at once, what ends the loop, and what does more than to look up",
     ),
-    Good("""
+    Good(
+        """
         from enum import Enum
+        from itertools import batched
         from fastapi import Depends, FastAPI
         from sqlalchemy.orm import Session, sessionmaker
 
@@ -362,16 +385,6 @@ EXAMPLES = [
                 db.execute(attempt)
             for row in db.query(int).all():
                 print(row)
-    """),
-    Good(
-        """
-        from itertools import batched
-        from fastapi import Depends, FastAPI
-        from sqlalchemy import select
-        from sqlalchemy.orm import Session, sessionmaker
-
-        app = FastAPI()
-        get_db = sessionmaker()
 
         @app.post("/import")
         def load(ids: list[int], db: Session = Depends(get_db)):
@@ -380,7 +393,7 @@ EXAMPLES = [
             for offset in range(0, 10_000, 1_000):
                 db.scalars(select(int).offset(offset)).all()
     """,
-        "the loop goes over pages and portions, and each query asks for many",
+        "the loop goes over a fixed number, or over pages and portions, and each query asks for many",
     ),
     Good(
         """

@@ -14,14 +14,24 @@ _IMAGES = tuple(
 )
 _PROCESSES = tuple(f"{where}Procfile" for where in ("", "*/"))
 _SCRIPTS = tuple(f"{where}*.sh" for where in ("", "*/", "*/*/", "*/*/*/"))
+_UNITS = tuple(f"{where}*.service" for where in ("", "*/", "*/*/", "*/*/*/"))
+_COMPOSED = tuple(
+    f"{where}{name}{end}"
+    for where in ("", "*/", "*/*/")
+    for name in ("docker-compose", "docker-compose.*", "docker-compose-*", "compose", "compose.*")
+    for end in (".yml", ".yaml")
+)
 PIPELINES = (
     ".github/workflows/*.yml", ".github/workflows/*.yaml", ".gitlab-ci.yml", ".circleci/config.yml", "azure-pipelines.yml",
     "bitbucket-pipelines.yml", "Jenkinsfile", ".drone.yml", ".travis.yml", "cloudbuild.yaml", ".woodpecker.yml", ".ci/*",
 )  # fmt: skip
 MANIFESTS = ("pyproject.toml", "requirements.txt", "requirements.in", "Pipfile", "setup.py", "base.txt", "prod.txt")
+_TELLS = re.compile(r"(?:echo|printf|say|log|print|info)\b")
+_EXEC = re.compile(r"ExecStart\s*=\s*[-@:+!]*(.*)")
+_COMMAND = re.compile(r"( *)(?:command|entrypoint):(?: +[>|][-+]?)?(?: +(?!#)(.*?))?(?:\s+#.*)?")
 _PYTHON = re.compile(r"\b(?:python|uv|pip|poetry|uvicorn|gunicorn|fastapi)\b", re.IGNORECASE)
 _ONLY_HERE = re.compile(
-    r"(?<![a-z])(?:dev|devel|develop|development|devcontainer|local|tests?|testing|debug|ci|examples?|docs?)(?![a-z])",
+    r"(?<![a-z])(?:dev|devel|develop|development|devcontainer|local|override|tests?|testing|debug|ci|examples?|docs?)(?![a-z])",
     re.IGNORECASE,
 )
 
@@ -53,17 +63,39 @@ def images(project: Project) -> dict[str, list[Line]]:
 
 
 def commands(project: Project) -> Iterator[Line]:
-    """The lines that start processes in production: of images, process files and shell scripts."""
+    """The lines that start processes in production: of images, process files, units of systemd and shell scripts."""
     for lines in images(project).values():
         stages = [number for number, line in enumerate(lines) if re.match(r"FROM\b", line.text, re.IGNORECASE)]
         for line in lines[stages[-1] if stages else 0 :]:  # only the last stage is what is shipped
             if re.match(r"(?:CMD|ENTRYPOINT)\b", line.text, re.IGNORECASE):
-                yield Line(line.path, line.number, " ".join(re.sub(r"""["',\[\]]+""", " ", line.text).split()))
+                yield Line(line.path, line.number, _plain(line.text))
     for path, text in project.glob(*_PROCESSES):
         yield from _joined(path, text)
+    for path, text in project.glob(*_UNITS):
+        for line in _joined(path, text) if not _is_for_developers(path) else ():
+            started = _EXEC.match(line.text)
+            if started is not None:
+                yield Line(path, line.number, started[1])
     for path, text in project.glob(*_SCRIPTS):
         if not _is_for_developers(path):
-            yield from _joined(path, text)
+            yield from (line for line in _joined(path, text) if not _TELLS.match(line.text))
+
+
+def composed(project: Project) -> Iterator[Line]:
+    """The commands of compose files: with some they start production, with others a developer does."""
+    for path, text in project.glob(*_COMPOSED):
+        lines = text.splitlines() if not _is_for_developers(path) else []
+        for number, line in enumerate(lines):
+            begun = _COMMAND.fullmatch(line)
+            if begun is None:
+                continue
+            parts = [begun[2] or ""]
+            for further in lines[number + 1 :]:
+                listed = not begun[2] and further.startswith(f"{begun[1]}- ")
+                if not listed and not further.startswith(f"{begun[1]} "):
+                    break
+                parts.append(further.strip().removeprefix("- "))
+            yield Line(path, number + 1, _plain(" ".join(parts)))
 
 
 def stated(project: Project, name: str) -> Line | None:
@@ -79,6 +111,11 @@ def stated(project: Project, name: str) -> Line | None:
 def framework(project: Project) -> Line | None:
     """The first line of a manifest that makes the project a service."""
     return stated(project, "fastapi") or stated(project, "fastness")
+
+
+def _plain(command: str) -> str:
+    """A command without what makes a list of it."""
+    return " ".join(re.sub(r"""["',\[\]]+""", " ", command).split())
 
 
 def _is_for_developers(path: str) -> bool:

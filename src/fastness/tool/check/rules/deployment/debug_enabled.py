@@ -192,6 +192,13 @@ EXAMPLES = [
         uvicorn app.main:app --reload
         # file: scripts/run_dev.sh
         uvicorn app.main:app --reload
+        # file: start.sh
+        echo "for development: uvicorn app.main:app --reload"
+        uvicorn app.main:app
+        # file: compose.yaml
+        services:
+          api:
+            command: uvicorn app.main:app --reload
         # file: app/main.py
         from fastapi import FastAPI
 
@@ -202,7 +209,7 @@ EXAMPLES = [
 
         Robot().debug = True
     """,
-        "an image and a script for development, and another thing's debug",
+        "an image and a script for development, a compose file, a hint, and another thing's debug",
     ),
     Bad(
         """

@@ -18,6 +18,7 @@ from fastness.tool.project import Service
 
 _UVICORN = re.compile(r"(?:^|[\s/\"'])(?:uvicorn\s+(?!install)[\w.\"'$\-]|fastapi\s+run\b)")
 _BOUNDED = ("timeout-graceful-shutdown", "timeout_graceful_shutdown")
+_DEVELOPS = re.compile(r"--reload\b|\bfastapi\s+dev\b")
 _NO_START = re.compile(r"\b(?:pip|uv add|poetry add|apt-get|echo|grep|pkill|killall|which)\b")
 
 
@@ -27,8 +28,11 @@ _NO_START = re.compile(r"\b(?:pip|uv add|poetry add|apt-get|echo|grep|pkill|kill
     help="start uvicorn with `--timeout-graceful-shutdown`, below the platform's patience",
 )
 def check(service: Service) -> Iterator[Found]:
+    composed = (line for line in delivery.composed(service.project) if not _DEVELOPS.search(line.text))
     lines = [
-        line for line in delivery.commands(service.project) if _UVICORN.search(line.text) and not _NO_START.search(line.text)
+        line
+        for line in (*delivery.commands(service.project), *composed)
+        if _UVICORN.search(line.text) and not _NO_START.search(line.text)
     ]
     for line in lines:
         if "gunicorn" not in line.text and not any(option in line.text for option in _BOUNDED):
@@ -50,6 +54,38 @@ EXAMPLES = [
         CMD ["uvicorn", "app.main:app", "--host", "0.0.0.0"]  # found
         # file: start.sh
         exec uvicorn app.main:app --workers 4  # found
+        # file: app/main.py
+        app = None
+    """),
+    Bad("""
+        # file: deploy/shop.service
+        [Service]
+        Environment=PORT=80
+        ExecStart=/opt/shop/.venv/bin/uvicorn app.main:app --port 80  # found
+        # file: docker-compose.yml
+        services:
+          api:
+            command: ["sh", "-c", "python -m uvicorn app.main:app --host 0.0.0.0"]  # found
+          shop:
+            command:  # found
+            - uvicorn
+            - app.main:app
+            ports: ["80:80"]
+          other:
+            command: >  # found
+              uvicorn app.main:app
+              --port 81
+            restart: always
+          fine:
+            command: >-
+              uvicorn app.main:app
+              --timeout-graceful-shutdown 20
+          developed:
+            command: uvicorn app.main:app --reload
+        # file: docker-compose.override.yml
+        services:
+          api:
+            command: uvicorn app.main:app
         # file: app/main.py
         app = None
     """),

@@ -11,8 +11,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from fastness.tool.check.knowledge.imports import graph
 from fastness.tool.check.repair import Edit, Repair, argument_added, calls_at, imported, replaced
-from fastness.tool.check.rule import Bad, Found, Good, found, rule
+from fastness.tool.check.rule import Bad, Found, Good, found, module_of, rule
 from fastness.tool.findings import Finding, Fix, Severity
 from fastness.tool.project import Service
 from fastness.tool.project.module import Module
@@ -23,26 +24,44 @@ from fastness.tool.project.values import External
 _SECONDS = "10"
 _VERBS = ("get", "post", "put", "patch", "delete", "head", "options", "request")
 _FOR_EVER = {f"requests.{verb}" for verb in _VERBS} | {f"requests.Session().{verb}" for verb in _VERBS}
-_CLIENTS = {"aiohttp.ClientSession": "aiohttp gives up after five minutes", "urllib.request.urlopen": "it waits for ever",
-            "smtplib.SMTP": "it waits for ever", "smtplib.SMTP_SSL": "it waits for ever",
-            "http.client.HTTPConnection": "it waits for ever", "http.client.HTTPSConnection": "it waits for ever",
-            "imaplib.IMAP4": "it waits for ever", "imaplib.IMAP4_SSL": "it waits for ever"}  # fmt: skip
-_CONNECTIONS = ("HTTPConnection", "HTTPSConnection", "IMAP4", "IMAP4_SSL")
+_EVER = "it waits for ever"
+_CLIENTS = {
+    "aiohttp.ClientSession": "aiohttp gives up after five minutes",
+    "paramiko.SSHClient().connect": "it waits for as long as the operating system does",
+    **dict.fromkeys(("urllib.request.urlopen", "smtplib.SMTP", "smtplib.SMTP_SSL", "http.client.HTTPConnection",
+                     "http.client.HTTPSConnection", "imaplib.IMAP4", "imaplib.IMAP4_SSL", "poplib.POP3", "poplib.POP3_SSL",
+                     "ftplib.FTP", "ftplib.FTP_TLS", "telnetlib.Telnet", "socket.create_connection"), _EVER),
+}  # fmt: skip
+_PLACES = {"socket.create_connection": 1, "ftplib.FTP": 4, "ftplib.FTP_TLS": 4, "paramiko.SSHClient().connect": 6}
+_PLACE = 2  # of the timeout among what the other sockets are given
+_CONNECTIONS = ("HTTPConnection", "HTTPSConnection", "IMAP4", "IMAP4_SSL", "POP3", "POP3_SSL", "FTP", "FTP_TLS", "Telnet",
+                "create_connection")  # fmt: skip
+_LIBRARIES = ("requests", "aiohttp", "urllib", "smtplib", "httpx", "http.client", "imaplib", "poplib", "ftplib", "telnetlib",
+              "socket", "paramiko")  # fmt: skip
 _HTTPX = {"httpx.Client", "httpx.AsyncClient", "httpx2.Client", "httpx2.AsyncClient",
           *(f"{package}.{verb}" for package in ("httpx", "httpx2") for verb in _VERBS)}  # fmt: skip
 
 
 @rule(severity=Severity.ERROR, practice="4.5", fix=Fix.SAFE, help="add `timeout=`, shorter than the caller's own deadline")
 def check(module: Module, resolver: Resolver) -> Iterator[Found]:
-    if not module.mentions("requests", "aiohttp", "urllib", "smtplib", "httpx", "http.client", "imaplib"):
+    if not module.mentions(*_LIBRARIES):
         return
-    for name in (*_VERBS, "ClientSession", "urlopen", "SMTP", "SMTP_SSL", "Client", "AsyncClient", *_CONNECTIONS):
+    names = (*_VERBS, "ClientSession", "urlopen", "SMTP", "SMTP_SSL", "Client", "AsyncClient", *_CONNECTIONS)
+    for name in (*names, "connect") if module.mentions("paramiko") else names:
         for site in module.calls_by_name.get(name, ()):
             if module.only_as_script(site.node) or _is_bounded(site) or _is_lookup(site):
                 continue
             why = next((w for v in resolver.targets(site) if isinstance(v, External) and (w := _why(v.path, site))), None)
-            if why:
+            if why and not (site.scope is module and _is_script(module, resolver)):
                 yield found(site.scope, site.node, f"{ast.unparse(site.node.func)} has no timeout: {why}")
+
+
+def _is_script(module: Module, resolver: Resolver) -> bool:
+    """The project is a service that does not import the file: what stands at its top level is run by hand."""
+    others = resolver.project.service
+    if module.mentions("FastAPI") or not any(other.mentions("FastAPI") for other in others):
+        return False
+    return not any(edge.imported is module for edges in graph(resolver.project).values() for edge in edges)
 
 
 def _is_bounded(site: CallSite) -> bool:
@@ -69,9 +88,19 @@ def _why(path: str, site: CallSite) -> str | None:
         return "it waits for ever"
     if path == "aiohttp.ClientSession" and _timed_per_call(site):
         return None
-    if path.startswith(("smtplib", "urllib", "http.client", "imaplib")) and len(site.node.args) > 2:
-        return None
-    return _CLIENTS.get(path)
+    return None if path in _CLIENTS and path != "aiohttp.ClientSession" and _timed_otherwise(path, site) else _CLIENTS.get(path)
+
+
+def _timed_otherwise(path: str, site: CallSite) -> bool:
+    """The timeout is given by its place, to the socket, or to every socket; or nothing is connected yet."""
+    if len(site.node.args) > _PLACES.get(path, _PLACE) or (
+        path.startswith("ftplib") and not site.node.args + site.node.keywords
+    ):
+        return True
+    module = module_of(site.scope)
+    if module.mentions("setdefaulttimeout"):
+        return True
+    return isinstance(site.scope, Function) and any(inner.name == "settimeout" for inner in site.scope.calls)
 
 
 def _timed_per_call(site: CallSite) -> bool:
@@ -126,6 +155,44 @@ EXAMPLES = [
             http.client.HTTPSConnection("example.org").request("GET", "/")  # found
             IMAP4_SSL("mail.example.org")  # found
     """),
+    Bad("""
+        import socket
+        import paramiko
+
+        def files():
+            from ftplib import FTP
+
+            return FTP("files.example.org").nlst()  # found
+
+        def reachable():
+            socket.create_connection(("example.org", 22))  # found
+            client = paramiko.SSHClient()
+            client.connect("example.org")  # found
+    """),
+    Good(
+        """
+        # file: app/main.py
+        from fastapi import FastAPI
+        from app import feeds
+
+        app = FastAPI()
+        # file: app/feeds.py
+        import socket
+        from ftplib import FTP
+
+        def files():
+            client = FTP()
+            client.connect("files.example.org", timeout=5)
+            other = socket.create_connection(("example.org", 21))
+            other.settimeout(5)
+            return FTP("files.example.org", timeout=5), socket.create_connection(("example.org", 21), 5)
+        # file: app/release_notes.py
+        import requests
+
+        print(requests.get("https://example.org/notes").text)
+    """,
+        "a timeout that is given elsewhere, and a file that is run by hand",
+    ),
     Bad("""
         import aiohttp
         import httpx

@@ -28,6 +28,36 @@ def is_called_by_fastapi_alone(service: Service, function: Function) -> bool:
     return not any(_calls_or_hands_on(service, function, module) for module in service.project.readable)
 
 
+def supplies(service: Service, function: Function, parameter: str) -> bool:
+    """The parameter is wanted, FastAPI fills it, or a caller does; whoever hands the function on may give it what follows."""
+    names = [one.arg for one, _ in function.parameters]
+    default = next((default for one, default in function.parameters if one.arg == parameter), None)
+    optional = isinstance(default, ast.Constant) and default.value is None
+    made = function.name == "__init__"  # by calls that have other names
+    if made or not optional or any(dependency.parameter == parameter for dependency in service.parameters(function)):
+        return True
+    place = names.index(parameter) - (function.owner is not None and not function.decorated("staticmethod"))
+    return any(
+        _supplies(site, function, parameter, place)
+        for module in service.project.service
+        if module.mentions(function.name)
+        for site in module.all_calls
+    )
+
+
+def _supplies(site: CallSite, function: Function, parameter: str, place: int) -> bool:
+    given = site.node.args
+    if site.name != function.name:
+        after = next((number for number, one in enumerate(given, 1) if last_name(one) == function.name), None)
+        if after is None:
+            return False
+        given = given[after:]
+    if any(isinstance(one, ast.Starred) for one in given) or any(keyword.arg is None for keyword in site.node.keywords):
+        return True
+    found = given[place] if place < len(given) else site.argument(parameter)
+    return found is not None and not (isinstance(found, ast.Constant) and found.value is None)
+
+
 def _calls_or_hands_on(service: Service, function: Function, module: Module) -> bool:
     if not module.mentions(function.name):
         return False

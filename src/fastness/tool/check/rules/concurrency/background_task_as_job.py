@@ -9,6 +9,7 @@ Enqueue a job in the same transaction as the data that it belongs to, and let a 
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 from fastness.tool.check.knowledge import work
@@ -16,11 +17,15 @@ from fastness.tool.check.knowledge.chains import told
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
-from fastness.tool.project.calls import Outward
-from fastness.tool.project.symbols import CallSite, Function
+from fastness.tool.project.calls import Chain, Outward
+from fastness.tool.project.symbols import CallSite, Function, constant
 from fastness.tool.project.values import External, FunctionValue
 
 _TASKS = ("fastapi.BackgroundTasks()",)
+_POSTS = "posts"
+_WAITS = "waits for minutes before it works"
+_LONG = 60  # seconds: shorter than that is a pause
+_SLEEPS = frozenset({"asyncio.sleep", "time.sleep", "anyio.sleep", "trio.sleep"})
 
 
 @rule(severity=Severity.WARNING, practice="4.3", help="enqueue a job with the transaction, and let a worker run and retry it")
@@ -30,18 +35,25 @@ def check(service: Service) -> Iterator[Found]:
         for module in service.project.service
         for site in module.calls_by_name.get("add_task", ())
         if _is_background(service, site)
-        for value in service.resolver.infer(site.argument("func", 0), site.scope)
+        for given in (site.argument("func", 0), *_handed_on(service, site))
+        for value in service.resolver.infer(given, site.scope)
     ]
     functions = {value.definition for _, value in tasks if isinstance(value, FunctionValue)}
     chains = service.graph.nearest(functions, _kind, through=lambda edge: not edge.target.module.is_test)
+    seen: set[int] = set()
     for site, value in tasks:
-        if isinstance(value, FunctionValue) and (reached := chains.get(value.definition)):
-            what = sorted(reached)
-            message = (
-                f"{value.definition.qualified} {' and '.join(what)}, but runs as a background task: lost when the process ends"
-            )
-            yield found(site.scope, site.node, message, *told(reached[what[0]], what[0]))
+        if id(site.node) in seen:
+            continue
+        if isinstance(value, FunctionValue):
+            reached = {_named(kind, chain): chain for kind, chain in chains.get(value.definition, {}).items()}
+            what = sorted(kind for kind in reached if kind)
+            if what:
+                seen.add(id(site.node))
+                does = f"{value.definition.qualified} {' and '.join(what)}"
+                message = f"{does}, but runs as a background task: lost when the process ends"
+                yield found(site.scope, site.node, message, *told(reached[what[0]], what[0]))
         elif isinstance(value, External) and (lost := work.durable(value.path)):
+            seen.add(id(site.node))
             yield found(
                 site.scope, site.node, f"{value.last} {lost}, but runs as a background task: lost when the process ends"
             )
@@ -52,8 +64,37 @@ def _is_background(service: Service, site: CallSite) -> bool:
     return bool(paths & {f"{tasks}.add_task" for tasks in _TASKS}) and isinstance(site.scope, Function)
 
 
+def _handed_on(service: Service, site: CallSite) -> list[ast.expr]:
+    """The functions that a task is to run: `add_task(in_pool, index, user)`."""
+    named = [given for given in site.node.args[1:] if isinstance(given, ast.Name | ast.Attribute)]
+    return [one for one in named if any(isinstance(v, FunctionValue) for v in service.resolver.infer(one, site.scope))]
+
+
 def _kind(call: Outward) -> str | None:
-    return work.durable(call.target.path)
+    path = call.target.path
+    if path in _SLEEPS and _is_long(call.site.argument("delay", 0)):
+        return _WAITS
+    return work.durable(path) or (_POSTS if work.posts(path) else None)
+
+
+def _is_long(seconds: ast.expr | None) -> bool:
+    """`600`, or `hours * 3600`: the product of what is known of it, the rest being at least one."""
+    factors, known = [seconds], 1.0
+    while factors:
+        factor = factors.pop()
+        if isinstance(factor, ast.BinOp) and isinstance(factor.op, ast.Mult):
+            factors += [factor.left, factor.right]
+        value = constant(factor)
+        known *= value if isinstance(value, int | float) else 1
+    return known >= _LONG
+
+
+def _named(kind: str, chain: Chain) -> str:
+    """What is lost: of what is sent over HTTP, mail, when one of those who send it says so."""
+    if kind != _POSTS:
+        return kind
+    names = [chain.entry.qualified, *(edge.target.qualified for edge in chain.edges)]
+    return "sends mail" if any(work.is_mailer(name) for name in names) else ""
 
 
 EXAMPLES = [
@@ -71,6 +112,58 @@ EXAMPLES = [
         def create(address: str, tasks: BackgroundTasks):
             tasks.add_task(send_welcome, address)  # found
     """),
+    Bad("""
+        import asyncio
+        import httpx
+        from fastapi import BackgroundTasks, FastAPI
+        from sqlalchemy.orm import Session, sessionmaker
+
+        app = FastAPI()
+        Local = sessionmaker()
+
+        class Provider:
+            async def call(self, letter):
+                async with httpx.AsyncClient() as client:
+                    await client.post("https://example.org/letters", json=letter)
+
+        async def send_welcome_email(address):
+            await Provider().call({"to": address})
+
+        async def forget(address, hours):
+            await asyncio.sleep(hours * 3600)
+            print("gone", address)
+
+        async def in_pool(function, *arguments):
+            return await asyncio.get_running_loop().run_in_executor(None, function, *arguments)
+
+        def index(number):
+            with Local() as session:
+                session.commit()
+
+        @app.post("/users")
+        async def create(address: str, tasks: BackgroundTasks):
+            tasks.add_task(send_welcome_email, address)  # found
+            tasks.add_task(forget, address, 24)  # found
+            tasks.add_task(in_pool, index, 1)  # found
+    """),
+    Good(
+        """
+        import asyncio
+        import httpx
+        from fastapi import BackgroundTasks, FastAPI
+
+        app = FastAPI()
+
+        async def count(name):
+            await asyncio.sleep(2 * 0.5)
+            httpx.post("https://example.org/events", json={"name": name}, timeout=3)
+
+        @app.post("/users")
+        async def create(address: str, tasks: BackgroundTasks):
+            tasks.add_task(count, "created")
+    """,
+        "an event for statistics, a moment later",
+    ),
     Good(
         """
         import logging

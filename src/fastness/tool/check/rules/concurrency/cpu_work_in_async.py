@@ -71,6 +71,37 @@ EXAMPLES = [
         app = FastAPI(middleware=[Middleware(AuthenticationMiddleware, backend=Keys())])
     """),
     Bad("""
+        from fastapi import FastAPI
+        from langchain_community.document_loaders import PyMuPDFLoader, WebBaseLoader
+        from transformers import AutoModelForCausalLM
+
+        class Writer:
+            def __init__(self):
+                self.model = AutoModelForCausalLM.from_pretrained("small")
+
+            def write(self, prompt):
+                return self.model.generate(prompt)
+
+        app = FastAPI()
+        writer = Writer()
+
+        @app.post("/pages")
+        async def pages(path: str):  # found
+            return PyMuPDFLoader(path).load()
+
+        @app.post("/texts")
+        async def texts(prompt: str):  # found
+            return writer.write(prompt)
+
+        @app.post("/sites")
+        async def sites(url: str):
+            return WebBaseLoader(url).load()
+
+        @app.on_event("startup")
+        async def load():
+            app.state.writer = Writer()
+    """),
+    Bad("""
         # file: app/security.py
         from passlib.context import CryptContext
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge import reach, sessions, versions
+from fastness.tool.check.knowledge import callers, reach, sessions, versions
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
@@ -90,7 +90,8 @@ def _values(call: ast.Call) -> list[ast.expr]:
 def _held(service: Service, function: Function, given: list[ast.expr]) -> Iterator[tuple[ast.AST, str]]:
     for node in given:
         if sessions.is_requests_own(service, node, function):
-            yield node, ast.unparse(node)
+            if not isinstance(node, ast.Name) or callers.supplies(service, function, node.id):
+                yield node, ast.unparse(node)
         elif isinstance(node, ast.Attribute | ast.Name):
             yield from _by_method(service, function, node)
 
@@ -238,6 +239,27 @@ EXAMPLES = [
     """,
         "the request waits for the task",
     ),
+    Bad("""
+        from fastapi import BackgroundTasks, Depends, FastAPI
+        from sqlalchemy.orm import Session, sessionmaker
+
+        app = FastAPI()
+        get_db = sessionmaker()
+
+        def write(event, db): ...
+
+        def note(tasks: BackgroundTasks, event: str, db: Session | None = None):
+            tasks.add_task(write, event, db)  # found
+
+        def log(tasks: BackgroundTasks, event: str, db: Session | None = None):
+            tasks.add_task(write, event, db)
+
+        @app.post("/a")
+        def a(tasks: BackgroundTasks, db: Session = Depends(get_db)):
+            note(tasks, "made", db)
+            log(tasks, "made")
+            log(tasks, "seen", db=None)
+    """),
     Good(
         """
         import asyncio

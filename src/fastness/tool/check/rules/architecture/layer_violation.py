@@ -19,10 +19,13 @@ from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
 from fastness.tool.project.module import Module
+from fastness.tool.project.symbols import Function
+from fastness.tool.project.values import FunctionValue
 
 _LOWER = frozenset({"services", "service", "domain", "domains", "crud", "repositories", "repository", "usecases", "use_cases",
                     "entities", "dal", "dao"})  # fmt: skip
 _UPPER = frozenset({"api", "routes", "routers", "endpoints", "views", "controllers"})
+_ROUTES = frozenset({"route", "router", "endpoint", "view", "controller"})
 _WEB = frozenset({"HTTPException", "APIRouter", "JSONResponse"})
 _DATA = frozenset({"models", "db", "database", "core"})
 _PURE = frozenset({"domain", "entities"})
@@ -34,22 +37,32 @@ def check(service: Service) -> Iterator[Found]:
     routed = {route.handler.module for route in service.routes}
     whole = {parent for module in service.project.service for parent in _around_layers(PurePosixPath(module.path))}
     upper = {PurePosixPath(module.path).parent for module in routed if PurePosixPath(module.path).parent.name in _UPPER} - whole
+    features = {folder for module in routed for folder in _around_features(PurePosixPath(module.path))}
     edges = graph(service.project)
     for module in service.project.service:
         if module in routed:
             continue
-        if not _is_lower(module):
+        if not _is_lower(module, features):
             if _holds_models(module) and module.calls_by_name.get("HTTPException"):
-                yield from _outside(module)
+                yield from _outside(module, features)
             continue
-        yield from _upwards(module, edges.get(module, ()), routed, upper)
-        yield from _outside(module)
+        imports = edges.get(module, ())
+        upwards = list(_upwards(module, imports, routed, upper))
+        yield from upwards or _of_dependencies(service, module, imports)
+        yield from _outside(module, features)
 
 
 def _around_layers(path: PurePosixPath) -> Iterator[PurePosixPath]:
     """The packages that hold a lower layer and are therefore none themselves, whatever their names: `api/services/`."""
     folders = list(path.parents)
     yield from (above for folder in folders if folder.name in _LOWER | _DATA for above in folder.parents)
+
+
+def _around_features(path: PurePosixPath) -> Iterator[PurePosixPath]:
+    """The folders named like a lower layer that hold features with routes of their own: `domains/orders/controllers/`."""
+    parts = path.parts
+    place = max((number for number, part in enumerate((*parts[:-1], path.stem)) if part in _UPPER | _ROUTES), default=0)
+    yield from (PurePosixPath(*parts[: number + 1]) for number in range(place - 1) if parts[number] in _LOWER)
 
 
 def _upwards(
@@ -65,23 +78,46 @@ def _upwards(
             return
 
 
-def _outside(module: Module) -> Iterator[Found]:
+def _of_dependencies(service: Service, module: Module, imports: Iterable[Import]) -> Iterator[Found]:
+    """What FastAPI injects and answers with 401 is part of the HTTP layer, whatever the folder is called."""
+    for edge in imports:
+        if edge.member is None or not edge.imported.mentions("Depends", "HTTPException", "Security"):
+            continue
+        for value in service.resolver.imported(edge.imported.name, edge.member, module):
+            function = value.definition if isinstance(value, FunctionValue) else None
+            if function is not None and function.module is edge.imported and _is_dependency(service, function):
+                evidence = proof(function, function.node, "a dependency of endpoints")
+                message = f"{module.name} imports {function.name}, which only a request can give"
+                yield found(module, edge.node, message, evidence)
+                return
+
+
+def _is_dependency(service: Service, function: Function) -> bool:
+    return bool(service.parameters(function)) and any(site.name == "HTTPException" for site in function.calls)
+
+
+def _outside(module: Module, features: AbstractSet[PurePosixPath]) -> Iterator[Found]:
     web = [(member, node) for name, member, node, _, checking in module.imports
            if not checking and member in _WEB and name.partition(".")[0] in {"fastapi", "starlette"}]  # fmt: skip
     if web:
         evidence = [proof(site.scope, site.node, "raised here") for site in module.calls_by_name.get("HTTPException", ())[:3]]
         names = ", ".join(sorted({str(member) for member, _ in web}))
         yield found(module, web[0][1], f"{module.name} speaks HTTP: {names}", *evidence)
-    if _PURE & set(PurePosixPath(module.path).parts[:-1]) and not _is_adapter(module):
+    if _PURE & set(_layers(module, features)[:-1]) and not _is_adapter(module):
         for name, _, node, _, checking in module.imports:
             if not checking and _DATABASE.match(name):
                 yield found(module, node, f"the domain module {module.name} imports {name}")
                 return
 
 
-def _is_lower(module: Module) -> bool:
+def _is_lower(module: Module, features: AbstractSet[PurePosixPath]) -> bool:
+    return bool(_LOWER & set(_layers(module, features)))
+
+
+def _layers(module: Module, features: AbstractSet[PurePosixPath]) -> list[str]:
+    """The names of the folders that can be layers, and of the file."""
     path = PurePosixPath(module.path)
-    return bool(_LOWER & {*path.parts[:-1], path.stem})
+    return [*(folder.name for folder in reversed(path.parents) if folder not in features), path.stem]
 
 
 def _holds_models(module: Module) -> bool:
@@ -166,6 +202,43 @@ EXAMPLES = [
         @router.get("/")
         def read():
             raise HTTPException(404)
+    """),
+    Bad("""
+        # file: app/services/orders.py
+        from app.dependencies import current_user, settings  # found
+        # file: app/services/menu.py
+        from app.dependencies import settings
+        # file: app/dependencies.py
+        from fastapi import Depends, HTTPException
+        from fastapi.security import HTTPBearer
+
+        def current_user(token=Depends(HTTPBearer())):
+            raise HTTPException(401)
+
+        def settings(): ...
+        # file: app/api/orders.py
+        from fastapi import APIRouter, Depends
+        from app.dependencies import current_user
+
+        router = APIRouter()
+
+        @router.get("/")
+        def orders(user=Depends(current_user)): ...
+    """),
+    Bad("""
+        # file: app/domains/orders/__init__.py
+        from .controllers.orders import router
+        # file: app/domains/orders/controllers/orders.py
+        from fastapi import APIRouter, HTTPException
+
+        router = APIRouter()
+
+        @router.get("/")
+        def orders(): ...
+        # file: app/domains/orders/tables.py
+        from sqlalchemy import Column
+        # file: app/domains/orders/services/orders.py
+        from app.domains.orders.controllers.orders import router  # found
     """),
     Good(
         """

@@ -19,6 +19,7 @@ from fastness.tool.project import Service
 _UVICORN = re.compile(r"(?:^|[\s/\"'])(?:uvicorn\s+(?!install)[\w.\"'$\-]|fastapi\s+run\b)")
 _BOUNDED = ("timeout-graceful-shutdown", "timeout_graceful_shutdown")
 _DEVELOPS = re.compile(r"--reload\b|\bfastapi\s+dev\b")
+_SERVED = re.compile(r"(?<![\w.:/])([A-Za-z_][\w.]*):[A-Za-z_]\w*")
 _NO_START = re.compile(r"\b(?:pip|uv add|poetry add|apt-get|echo|grep|pkill|killall|which)\b")
 
 
@@ -28,13 +29,9 @@ _NO_START = re.compile(r"\b(?:pip|uv add|poetry add|apt-get|echo|grep|pkill|kill
     help="start uvicorn with `--timeout-graceful-shutdown`, below the platform's patience",
 )
 def check(service: Service) -> Iterator[Found]:
-    composed = (line for line in delivery.composed(service.project) if not _DEVELOPS.search(line.text))
-    lines = [
-        line
-        for line in (*delivery.commands(service.project), *composed)
-        if _UVICORN.search(line.text) and not _NO_START.search(line.text)
-    ]
-    for line in lines:
+    lines = [line for line in delivery.commands(service.project) if _starts(line)]
+    composed = [line for line in delivery.composed(service.project) if _starts(line) and _is_own(service, line)]
+    for line in (*lines, *composed):
         if "gunicorn" not in line.text and not any(option in line.text for option in _BOUNDED):
             yield line.found(f"uvicorn waits for ever when it is stopped: {line.text[:100]}")
     if lines:
@@ -44,6 +41,20 @@ def check(service: Service) -> Iterator[Found]:
             options = {keyword.arg for keyword in site.node.keywords}
             if service.resolver.calls(site, "uvicorn.run") and not options & {"timeout_graceful_shutdown", "reload", None}:
                 yield found(site.scope, site.node, "uvicorn waits for ever when it is stopped")
+
+
+def _starts(line: delivery.Line) -> bool:
+    return bool(_UVICORN.search(line.text)) and not _NO_START.search(line.text)
+
+
+def _is_own(service: Service, line: delivery.Line) -> bool:
+    """The project's own app, and not for its developer: a compose file starts other services too."""
+    served = _SERVED.search(line.text)
+    place = served[1].replace(".", "/") if served is not None else ""
+    files = (f"{place}.py", f"{place}/__init__.py")
+    return not _DEVELOPS.search(line.text) and any(
+        f"/{module.path}".endswith(f"/{file}") for module in service.project.service for file in files
+    )
 
 
 EXAMPLES = [
@@ -82,6 +93,8 @@ EXAMPLES = [
               --timeout-graceful-shutdown 20
           developed:
             command: uvicorn app.main:app --reload
+          dashboard:
+            command: uvicorn --host 0.0.0.0 dashboard:app
         # file: docker-compose.override.yml
         services:
           api:

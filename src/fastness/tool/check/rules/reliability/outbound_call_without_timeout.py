@@ -100,6 +100,8 @@ def _timed_otherwise(path: str, site: CallSite) -> bool:
     module = module_of(site.scope)
     if module.mentions("setdefaulttimeout"):
         return True
+    if path != "socket.create_connection":
+        return False  # all others wait for the greeting before anybody can set one
     return isinstance(site.scope, Function) and any(inner.name == "settimeout" for inner in site.scope.calls)
 
 

@@ -13,7 +13,7 @@ import ast
 from collections.abc import Iterator
 
 from fastness.tool.check.knowledge import entities
-from fastness.tool.check.knowledge.responses import returned, sends_json
+from fastness.tool.check.knowledge.responses import is_response, returned, sends_json
 from fastness.tool.check.knowledge.served import Served
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Evidence, Severity
@@ -28,7 +28,7 @@ def check(service: Service, served: Served | None) -> Iterator[Found]:
     for route in service.routes:
         if route.handler in seen or route.is_websocket or (served is not None and _has_other_model(served, route.handler)):
             continue
-        fault = _declared(service, route) or _undeclared(service, route)
+        fault = _declared(service, route) or _undeclared(service, route) or _denylisted(service, route)
         if fault is not None:
             seen.add(route.handler)
             yield fault
@@ -84,16 +84,21 @@ def _undeclared(service: Service, route: Route) -> Found | None:
             message = f"{handler.qualified} returns {entity.name} without a response model: every column is sent"
             return found(handler, handler.node, message, proof(handler, value, "returned here"),
                          proof(entity, entity.node, f"{entity.name} is an ORM class"))  # fmt: skip
-    return _denylisted(service, handler)
+    return None
 
 
-def _denylisted(service: Service, handler: Function) -> Found | None:
-    """`jsonable_encoder(user, exclude=[...])`: what is not named is sent."""
+def _denylisted(service: Service, route: Route) -> Found | None:
+    """`jsonable_encoder(user, exclude=[...])`: what is not named is sent, whatever model a ready response is declared with."""
+    handler = route.handler
+    declared = handler.node.returns is not None or route.option("response_model") is not None
+    if not sends_json(route) or (declared and not any(is_response(service, one, handler) for one in returned(handler))):
+        return None
     for site in handler.calls:
         exclude = argument(site.node, "exclude")
         if site.name == "jsonable_encoder" and exclude is not None and site.node.args:
-            values = service.resolver.infer(site.node.args[0], handler)
-            entity = next(iter(entities.held(service, values)), None)
+            given = site.node.args[0]
+            entity = next(iter(entities.held(service, service.resolver.infer(given, handler))), None)
+            entity = entity or entities.queried(service, given, handler)
             if entity is not None:
                 message = f"{handler.qualified} sends {entity.name} except for a list of fields: what is added later is sent"
                 return found(handler, handler.node, message, proof(handler, site.node, "the list of exceptions"))
@@ -104,6 +109,8 @@ EXAMPLES = [
     Bad("""
         from fastapi import Depends, FastAPI
         from fastapi.encoders import jsonable_encoder
+        from fastapi.responses import JSONResponse
+        from pydantic import BaseModel
         from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 
         class Base(DeclarativeBase): ...
@@ -129,6 +136,22 @@ EXAMPLES = [
         def c():  # found
             user = User()
             return {"user": jsonable_encoder(user, exclude=["password"])}
+
+        @app.get("/d")
+        def d(db: Session = Depends(get_db)):  # found
+            user = find(db)
+            return {"user": jsonable_encoder(user, exclude=["password"])}
+
+        class Named(BaseModel):
+            user: dict
+
+        @app.get("/e", response_model=Named)
+        def e(db: Session = Depends(get_db)):  # found
+            return JSONResponse({"user": jsonable_encoder(find(db), exclude=["password"])})
+
+        @app.get("/f", response_model=Named)
+        def f(db: Session = Depends(get_db)):
+            return {"user": jsonable_encoder(find(db), exclude=["password"])}
     """),
     Bad("""
         from django.db import models

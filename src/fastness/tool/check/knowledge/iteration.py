@@ -11,9 +11,10 @@ from fastness.tool.check.knowledge import sessions
 from fastness.tool.project import Service
 from fastness.tool.project.symbols import Function, Kind, last_name
 from fastness.tool.project.values import ClassValue
-from fastness.tool.project.walk import walk
+from fastness.tool.project.walk import own, walk
 
 _PORTION = re.compile(r"batch|chunk|page$")
+_COUNTS = re.compile(r"\blen\(| % ")
 _FIXED = frozenset({
     "range", "batched", "chunked", "chunks", "batch", "islice", "count", "cycle", "product", "as_completed", "zip_longest",
 })  # fmt: skip
@@ -73,6 +74,17 @@ def is_fixed(service: Service, loop: Loop, function: Function) -> bool:
                 bindings[1] is function.module
             )
     return isinstance(over, ast.Attribute) and over.attr.isupper()
+
+
+def is_portion(loop: ast.For, call: ast.Call) -> bool:
+    """It runs when there is enough for it, `if len(rows) >= 1000: ...`, or every so many turns."""
+    tests = (node.test for node in own(loop.body) if isinstance(node, ast.If) and any(n is call for n in walk(node)))
+    return any(_COUNTS.search(ast.unparse(test)) for test in tests)
+
+
+def ends(loop: ast.For) -> bool:
+    """There is no second turn, or only until something is as it should be."""
+    return any(isinstance(node, ast.Break | ast.Return) for node in own(loop.body))
 
 
 def _entries(node: ast.expr) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastness.tool.project import Service
 from fastness.tool.project.reading import known_once
 from fastness.tool.project.symbols import Function
+from fastness.tool.project.values import FunctionValue
 
 
 @known_once
@@ -15,6 +16,17 @@ def from_requests(service: Service) -> set[Function]:
         seen |= {dependency.target for dependency in service.tree(route) if isinstance(dependency.target, Function)}
     for middleware in service.middleware:
         seen.update(service.run_by(middleware))
+    return _closure(service, seen)
+
+
+@known_once
+def from_requests_and_tasks(service: Service) -> set[Function]:
+    """Every function that serving a request can run, or that it leaves to a background task."""
+    seen = set(from_requests(service))
+    for module in service.project.service:
+        for site in module.calls_by_name.get("add_task", ()):
+            left = service.resolver.infer(site.argument("func", 0), site.scope)
+            seen.update(value.definition for value in left if isinstance(value, FunctionValue))
     return _closure(service, seen)
 
 

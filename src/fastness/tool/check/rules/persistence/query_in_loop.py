@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from fastness.tool.check.knowledge.iteration import Loop, body, generators, is_fixed, targets
-from fastness.tool.check.knowledge.reach import from_requests
+from fastness.tool.check.knowledge.iteration import Loop, body, ends, generators, is_fixed, is_portion, targets
+from fastness.tool.check.knowledge.reach import from_requests_and_tasks
 from fastness.tool.check.knowledge.size import size
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Evidence, Severity
@@ -32,13 +32,12 @@ _LOOKUP = 12  # statements
 _WRITES = re.compile(
     r"_*(?:commit|flush|add|delete|update|insert|merge|create|save|send|post|publish|enqueue|remove|clean|sync|set(?=_)|apply|reconcile|notify)(?![a-z])"
 )
-_COUNTS = re.compile(r"\blen\(| % ")
 _END = frozenset({"next", "anext", "any", "all"})
 
 
 @rule(severity=Severity.WARNING, practice="7.3", help="ask once for all of them: `in_()`, a join, or `selectinload`")
 def check(service: Service) -> Iterator[Found]:
-    reached = from_requests(service)
+    reached = from_requests_and_tasks(service)
     for module in service.project.service:
         for function in module.functions:
             if function in reached and any(site.looped for site in function.calls):
@@ -103,7 +102,7 @@ def _repeats(loop: Loop, site: CallSite) -> bool:
         return False
     if _depends_on(loop, site.node) or _feeds(loop, site):
         return True
-    return isinstance(loop, ast.For) and not (_spared(loop, site) or _ends(loop.body) or _is_portion(loop, site))
+    return isinstance(loop, ast.For) and not (_spared(loop, site) or ends(loop) or is_portion(loop, site.node))
 
 
 def _runs_what_it_is_at(loop: Loop, site: CallSite) -> bool:
@@ -119,17 +118,6 @@ def _runs_what_it_is_at(loop: Loop, site: CallSite) -> bool:
     while is_text and isinstance(run, ast.Call | ast.Attribute):
         run = run.func if isinstance(run, ast.Call) else run.value
     return isinstance(run, ast.Name) and run.id in targets(loop)
-
-
-def _is_portion(loop: ast.For, site: CallSite) -> bool:
-    """It runs when there is enough for it, `if len(rows) >= 1000: ...`, or every so many turns."""
-    tests = (node.test for node in own(loop.body) if isinstance(node, ast.If) and any(n is site.node for n in walk(node)))
-    return any(_COUNTS.search(ast.unparse(test)) for test in tests)
-
-
-def _ends(body: Sequence[ast.stmt]) -> bool:
-    """There is no second turn, or only until something is as it should be."""
-    return any(isinstance(node, ast.Break | ast.Return) for node in own(body))
 
 
 def _spared(loop: Loop, site: CallSite) -> bool:
@@ -210,7 +198,7 @@ EXAMPLES = [
                 db.execute(statement)  # found
     """),
     Bad("""
-        from fastapi import Depends, FastAPI
+        from fastapi import BackgroundTasks, Depends, FastAPI
         from sqlalchemy import func, select
         from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 
@@ -227,6 +215,15 @@ EXAMPLES = [
             for name in names:
                 last = db.query(func.max(Item.position)).scalar()  # found
                 db.add(Item(name=name, position=last + 1))
+
+        def fill(names):
+            db = get_db()
+            for name in names:
+                db.query(Item).filter(Item.name == name).first()  # found
+
+        @app.post("/later")
+        def later(names: list[str], tasks: BackgroundTasks):
+            tasks.add_task(fill, names)
     """),
     Bad("""
         # file: app/models.py

@@ -11,7 +11,6 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator
-from itertools import chain
 
 from fastness.tool.check.knowledge import entities
 from fastness.tool.check.knowledge.bodies import fields
@@ -36,9 +35,7 @@ _RELATIONSHIPS = {"sqlalchemy.orm.relationship", "sqlmodel.Relationship"}
 
 @rule(severity=Severity.WARNING, practice="7.3", help='load it with the query (`selectinload`), and set `lazy="raise"`')
 def check(service: Service) -> Iterator[Found]:
-    everywhere = _loaded(
-        module.calls + [site for one in module.classes for site in one.calls] for module in service.project.service
-    )
+    everywhere = _loaded(_outside_functions(service))
     seen: set[Function] = set()
     for route in service.routes:
         handler = route.handler
@@ -50,7 +47,7 @@ def check(service: Service) -> Iterator[Found]:
             if entity is None or not lazy:
                 continue
             run = _run(service, route)
-            loaded = everywhere | _loaded(function.calls for function in run)
+            loaded = everywhere | _loaded(site for function in run for site in function.calls)
             loaded.update(*(_AWAITED.findall(module.text) for module in {function.module for function in run}))
             name = next((name for name in lazy if name not in loaded), None)
             if name is not None and (many or _waits_for_nobody(service, run)):
@@ -73,10 +70,17 @@ def _run(service: Service, route: Route) -> list[Function]:
     return run
 
 
-def _loaded(sites: Iterable[Iterable[CallSite]]) -> set[str]:
+def _outside_functions(service: Service) -> Iterator[CallSite]:
+    """Loaders that a module or class keeps for its queries."""
+    for module in service.project.service:
+        for name in _LOADERS:
+            yield from (site for site in module.calls_by_name.get(name, ()) if not isinstance(site.scope, Function))
+
+
+def _loaded(sites: Iterable[CallSite]) -> set[str]:
     """The relationships that queries of these calls load."""
     names: set[str] = set()
-    for site in chain.from_iterable(sites):
+    for site in sites:
         if site.name in _LOADERS:
             names |= {last_name(given) or str(constant(given)) for given in site.node.args}
         elif site.name == "refresh":

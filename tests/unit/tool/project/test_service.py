@@ -135,6 +135,7 @@ def test_dependencies_come_from_everywhere() -> None:
 def test_a_table_is_known_by_its_bases() -> None:
     """An ORM class is one by what it inherits, whatever it is called."""
     service = _service("""
+from django.db import models
 from pydantic import BaseModel
 from sqlalchemy.orm import DeclarativeBase, declarative_base
 from sqlmodel import SQLModel
@@ -145,9 +146,10 @@ class User(Base): ...
 class Team(SQLModel, table=True): ...
 class TeamPublic(SQLModel): ...
 class UserModel(BaseModel): ...
+class Token(models.Model): ...
 """)
     classes = {c.name: c for module in service.project.readable for c in module.classes}
-    assert {name for name, c in classes.items() if service.is_entity(c)} == {"Base", "Old", "User", "Team"}
+    assert {name for name, c in classes.items() if service.is_entity(c)} == {"Base", "Old", "User", "Team", "Token"}
     assert {name for name, c in classes.items() if service.is_model(c)} == {"Team", "TeamPublic", "UserModel"}
 
 

@@ -19,7 +19,7 @@ from fastness.tool.project.values import ClassValue, External, FunctionValue, In
 _MANY = 12  # implementations of one abstract method or protocol; beyond, the chain says nothing about the call
 
 _THREADS: dict[str, list[str]] = {}
-for _path in OFFLOADED.keys() - {"functools.partial"}:
+for _path in OFFLOADED:
     _THREADS.setdefault(_path.rpartition(".")[2], []).append(_path)
 
 

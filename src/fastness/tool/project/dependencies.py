@@ -54,23 +54,18 @@ class Dependencies:
         made = self.dependency(node, scope)
         if made is None and isinstance(node, ast.Call):
             values = self.resolver.infer(node, scope)
-            inner = next((v for v in values if isinstance(v, External) and v.path in _DEPENDS and v.call), None)
-            if inner is not None and inner.call is not None:
-                made = self.dependency(*inner.call)
-            else:
-                made = Dependency(next((v for v in values if isinstance(v, External)), None), node, scope, node)
+            made = Dependency(next((v for v in values if isinstance(v, External)), None), node, scope, node)
         return [made] if made is not None else []
 
     def dependency(self, node: ast.expr, scope: Scope, parameter: str | None = None) -> Dependency | None:
-        """The dependency that a `Depends(...)` expression declares; a name that stands for one counts."""
-        if isinstance(node, ast.Name | ast.Attribute):
+        """The dependency that a `Depends(...)` expression declares; a name or a call that stands for one counts."""
+        if isinstance(node, ast.Name | ast.Attribute | ast.Call):
             for value in self.resolver.infer(node, scope):
-                if isinstance(value, External) and value.path in _DEPENDS and value.call:
+                if isinstance(value, External) and value.path in _DEPENDS and value.call and value.call[0] is not node:
                     return self.dependency(value.call[0], value.call[1], parameter)
-            return None
-        provider = self.resolver.provider(node, scope)
         if not isinstance(node, ast.Call):
             return None
+        provider = self.resolver.provider(node, scope)
         security = "fastapi.Security" in self.resolver.paths(node.func, scope)
         if provider is None:
             is_dependency = self.resolver.paths(node.func, scope) & {"fastapi.Depends", "fastapi.Security"}

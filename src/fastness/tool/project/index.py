@@ -20,6 +20,7 @@ _D = TypeVar("_D", Function, Class)
 _LOOPS = frozenset({ast.For, ast.AsyncFor, ast.While, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp})
 
 
+_PUTS = frozenset({"add", "append", "appendleft", "insert", "setdefault"})  # with what they put in as the last argument
 _PLAIN = frozenset({ast.Constant, ast.Name})  # every second node, in which there is nothing to find
 
 
@@ -107,6 +108,8 @@ class _Walk:
         self, node: ast.Call, scope: Scope, looped: bool, deferred: bool, *, awaited: bool = False, dropped: bool = False
     ) -> None:
         scope.calls.append(CallSite(node, scope, awaited, dropped, looped, deferred))
+        if node.func.__class__ is ast.Attribute and node.func.attr in _PUTS and node.args:
+            self._put(node.func.value, node.args[-1], scope)
         if awaited or dropped:  # the caller does not go on into the node
             self.visit(node.func, scope, looped, deferred)
             self.statements(node.args, scope, looped=looped, deferred=deferred)
@@ -160,6 +163,13 @@ class _Walk:
             if item.optional_vars is not None:
                 self._bind(item.optional_vars, Binding(Kind.WITH, node, item.context_expr, is_async=is_async), scope)
 
+    def _put(self, into: ast.expr, value: ast.expr, scope: Scope) -> None:
+        """Something is put into a collection that has a name, or is an attribute of the object itself."""
+        if isinstance(into, ast.Name):
+            self.module.put.setdefault(into.id, []).append((value, scope))
+        elif isinstance(into, ast.Attribute) and isinstance(into.value, ast.Name) and into.value.id in {"self", "cls"}:
+            self.module.put.setdefault(f".{into.attr}", []).append((value, scope))
+
     def _bind(self, target: ast.expr, binding: Binding, scope: Scope) -> None:
         if isinstance(target, ast.Name):
             self._add(scope, target.id, binding)
@@ -170,7 +180,11 @@ class _Walk:
             paired = binding.kind is Kind.ASSIGN and len(values) == len(target.elts)
             for position, element in enumerate(target.elts):
                 value = values[position] if paired else None
-                self._bind(element, Binding(binding.kind, binding.node, value), scope)
+                unpacked = (binding.value, position) if not paired and binding.value is not None else None
+                self._bind(element, Binding(binding.kind, binding.node, value, unpacked=unpacked), scope)
+        elif isinstance(target, ast.Subscript):
+            if binding.kind is Kind.ASSIGN and binding.value is not None:
+                self._put(target.value, binding.value, scope)
         elif isinstance(target, ast.Starred):
             self._bind(target.value, Binding(binding.kind, binding.node), scope)
 
@@ -206,6 +220,7 @@ class _Walk:
 
     def _add(self, scope: Scope, name: str, binding: Binding) -> None:
         if isinstance(scope, Function) and name in scope.globals:
+            binding.scope = scope
             scope = self.module
         scope.bindings.setdefault(name, []).append(binding)
 

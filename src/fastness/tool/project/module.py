@@ -38,11 +38,13 @@ class Module:
         bit: stands for the module in `reading`, and `inner_bit` for the bodies of its functions.
         text: the source as it stands in the file; lines in findings refer to it.
         outline: what is known of it without reading it.
+        put: what is put into collections by subscript or method and where, by the collection's name; `.name` of an object's.
         bindings: what the names of its top level are bound to. This and the rest are read from the tree when one is asked for;
             functions, classes and all that is defined, in the order of the file, from the outline if there is one.
     """
 
     bindings: dict[str, list[Binding]]
+    put: dict[str, list[tuple[ast.expr, Scope]]]
     calls: list[CallSite]
     defined: list[Function | Class]
     functions: list[Function]
@@ -125,7 +127,7 @@ class Module:
             return self.__dict__[name]
 
     def _define_nothing(self) -> None:
-        self.bindings, self.calls, self.imports, self.stars = {}, [], [], []
+        self.bindings, self.put, self.calls, self.imports, self.stars = {}, {}, [], [], []
         self.defined, self.functions, self.classes = [], [], []
 
     def fault(self) -> str | None:

@@ -65,9 +65,23 @@ def _surface(module: Module) -> str:
         [(one.qualified, {name: len(given) for name, given in one.instance.items()}) for one in module.classes],
         [(one.qualified, one.is_generator, one.is_empty) for one in outermost],
         [(name, [binding.kind.name for binding in bindings]) for name, bindings in module.bindings.items()],
+        [
+            (name, outside)
+            for name, put in module.put.items()
+            if (outside := sum(not _is_local(name, where) for _, where in put))
+        ],
     ]
     text = "\n".join(line for line in lines if line)
     return hashlib.sha256(json.dumps([text, defined]).encode()).hexdigest()[:32]
+
+
+def _is_local(name: str, scope: Scope) -> bool:
+    """A name of a function, as seen from inside of it."""
+    while isinstance(scope, Function | Class):
+        if isinstance(scope, Function) and name in scope.bindings:
+            return True
+        scope = scope.parent
+    return False
 
 
 def _is_nested(function: Function) -> bool:

@@ -247,8 +247,9 @@ _ANSWERS: Mapping[str, Callable[[Project, Sequence[str]], Iterator[tuple[str, st
 class _Roots:
     """The directories from which absolute imports start, for each file.
 
-    A directory is a package, and so no such root, when it has an `__init__.py` or when some file imports it by name. A package
-    is one as well, after all others, when files in it import what lies in it without its name: the service is started there.
+    A directory is a package, and so no such root, when it has an `__init__.py` or when some file imports it by name, unless it
+    is that of a distribution: `common/common/__init__.py`. A package is one as well, after all others, when files in it import
+    what lies in it without its name: the service is started there.
     """
 
     def __init__(self, sources: Mapping[str, bytes]) -> None:
@@ -259,8 +260,15 @@ class _Roots:
         written = {path: {name.decode() for name in _IMPORTED.findall(b"\n" + source)} for path, source in sources.items()}
         imported = {name.partition(".")[0] for names in written.values() for name in names}
         self.packages = {d for d in self.directories if f"{d}/__init__.py" in sources}
+        named = {d: d.rpartition("/")[2] for d in self.directories if d}
         self.packages |= {
-            d for d in self.directories if d and d.rpartition("/")[2] in imported and d.rpartition("/")[2] not in {"src", "lib"}
+            d
+            for d, name in named.items()
+            if name in imported
+            and name not in {"src", "lib"}
+            # The folder of a distribution has the name of the package that lies in it.
+            and f"{d}/{name}/__init__.py" not in sources
+            and f"{d}/src/{name}/__init__.py" not in sources
         }
         self.packages |= {d for d in self.directories if d.rpartition("/")[2] == "src" and "src" in imported}
         self.packages |= {d for d in self.directories if any(str(p) in self.packages for p in PurePosixPath(d).parents)}

@@ -11,7 +11,7 @@ import builtins
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from fastness.tool.project import callers, hints
+from fastness.tool.project import callers, held, hints
 from fastness.tool.project.external import canonical
 from fastness.tool.project.hierarchy import FORMS, Hierarchy
 from fastness.tool.project.memory import Memory
@@ -34,15 +34,16 @@ from fastness.tool.project.values import (
 
 _N = TypeVar("_N", bound=ast.AST)
 _BUILTINS = frozenset(dir(builtins))
-_APP = External("fastapi.FastAPI()")
+# What is known of them in the body of the function that makes them, and not by its annotation.
+_MADE = frozenset({External("fastapi.FastAPI()"), External("fastapi.Depends()"), External("fastapi.Security()")})
 _PROPERTIES = ("property", "cached_property", "hybrid_property", "abstractproperty")
 OFFLOADED = {
     "asyncio.to_thread": 0,
     "anyio.to_thread.run_sync": 0,
     "starlette.concurrency.run_in_threadpool": 0,
     "asyncio.loop.run_in_executor": 1,
-    "functools.partial": 0,
 }
+_SAME_FUNCTION = frozenset({"functools.partial", "contextlib.contextmanager", "contextlib.asynccontextmanager"})
 
 
 class Resolver(Hierarchy):
@@ -81,7 +82,8 @@ class Resolver(Hierarchy):
                     return self.inherited(owner, node.attr)
                 return self._each(self.infer(node.value, scope), lambda value: self.attribute(value, node.attr))
             case ast.Call():
-                return self._each(self.infer(node.func, scope), lambda value: self.result(value, node, scope))
+                called = self.infer(node.func, scope)
+                return self._each(called, lambda value: self.result(value, node, scope)) or held.taken(self, node, scope)
             case ast.Await():
                 return self.infer(node.value, scope)
             case ast.Subscript():
@@ -165,13 +167,14 @@ class Resolver(Hierarchy):
             case Kind.WITH:
                 return self._each(self.infer(binding.value, scope), self._entered)
             case Kind.LOOP:
-                return self._each(self.infer(binding.value, scope), item)
+                return self._each(self.infer(binding.value, scope), item) or held.part(self, binding, scope)
             case Kind.EXCEPT:
                 caught = binding.annotation.elts if isinstance(binding.annotation, ast.Tuple) else [binding.annotation]
                 return union(self.annotation(node, scope) for node in caught if node is not None)
             case _:
-                declared = self.annotation(binding.annotation, scope)
-                return declared or self.infer(binding.value, scope)
+                declared, where = self.annotation(binding.annotation, scope), binding.scope or scope
+                put = held.put_into(self, binding, scope, declared)
+                return put or declared or self.infer(binding.value, where) or held.part(self, binding, where)
 
     @staticmethod
     def _defined(binding: Binding) -> Values:
@@ -271,7 +274,7 @@ class Resolver(Hierarchy):
                 return declared
             found = union(self.infer(node.value, function) for node in own_nodes(function, ast.Yield))
             return (Elements(found or declared),)
-        if declared and _APP not in declared:
+        if declared and _MADE.isdisjoint(declared):
             return declared
         found = union(self.infer(node.value, function) for node in own_nodes(function, ast.Return))
         # `-> FastAPI` says what it is, the body where it was made. A function makes one app, but a router for each call.
@@ -291,12 +294,13 @@ class Resolver(Hierarchy):
             return ()
         if callee.path == "typing.cast" and call.args:
             return self.annotation(call.args[0], scope)
+        if callee.path in _SAME_FUNCTION and call.args:
+            return self.infer(call.args[0], scope)
+        if callee.path in held.COPIES and (copied := held.copied(self, call, scope)):
+            return copied
         position = OFFLOADED.get(callee.path)
         if position is not None and len(call.args) > position:
-            inner = self.infer(call.args[position], scope)
-            if callee.path == "functools.partial":
-                return inner
-            return self._each(inner, lambda value: self.result(value, call, scope))
+            return self._each(self.infer(call.args[position], scope), lambda value: self.result(value, call, scope))
         if callee.path == "sqlalchemy.orm.sessionmaker":
             made = next((k.value for k in call.keywords if k.arg == "class_"), None)
             if self.paths(made, scope) & {"sqlalchemy.ext.asyncio.AsyncSession"}:

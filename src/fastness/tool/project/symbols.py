@@ -35,6 +35,8 @@ class Binding:
 
     Attributes:
         value: the expression that it comes from: assigned, entered, iterated, or a parameter's default.
+        unpacked: what is taken apart when several names are bound at once, and which part this one gets; `value` is None.
+        scope: the function whose body binds a name of the module, `global`: its value is evaluated there.
         module: of an import, the absolute dotted module; `member` is the name taken from it, None for the module itself.
         definition: the class or function that a definition made.
         type_checking: an import that exists for type checkers only.
@@ -44,6 +46,8 @@ class Binding:
     node: ast.AST
     value: ast.expr | None = None
     annotation: ast.expr | None = None
+    unpacked: tuple[ast.expr, int] | None = None
+    scope: Function | None = None
     module: str = ""
     member: str | None = None
     definition: Class | Function | None = None

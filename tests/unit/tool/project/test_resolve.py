@@ -79,6 +79,49 @@ def _probe(source: str) -> list[str]:
             ),
             "Instance Unit",
         ),
+        ("class Hub: ...\ndef make():\n    hub = Hub()\n    return 1, hub\nargs, hub = make()\nprobe(hub)", "Instance Hub"),
+        ("class Hub: ...\ndef make() -> tuple[int, 'Hub']: ...\nargs, hub = make()\nprobe(hub)", "Instance Hub"),
+        (
+            (
+                "import asyncio\nclass Hub: ...\nasync def make() -> Hub: ...\n"
+                "async def f():\n    one, other = await asyncio.gather(open(), make())\n    probe(other)"
+            ),
+            "Instance Hub",
+        ),
+        (
+            (
+                "workers = {}\nclass Worker: ...\ndef start():\n    made = Worker()\n    workers['a'] = made\n"
+                "def run(name):\n    probe(workers[name])"
+            ),
+            "Instance Worker",
+        ),
+        (
+            "class Worker: ...\nworkers: list = []\nworkers.append(Worker())\nfor one in workers:\n    probe(one)",
+            "Instance Worker",
+        ),
+        (
+            (
+                "class Worker: ...\nclass Pool:\n    def __init__(self):\n        self.workers = {}\n"
+                "    def start(self, name):\n        self.workers[name] = Worker()\n"
+                "    def run(self, name):\n        probe(self.workers.get(name))"
+            ),
+            "Instance Worker",
+        ),
+        (
+            (
+                "class Worker: ...\nclass Registry:\n    known = {}\n    @classmethod\n"
+                "    def add(cls, name):\n        cls.known.setdefault(name, Worker())\n"
+                "for name, one in list(Registry.known.items()):\n    probe(one)"
+            ),
+            "Instance Worker",
+        ),
+        (
+            (
+                "worker = None\nclass Base:\n    def __init__(self):\n        global worker\n        worker = self\n"
+                "def run():\n    probe(worker)"
+            ),
+            "Instance Base",
+        ),
         ("from fastness.jobs import Injected\nclass Mails: ...\ndef f(m: Injected[Mails]):\n    probe(m)", "Instance Mails"),
     ],
 )
@@ -133,6 +176,10 @@ class Base:
             "    def run(self):\n        probe(self._db)"
         ),
         (
+            "from contextlib import contextmanager\nfrom app.db import get_db\nmanager = contextmanager(get_db)\n"
+            "with manager() as db:\n    probe(db)"
+        ),
+        (
             "from fastapi import Depends\nfrom app.db import get_db\nclass View:\n    db = Depends(get_db)\n"
             "    def read(self):\n        probe(self.db)"
         ),
@@ -171,6 +218,8 @@ def test_what_cannot_be_told_is_nothing() -> None:
     assert _probe("def f(x):\n    probe(x.y.z())") == []
     assert _probe("probe(missing)") == []
     assert _probe("a = b\nb = a\nprobe(a)") == []
+    assert _probe("a, b = b, a\nprobe(a)") == []
+    assert _probe("def f(): return f()\na, b = f()\nprobe(a)") == []
 
 
 def test_a_name_in_a_package_is_not_the_library() -> None:
@@ -208,6 +257,46 @@ from core.config import DEBUG
 import app.main
 """
     assert _probe(source) == ["FunctionValue load"]
+
+
+@pytest.mark.parametrize("folder", ["packages/common", "packages/common/src"])
+def test_the_folder_of_a_distribution_has_the_name_of_its_package(folder: str) -> None:
+    """`packages/common/common/__init__.py` is the package `common`, whoever imports it."""
+    source = f"""
+# file: {folder}/common/__init__.py
+# file: {folder}/common/db.py
+from common.tables import rows
+
+def load(): ...
+# file: {folder}/common/tables.py
+def rows(): ...
+# file: packages/api/app/main.py
+from common.db import load, rows
+
+probe([load, rows][0])
+"""
+    assert _probe(source) == ["FunctionValue load", "FunctionValue rows"]
+
+
+def test_a_collection_holds_what_is_put_into_it_and_not_into_another() -> None:
+    """A local of the same name, another object's attribute and texts say nothing about it."""
+    source = """
+class Worker: ...
+workers, names = {}, []
+
+def other():
+    workers = {}
+    workers["a"] = Worker()
+
+class Pool:
+    def __init__(self):
+        self.workers = {}
+        self.workers["a"] = Worker()
+
+names.append("a")
+probe([workers["a"], names[0]][0])
+"""
+    assert _probe(source) == []
 
 
 def test_a_package_may_be_named_as_a_library_is() -> None:

@@ -132,6 +132,36 @@ def test_dependencies_come_from_everywhere() -> None:
     assert any(dependency.security for dependency in service.tree(one))
 
 
+def test_a_function_makes_the_dependency() -> None:
+    """A call in `Annotated`, as a default or in a list depends on what the function hands to `Depends`."""
+    service = _service("""
+# file: app.py
+from typing import Annotated
+from fastapi import Depends, FastAPI, params
+
+app = FastAPI()
+
+def caller(): ...
+def reader(): ...
+
+class Allowed:
+    def __init__(self, what): ...
+    def __call__(self): ...
+
+def CallerDep() -> params.Depends:
+    return Depends(caller)
+
+def needs(what):
+    return Depends(Allowed(what))
+
+@app.get("/a", dependencies=[needs("a")])
+def a(who: Annotated[str, CallerDep()], other=needs("b")): ...
+""")
+    (route,) = service.routes
+    found = {(d.parameter, getattr(d.target, "qualified", None)) for d in service.tree(route)}
+    assert found == {("who", "caller"), ("other", "Allowed.__call__")}
+
+
 def test_a_table_is_known_by_its_bases() -> None:
     """An ORM class is one by what it inherits, whatever it is called."""
     service = _service("""

@@ -10,25 +10,29 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TypeAlias
 
+from fastness.tool.project.feasible import NOTHING, Branches
 from fastness.tool.project.reading import EVERYTHING
-from fastness.tool.project.resolve import OFFLOADED, Resolver
+from fastness.tool.project.resolve import Resolver
 from fastness.tool.project.symbols import CallSite, Class, Function, last_name
 from fastness.tool.project.values import ClassValue, External, FunctionValue, Instance
+from fastness.tool.project.wrappers import THREADS, Wrappers, handed_to_thread
 
 _MANY = 12  # implementations of one abstract method or protocol; beyond, the chain says nothing about the call
-
-_THREADS: dict[str, list[str]] = {}
-for _path in OFFLOADED:
-    _THREADS.setdefault(_path.rpartition(".")[2], []).append(_path)
 
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """One call from one function of the project to another."""
+    """One call from one function of the project to another.
+
+    Attributes:
+        handed: the function that is called here is given the target and calls it.
+    """
 
     site: CallSite
     target: Function
+    handed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,10 @@ class Chain:
     last: Outward
 
 
+# A function with the calls in it, by id, that it does not make when it is called as it was.
+_Run: TypeAlias = tuple[Function, frozenset[int]]
+
+
 class CallGraph:
     """The calls of one project, resolved when asked for."""
 
@@ -55,6 +63,8 @@ class CallGraph:
         self.resolver = resolver
         self._edges: dict[Function, tuple[list[Edge], list[Outward]]] = {}
         self._threads: dict[Function, tuple[list[Edge], list[Outward]]] = {}
+        self._wrappers = Wrappers(resolver)
+        self._branches = Branches()
 
     def edges(self, function: Function) -> list[Edge]:
         """The functions of the project that running this one runs."""
@@ -71,12 +81,22 @@ class CallGraph:
         if known is None:
             known = self._threads[function] = ([], [])
             for site in function.calls:
-                position = next((OFFLOADED[path] for path in _THREADS.get(site.name, ()) if self.resolver.calls(site, path)), 9)
-                if len(site.node.args) > position:
-                    given, *rest = site.node.args[position:]
-                    made = ast.copy_location(ast.Call(given, rest, site.node.keywords), site.node)
+                handed = handed_to_thread(self.resolver, site) if site.name in THREADS else ()
+                if handed:
+                    made = ast.copy_location(ast.Call(handed[0], handed[1:], site.node.keywords), site.node)
                     self._resolve(replace(site, node=made), *known)
+            for edge in self.edges(function):
+                for site in self._wrappers.runs(edge.site, edge.target, threaded=True) if not edge.handed else ():
+                    self._resolve(site, *known, handed=True)
         return known
+
+    def run_by(self, wrapper: Function, site: CallSite) -> list[Function]:
+        """The functions that a function runs, itself or in a thread, because this call of it gives them."""
+        found: list[Edge] = []
+        for threaded in (False, True):
+            for made in self._wrappers.runs(site, wrapper, threaded=threaded):
+                self._resolve(made, found, [], handed=True)
+        return [edge.target for edge in found]
 
     def nearest(
         self,
@@ -88,34 +108,37 @@ class CallGraph:
         """For each entry the shortest chain to a call of each class that it reaches.
 
         The whole part of the graph that the entries reach is walked once, forwards for its edges and backwards from the
-        calls, whatever the number of entries. Chains come in the order of their entries' places.
+        calls, whatever the number of entries. Chains come in the order of their entries' places. A branch that is not taken
+        with the literals of a call is on no chain through it.
 
         Args:
             classify: the class of a call, None for one that is of no interest.
             through: whether a chain may go on over an edge.
         """
         entries = sorted(set(entries), key=_place)
-        callers: dict[Function, list[tuple[Function, Edge]]] = {}
-        direct: dict[str, dict[Function, Outward]] = {}
-        seen, pending = set(entries), deque(entries)
+        callers: dict[_Run, list[tuple[_Run, Edge]]] = {}
+        direct: dict[str, dict[_Run, Outward]] = {}
+        starts = [(entry, NOTHING) for entry in entries]
+        seen, pending = set(starts), deque(starts)
         while pending:
-            function = pending.popleft()
+            run = function, never = pending.popleft()
             for call in self.outward(function):
-                kind = classify(call)
+                kind = classify(call) if id(call.site.node) not in never else None
                 if kind is not None:
-                    direct.setdefault(kind, {}).setdefault(function, call)
+                    direct.setdefault(kind, {}).setdefault(run, call)
             for edge in self.edges(function):
-                if through(edge):
-                    callers.setdefault(edge.target, []).append((function, edge))
-                    if edge.target not in seen:
-                        seen.add(edge.target)
-                        pending.append(edge.target)
+                if id(edge.site.node) not in never and through(edge):
+                    reached = edge.target, self._branches.never(edge.site, edge.target) if not edge.handed else NOTHING
+                    callers.setdefault(reached, []).append((run, edge))
+                    if reached not in seen:
+                        seen.add(reached)
+                        pending.append(reached)
         found: dict[Function, dict[str, Chain]] = {}
         for kind, ends in direct.items():
             steps = _steps(ends, callers)
-            for entry in entries:
-                if entry in ends or entry in steps:
-                    found.setdefault(entry, {})[kind] = _chain(entry, ends, steps)
+            for start in starts:
+                if start in ends or start in steps:
+                    found.setdefault(start[0], {})[kind] = _chain(start, ends, steps)
         return found
 
     def _of(self, function: Function) -> tuple[list[Edge], list[Outward]]:
@@ -126,9 +149,12 @@ class CallGraph:
             for site in function.calls:
                 if not site.deferred:
                     self._resolve(site, *known)
+            for edge in tuple(known[0]):
+                for site in self._wrappers.runs(edge.site, edge.target, threaded=False):
+                    self._resolve(site, *known, handed=True)
         return known
 
-    def _resolve(self, site: CallSite, edges: list[Edge], outward: list[Outward]) -> None:
+    def _resolve(self, site: CallSite, edges: list[Edge], outward: list[Outward], *, handed: bool = False) -> None:
         targets = self.resolver.targets(site)
         # `handlers[name](...)`: which function of a table it is, only the key says.
         if isinstance(site.node.func, ast.Subscript) and sum(isinstance(value, FunctionValue) for value in targets) > 1:
@@ -137,13 +163,16 @@ class CallGraph:
             if isinstance(value, External):
                 outward.append(Outward(site, value))
             elif isinstance(value, FunctionValue):
-                edges += [Edge(site, target) for target in self.answering(value)]
+                answering = self.answering(value)
+                edges += [
+                    Edge(site, target, handed) for target in answering if target.is_async or not (handed and site.awaited)
+                ]
             elif isinstance(value, ClassValue):
                 made = self.resolver.method(value.definition, "__init__")
-                edges += [Edge(site, made)] if made else []
+                edges += [Edge(site, made, handed)] if made else []
             elif isinstance(value, Instance):
                 called = self.resolver.method(value.definition, "__call__")
-                edges += [Edge(site, called)] if called else []
+                edges += [Edge(site, called, handed)] if called else []
 
     def answering(self, value: FunctionValue) -> list[Function]:
         """The methods that may answer: of an abstract one those of subclasses, of a protocol's those of what has its form."""
@@ -180,28 +209,28 @@ def _place(function: Function) -> tuple[str, int]:
     return function.module.path, function.line
 
 
-def _steps(ends: Iterable[Function], callers: Mapping[Function, list[tuple[Function, Edge]]]) -> dict[Function, Edge]:
-    """The first edge of the shortest way from each function to one of the ends."""
-    steps: dict[Function, Edge] = {}
+def _steps(ends: Iterable[_Run], callers: Mapping[_Run, list[tuple[_Run, Edge]]]) -> dict[_Run, tuple[Edge, _Run]]:
+    """The first edge of the shortest way from each function to one of the ends, and where it leads."""
+    steps: dict[_Run, tuple[Edge, _Run]] = {}
     reached = set(ends)
-    pending = deque(sorted(reached, key=_place))
+    pending = deque(sorted(ends, key=lambda run: _place(run[0])))
     while pending:
-        function = pending.popleft()
-        for caller, edge in callers.get(function, ()):
+        run = pending.popleft()
+        for caller, edge in callers.get(run, ()):
             if caller not in reached:
                 reached.add(caller)
-                steps[caller] = edge
+                steps[caller] = edge, run
                 pending.append(caller)
     return steps
 
 
-def _chain(entry: Function, ends: Mapping[Function, Outward], steps: Mapping[Function, Edge]) -> Chain:
+def _chain(start: _Run, ends: Mapping[_Run, Outward], steps: Mapping[_Run, tuple[Edge, _Run]]) -> Chain:
     edges: list[Edge] = []
-    function = entry
-    while function not in ends:
-        edges.append(steps[function])
-        function = edges[-1].target
-    return Chain(entry, tuple(edges), ends[function])
+    run = start
+    while run not in ends:
+        edge, run = steps[run]
+        edges.append(edge)
+    return Chain(start[0], tuple(edges), ends[run])
 
 
 def _bases(defined: Class) -> list[ast.expr]:

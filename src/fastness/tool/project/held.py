@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fastness.tool.project import hints
@@ -30,9 +31,8 @@ def put_into(resolver: Resolver, binding: Binding, scope: Scope, declared: Value
     module = scope if not hasattr(scope, "module") else scope.module
     if not module.put or not _is_collection(binding.value) or not all(_says_nothing(value) for value in declared):
         return ()
-    targets = binding.node.targets if isinstance(binding.node, ast.Assign) else [getattr(binding.node, "target", None)]
     found = union(item(value) for value in resolver.infer(binding.value, scope) if isinstance(value, Elements))
-    for target in targets:
+    for target in _targets(binding):
         owner = scope if isinstance(scope, Class) else scope.owner if isinstance(scope, Function) else None
         name = last_name(target) if isinstance(target, ast.Name | ast.Attribute) else ""
         of_object = owner is not None and (isinstance(target, ast.Attribute) or isinstance(scope, Class))
@@ -44,6 +44,19 @@ def put_into(resolver: Resolver, binding: Binding, scope: Scope, declared: Value
         found = union((found, *(resolver.infer(*place) for place in places[:_MOST_PUT])))
     objects = tuple(value for value in found if isinstance(value, Instance) or (isinstance(value, External) and value.call))
     return (Elements(objects),) if objects else ()
+
+
+def _targets(binding: Binding) -> Iterator[ast.expr | None]:
+    """The names and attributes that are bound to the value."""
+    if not isinstance(binding.node, ast.Assign):
+        yield getattr(binding.node, "target", None)
+        return
+    for target in binding.node.targets:
+        if isinstance(target, ast.Tuple | ast.List) and isinstance(binding.node.value, ast.Tuple | ast.List):
+            pairs = zip(target.elts, binding.node.value.elts, strict=False)
+            yield from (one for one, value in pairs if value is binding.value)
+        else:
+            yield target
 
 
 def _holds(resolver: Resolver, name: str, where: Scope, scope: Scope) -> bool:

@@ -40,9 +40,10 @@ def check(service: Service, served: Served | None) -> Iterator[Found]:
         routes = [
             (route, paths) for route in apps.served(app) if not route.is_websocket and (paths := _paths(service, route, served))
         ]
-        business = [(route, paths) for route, paths in routes if not all(_OPERATIONS.search(path) for path in paths)]
+        known = [(route, paths) for route, paths in routes if not any("{?}" in path for path in paths)]
+        business = [(route, paths) for route, paths in known if not all(_OPERATIONS.search(path) for path in paths)]
         bare = [(route, paths) for route, paths in business if not any(map(_VERSION.search, paths))]
-        if lost > len(business) or any("{?}" in path for _, paths in business for path in paths):
+        if lost + len(routes) - len(known) > len(business):
             continue  # most is included in a way that cannot be followed
         versioned = len(business) - len(bare)
         if len(bare) < _FEWEST or versioned / len(business) > _NEWEST:

@@ -9,9 +9,10 @@ import re
 from functools import cache
 
 DATABASE, NETWORK, SLEEP, SUBPROCESS, FILE = "database", "network", "sleep", "subprocess", "file"
+THREAD = "waits for a thread"
 
 # Worst first: a chain to the first of these is the one that is shown.
-ORDER = (SLEEP, DATABASE, NETWORK, SUBPROCESS, FILE)
+ORDER = (SLEEP, DATABASE, NETWORK, SUBPROCESS, THREAD, FILE)
 
 _HTTP = "get|post|put|patch|delete|head|options|request|send|stream"
 _SQL = "execute|executemany|exec|scalars?|get|get_one|query|commit|rollback|flush|refresh|merge|connection|bulk_[a-z_]+|stream"
@@ -100,6 +101,12 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
         r"os\.(?:system|popen|waitpid)",
         r"pypandoc\.convert_\w+",
         r"pdfkit\.from_\w+",
+    ),
+    THREAD: (
+        r"(?:threading\.(?:Thread|Timer)|multiprocessing\.Process)\(\)\.join",
+        r"concurrent\.futures\.(?:\w+\.)?(?:Thread|Process)PoolExecutor\(\)\.submit\(\)\.(?:result|exception)",
+        r"concurrent\.futures\.(?:\w+\.)?(?:wait|as_completed)",
+        r"multiprocessing\.(?:pool\.)?(?:Thread)?Pool\(\)\.(?:map|starmap|apply|join)",
     ),
     FILE: (
         r"open",

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from fastness.tool.check.knowledge import reach, startup
 from fastness.tool.project import Service
 from fastness.tool.project.calls import Edge
 from fastness.tool.project.module import Module
 from fastness.tool.project.symbols import CallSite, Function
-from fastness.tool.project.values import FunctionValue
+from fastness.tool.project.values import External, FunctionValue, Values
 from fastness.tool.project.walk import own, walk
 
 _CACHES = ("lru_cache", "cache", "cached", "alru_cache")
@@ -20,7 +21,7 @@ _CACHES = ("lru_cache", "cache", "cached", "alru_cache")
 
 @dataclass(slots=True)
 class Entry:
-    """One function that the loop runs for requests.
+    """One function that the loop runs while it serves requests.
 
     Attributes:
         role: what it is, as `endpoint` or `dependency`.
@@ -33,7 +34,7 @@ class Entry:
 
 
 def entries(service: Service) -> list[Entry]:
-    """Every async endpoint, dependency, middleware, exception handler and background task of the service."""
+    """Every async endpoint, dependency, middleware and exception handler of the service, and what runs beside requests."""
     found: dict[Function, Entry] = {}
     for function, role in _candidates(service):
         if not function.is_async or function.module.is_test:
@@ -57,6 +58,7 @@ def _candidates(service: Service) -> Iterator[tuple[Function, str]]:
     for module in service.project.service:
         yield from ((function, "exception handler") for function in module.functions if function.decorated("exception_handler"))
         yield from _handed_over(service, module)
+    yield from _beside_requests(service)
 
 
 _TAKE = (("add_task", 0, "func", "background task"), ("add_exception_handler", 1, "handler", "exception handler"))
@@ -68,6 +70,54 @@ def _handed_over(service: Service, module: Module) -> Iterator[tuple[Function, s
             for value in service.resolver.infer(site.argument(keyword, position), site.scope):
                 if isinstance(value, FunctionValue):
                     yield value.definition, role
+
+
+def _beside_requests(service: Service) -> Iterator[tuple[Function, str]]:
+    """What start-up leaves running on the loop: its tasks, and the jobs of a scheduler that runs them there."""
+    words = (*_TASKS, *_JOBS, *_REPEATED)
+    if not any(module.mentions(*words) for module in service.project.service):
+        return
+    started = reach.closure(service, startup.starts(service))
+    for function in sorted(started, key=lambda one: (one.module.path, one.line)):
+        for site in function.calls:
+            if site.name in _TASKS and site.node.args:
+                yield from ((one, "task") for one in _coroutines(service, site.node.args[0], site))
+    for module in service.project.service:
+        sites = [site for name in _JOBS for site in module.calls_by_name.get(name, ())]
+        for site in sites:
+            runs = isinstance(site.scope, Module) and not module.only_as_script(site.node)
+            if (runs or site.scope in started) and _matches(service.resolver.targets(site), _ADDS_JOB):
+                yield from ((one, "scheduled job") for one in _functions(service, site.argument("func", 0), site))
+        for function in module.functions if module.mentions(*_REPEATED) else ():
+            if function.decorated(*_REPEATED) and any(
+                _matches(service.resolver.infer(one.func, function.parent), _REPEATS)
+                for one in function.decorators
+                if isinstance(one, ast.Call)
+            ):
+                yield function, "scheduled job"
+
+
+_TASKS = ("create_task", "ensure_future", "start_soon")
+_JOBS = ("add_job",)
+_REPEATED = ("scheduled_job", "repeat_every")
+_ON_LOOP = r"apscheduler\.schedulers\.(?:asyncio\.AsyncIO|tornado\.Tornado)Scheduler\(\)"
+_ADDS_JOB = re.compile(rf"{_ON_LOOP}\.add_job")
+_REPEATS = re.compile(rf"{_ON_LOOP}\.scheduled_job|fastapi_(?:utils|restful|utilities)\.(?:\w+\.)*repeat_every")
+
+
+def _matches(values: Values, pattern: re.Pattern[str]) -> bool:
+    return any(isinstance(value, External) and pattern.fullmatch(value.path) for value in values)
+
+
+def _coroutines(service: Service, given: ast.expr, site: CallSite) -> Iterator[Function]:
+    """Of `create_task(monitor.update())` the method, of `start_soon(update)` the function."""
+    return _functions(service, given.func if isinstance(given, ast.Call) else given, site)
+
+
+def _functions(service: Service, node: ast.expr | None, site: CallSite) -> Iterator[Function]:
+    for value in service.resolver.infer(node, site.scope):
+        if isinstance(value, FunctionValue):
+            yield from service.graph.answering(value)
 
 
 def runs_here(edge: Edge) -> bool:

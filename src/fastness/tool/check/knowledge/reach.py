@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from fastness.tool.project import Service
 from fastness.tool.project.reading import known_once
 from fastness.tool.project.symbols import Function
@@ -16,7 +18,7 @@ def from_requests(service: Service) -> set[Function]:
         seen |= {dependency.target for dependency in service.tree(route) if isinstance(dependency.target, Function)}
     for middleware in service.middleware:
         seen.update(service.run_by(middleware))
-    return _closure(service, seen)
+    return closure(service, seen)
 
 
 @known_once
@@ -27,10 +29,12 @@ def from_requests_and_tasks(service: Service) -> set[Function]:
         for site in module.calls_by_name.get("add_task", ()):
             left = service.resolver.infer(site.argument("func", 0), site.scope)
             seen.update(value.definition for value in left if isinstance(value, FunctionValue))
-    return _closure(service, seen)
+    return closure(service, seen)
 
 
-def _closure(service: Service, seen: set[Function]) -> set[Function]:
+def closure(service: Service, functions: Iterable[Function]) -> set[Function]:
+    """These functions, and all that they call or have threads call."""
+    seen = set(functions)
     pending = list(seen)
     while pending:
         function = pending.pop()

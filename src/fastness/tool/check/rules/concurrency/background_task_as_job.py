@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from dataclasses import replace
 
 from fastness.tool.check.knowledge import work
 from fastness.tool.check.knowledge.chains import told
@@ -19,7 +20,7 @@ from fastness.tool.findings import Severity
 from fastness.tool.project import Service
 from fastness.tool.project.calls import Chain, Outward
 from fastness.tool.project.symbols import CallSite, Function, constant
-from fastness.tool.project.values import External, FunctionValue
+from fastness.tool.project.values import External, FunctionValue, Value
 
 _TASKS = ("fastapi.BackgroundTasks()",)
 _POSTS = "posts"
@@ -35,8 +36,7 @@ def check(service: Service) -> Iterator[Found]:
         for module in service.project.service
         for site in module.calls_by_name.get("add_task", ())
         if _is_background(service, site)
-        for given in (site.argument("func", 0), *_handed_on(service, site))
-        for value in service.resolver.infer(given, site.scope)
+        for value in _run(service, site)
     ]
     functions = {value.definition for _, value in tasks if isinstance(value, FunctionValue)}
     chains = service.graph.nearest(functions, _kind, through=lambda edge: not edge.target.module.is_test)
@@ -59,15 +59,20 @@ def check(service: Service) -> Iterator[Found]:
             )
 
 
+def _run(service: Service, site: CallSite) -> Iterator[Value]:
+    """What a task runs: the function, and in `add_task(in_pool, index, user)` what the project's own `in_pool` is given."""
+    given = site.argument("func", 0)
+    for value in service.resolver.infer(given, site.scope):
+        yield value
+        if isinstance(value, FunctionValue) and given is not None:
+            call = ast.copy_location(ast.Call(given, site.node.args[1:], site.node.keywords), site.node)
+            for function in service.graph.run_by(value.definition, replace(site, node=call)):
+                yield FunctionValue(function)
+
+
 def _is_background(service: Service, site: CallSite) -> bool:
     paths = {value.path for value in service.resolver.targets(site) if isinstance(value, External)}
     return bool(paths & {f"{tasks}.add_task" for tasks in _TASKS}) and isinstance(site.scope, Function)
-
-
-def _handed_on(service: Service, site: CallSite) -> list[ast.expr]:
-    """The functions that a task is to run: `add_task(in_pool, index, user)`."""
-    named = [given for given in site.node.args[1:] if isinstance(given, ast.Name | ast.Attribute)]
-    return [one for one in named if any(isinstance(v, FunctionValue) for v in service.resolver.infer(one, site.scope))]
 
 
 def _kind(call: Outward) -> str | None:
@@ -116,10 +121,8 @@ EXAMPLES = [
         import asyncio
         import httpx
         from fastapi import BackgroundTasks, FastAPI
-        from sqlalchemy.orm import Session, sessionmaker
 
         app = FastAPI()
-        Local = sessionmaker()
 
         class Provider:
             async def call(self, letter):
@@ -133,18 +136,10 @@ EXAMPLES = [
             await asyncio.sleep(hours * 3600)
             print("gone", address)
 
-        async def in_pool(function, *arguments):
-            return await asyncio.get_running_loop().run_in_executor(None, function, *arguments)
-
-        def index(number):
-            with Local() as session:
-                session.commit()
-
         @app.post("/users")
         async def create(address: str, tasks: BackgroundTasks):
             tasks.add_task(send_welcome_email, address)  # found
             tasks.add_task(forget, address, 24)  # found
-            tasks.add_task(in_pool, index, 1)  # found
     """),
     Good(
         """
@@ -164,6 +159,32 @@ EXAMPLES = [
     """,
         "an event for statistics, a moment later",
     ),
+    Bad("""
+        from asyncio import get_running_loop, to_thread
+        from functools import partial
+        from fastapi import BackgroundTasks, FastAPI
+        from sqlalchemy.orm import Session
+
+        app = FastAPI()
+
+        async def in_pool(function, *given):
+            return await get_running_loop().run_in_executor(None, function, *given)
+
+        async def later(work, order):
+            await to_thread(partial(work, order))
+
+        def store(order, session: Session):
+            session.add(order)
+            session.commit()
+
+        @app.post("/orders")
+        async def create(order: str, tasks: BackgroundTasks):
+            tasks.add_task(in_pool, store, order)  # found
+
+        @app.put("/orders")
+        async def change(order: str, tasks: BackgroundTasks):
+            tasks.add_task(later, order=order, work=store)  # found
+    """),
     Good(
         """
         import logging

@@ -237,6 +237,119 @@ EXAMPLES = [
                 super().__init__(session)
     """),
     Bad("""
+        import asyncio
+        import time
+        from apscheduler.schedulers.asyncio import AsyncIOScheduler
+        from fastapi import FastAPI
+        from fastapi_utils.tasks import repeat_every
+
+        app = FastAPI()
+        scheduler = AsyncIOScheduler()
+
+        class Monitor:
+            async def watch(self):  # found
+                while True:
+                    time.sleep(1)
+                    await asyncio.sleep(300)
+
+            def start(self):
+                asyncio.create_task(self.watch())
+
+        async def job():  # found
+            time.sleep(5)
+
+        @scheduler.scheduled_job("interval", minutes=1)
+        async def other():  # found
+            time.sleep(5)
+
+        @repeat_every(seconds=60)
+        async def again():  # found
+            time.sleep(5)
+
+        @app.on_event("startup")
+        async def start():
+            scheduler.add_job(job, "interval", minutes=1)
+            Monitor().start()
+    """),
+    Bad("""
+        import concurrent.futures
+        import threading
+        from fastapi import FastAPI
+
+        app = FastAPI()
+        pool = concurrent.futures.ThreadPoolExecutor()
+
+        def fetch(address): ...
+
+        def fetched(address):
+            thread = threading.Thread(target=fetch, args=(address,))
+            thread.start()
+            thread.join()
+
+        @app.get("/a")
+        async def joined(address: str):  # found
+            fetched(address)
+
+        @app.get("/b")
+        async def result(address: str):  # found
+            return pool.submit(fetch, address).result()
+
+        @app.get("/c")
+        async def several(address: str):  # found
+            concurrent.futures.wait([pool.submit(fetch, address)])
+    """),
+    Bad("""
+        import time
+        from fastapi import FastAPI
+
+        app = FastAPI()
+        workers, worker = {}, None
+
+        class Worker:
+            def __init__(self):
+                global worker
+                worker = self
+
+            def run(self): ...
+
+        class Slow(Worker):
+            def run(self):
+                time.sleep(1)
+
+        def retried(function):
+            return function()
+
+        def opened(mode, path=None):
+            if mode == "wait":
+                time.sleep(1)
+            if path:
+                open(path)
+
+        @app.on_event("startup")
+        def start():
+            workers["slow"] = Slow()
+
+        @app.get("/one")
+        async def one(name: str):  # found
+            workers[name].run()
+
+        @app.get("/main")
+        async def main():  # found
+            worker.run()
+
+        @app.get("/retried")
+        async def again():  # found
+            retried(Slow().run)
+
+        @app.get("/waits")
+        async def waits():  # found
+            opened("wait")
+
+        @app.get("/opens")
+        async def opens(path: str):  # found
+            opened("go", path)
+    """),
+    Bad("""
         import requests
         from fastapi import FastAPI
         app = FastAPI()
@@ -366,6 +479,72 @@ EXAMPLES = [
             await db.commit()
     """,
         "an AsyncSession from the plain sessionmaker is still an AsyncSession",
+    ),
+    Good(
+        """
+        import time
+        from contextlib import contextmanager
+        from fastapi import FastAPI
+        from starlette.concurrency import run_in_threadpool
+
+        app = FastAPI()
+
+        @contextmanager
+        def profile(mode, images=None):
+            if mode == "write":
+                time.sleep(1)
+            for one in images or []:
+                open(one)
+            yield time.sleep(1) if mode in ("write", "both") else None
+            if not images:
+                return
+            time.sleep(1)
+
+        async def in_thread(function, *given):
+            return await run_in_threadpool(function, *given)
+
+        @app.get("/profile")
+        async def read():
+            with profile("read"):
+                return await in_thread(time.sleep, 1)
+    """,
+        "with these literals nothing is waited for, and a thread sleeps",
+    ),
+    Good(
+        """
+        import asyncio
+        import time
+        from apscheduler.schedulers.asyncio import AsyncIOScheduler
+        from apscheduler.schedulers.background import BackgroundScheduler
+        from fastapi import FastAPI
+
+        app = FastAPI()
+        scheduler = AsyncIOScheduler()
+
+        def job():
+            time.sleep(5)
+
+        async def elsewhere():
+            time.sleep(5)
+
+        async def work():
+            await asyncio.to_thread(job)
+
+        def alone():
+            AsyncIOScheduler().add_job(elsewhere)
+
+        @app.on_event("startup")
+        async def start():
+            time.sleep(1)
+            scheduler.add_job(job, "interval", minutes=1)
+            BackgroundScheduler().add_job(elsewhere)
+            asyncio.create_task(work())
+
+        if __name__ == "__main__":
+            alone()
+            asyncio.run(elsewhere())
+    """,
+        "a plain job runs in a thread, and what is started elsewhere serves no requests",
     ),
     Good(
         """

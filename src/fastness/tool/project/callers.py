@@ -3,41 +3,60 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from fastness.tool.project.module import Module
 from fastness.tool.project.symbols import CallSite, Function, last_name
-from fastness.tool.project.values import ClassValue, External, FunctionValue, Values, union
+from fastness.tool.project.values import ClassValue, Elements, External, FunctionValue, Values, is_object, union
 
 if TYPE_CHECKING:
     from fastness.tool.project.resolve import Resolver
 
-HANDED_ON = frozenset({"db", "session", "db_session", "conn", "connection"})  # parameters that callers are asked about
+_HANDED_ON = frozenset({"db", "session", "db_session", "conn", "connection"})  # parameters that all callers are asked about
 _CALLERS = 100  # files that call something of a name; where more do, as for `get`, most mean something else
 
 
 def given(resolver: Resolver, parameter: ast.arg, function: Function) -> Values:
-    """What the callers of a function in the service give to a parameter that says nothing of itself."""
-    named = [one.arg for one, _ in function.parameters]
-    if parameter.arg not in named:  # `*session`
-        return ()
-    owner = function.owner if function.name == "__init__" else None
-    names = (function.name,) if owner is None else (function.name, owner.name)
-    position = named.index(parameter.arg) - (function.owner is not None and not function.decorated("staticmethod"))
+    """What the callers of a function give to a parameter that says nothing of itself.
+
+    For a session they are looked for in the whole service, else in the same file; and where that is not always the same object
+    nothing is told, as a chain of calls would go from one caller to what another gives.
+    """
+    if parameter.arg not in _HANDED_ON:
+        each = _given(resolver, parameter, function, [function.module])
+        found = union(each)
+        return found if () not in each and len(found) == 1 and (is_object(found[0]) or isinstance(found[0], Elements)) else ()
+    names = _names(function)
     callers = [module for module in resolver.project.service if not module.calls_by_name.names.isdisjoint(names)]
     if len(callers) > _CALLERS:
         return ()
-    return union(
-        tuple(value for value in resolver.infer(passed, site.scope) if isinstance(value, External))
+    return tuple(value for value in union(_given(resolver, parameter, function, callers)) if isinstance(value, External))
+
+
+def _names(function: Function) -> tuple[str, ...]:
+    """What a call of the function is a call of: the class, too, of what makes its objects."""
+    return (function.name, function.owner.name) if function.name == "__init__" and function.owner else (function.name,)
+
+
+def _given(resolver: Resolver, parameter: ast.arg, function: Function, callers: Sequence[Module]) -> list[Values]:
+    """What each call gives."""
+    named = [one.arg for one, _ in function.parameters]
+    if parameter.arg not in named:  # `*session`
+        return []
+    position = named.index(parameter.arg) - (function.owner is not None and not function.decorated("staticmethod"))
+    return [
+        resolver.infer(passed, site.scope)
         for module in callers
-        for name in names
+        for name in _names(function)
         for site in module.calls_by_name.get(name, ())
         if (passed := site.argument(parameter.arg, position)) is not None and _calls(resolver, site, function)
-    )
+    ]
 
 
 def _calls(resolver: Resolver, site: CallSite, function: Function) -> bool:
     called = site.node.func
-    if isinstance(called, ast.Attribute) and last_name(called.value) in HANDED_ON:  # `session.get(...)` asks the same
+    if isinstance(called, ast.Attribute) and last_name(called.value) in _HANDED_ON:  # `session.get(...)` asks the same
         return False
     return any(
         value.definition is (function if isinstance(value, FunctionValue) else function.owner)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from fastness.tool.project import hints
 from fastness.tool.project.symbols import Binding, Class, Function, Kind, Scope, last_name
-from fastness.tool.project.values import Elements, External, FunctionValue, Instance, Values, item, union
+from fastness.tool.project.values import Elements, External, FunctionValue, Instance, Values, is_object, item, union
 from fastness.tool.project.walk import own
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ _COLLECTIONS = frozenset({
 })  # fmt: skip
 COPIES = frozenset({"list", "tuple", "set", "sorted", "reversed", "iter"})
 _TAKES, _KEEPS = frozenset({"get", "pop", "popleft", "setdefault"}), frozenset({"values", "copy"})
+_TYPED = ("typing.TypedDict", "typing_extensions.TypedDict")
 _MOST_PUT = 20  # places that put something into one collection; what more of them put is as a rule of the same classes
 
 
@@ -42,7 +43,7 @@ def put_into(resolver: Resolver, binding: Binding, scope: Scope, declared: Value
             if (resolver.enclosing_class(where) is owner if of_object else _holds(resolver, name, where, scope))
         ]
         found = union((found, *(resolver.infer(*place) for place in places[:_MOST_PUT])))
-    objects = tuple(value for value in found if isinstance(value, Instance) or (isinstance(value, External) and value.call))
+    objects = tuple(value for value in found if is_object(value))
     return (Elements(objects),) if objects else ()
 
 
@@ -72,6 +73,18 @@ def _is_collection(node: ast.expr | None) -> bool:
 
 def _says_nothing(value: object) -> bool:
     return value == Elements(()) or (isinstance(value, External) and value.last in _COLLECTIONS)
+
+
+def under(resolver: Resolver, node: ast.Subscript, scope: Scope) -> Values:
+    """What a dict with declared keys, a `TypedDict`, holds under one of them."""
+    key = node.slice.value if isinstance(node.slice, ast.Constant) else None
+    return union(
+        resolver.annotation(binding.annotation, value.definition)
+        for value in (resolver.infer(node.value, scope) if isinstance(key, str) else ())
+        if isinstance(value, Instance) and resolver.derives(value.definition, *_TYPED)
+        for name, binding in value.definition.fields
+        if name == key
+    )
 
 
 def taken(resolver: Resolver, call: ast.Call, scope: Scope) -> Values:

@@ -87,7 +87,7 @@ class Resolver(Hierarchy):
             case ast.Await():
                 return self.infer(node.value, scope)
             case ast.Subscript():
-                return self._each(self.infer(node.value, scope), item)
+                return self._each(self.infer(node.value, scope), item) or held.under(self, node, scope)
             case ast.IfExp():
                 return union((self.infer(node.body, scope), self.infer(node.orelse, scope)))
             case ast.BoolOp():
@@ -228,7 +228,7 @@ class Resolver(Hierarchy):
         if isinstance(binding.value, ast.Call):
             provider = self.provider(binding.value, outer)
             return self.provided(provider, outer) if provider is not None else self.infer(binding.value, outer)
-        if binding.annotation is None and binding.value is None and binding.node.arg in callers.HANDED_ON:
+        if binding.annotation is None and binding.value is None:
             return callers.given(self, binding.node, function)
         return ()
 

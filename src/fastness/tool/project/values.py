@@ -70,6 +70,11 @@ Value: TypeAlias = External | ModuleValue | ClassValue | Instance | FunctionValu
 Values: TypeAlias = tuple[Value, ...]
 
 
+def is_object(value: Value) -> bool:
+    """An instance of something that is no text: no function, class, module or collection."""
+    return isinstance(value, Instance) or (isinstance(value, External) and value.path.endswith(")") and value.path != "str()")
+
+
 def item(value: Value) -> Values:
     """What iterating over a value gives, or subscribing it."""
     if isinstance(value, Elements):

@@ -122,6 +122,15 @@ def _probe(source: str) -> list[str]:
             ),
             "Instance Base",
         ),
+        ("class Hub: ...\ndef run(hub):\n    probe(hub)\nrun(Hub())", "Instance Hub"),
+        ("class Hub: ...\ndef run(*, given):\n    probe(given['hub'])\nrun(given={'hub': Hub(), 'n': 1})", "Instance Hub"),
+        (
+            (
+                "from typing import TypedDict\nclass Hub: ...\nclass Given(TypedDict):\n    hub: Hub\n    n: int\n"
+                "def run(given: Given):\n    probe(given['hub'])"
+            ),
+            "Instance Hub",
+        ),
         ("from fastness.jobs import Injected\nclass Mails: ...\ndef f(m: Injected[Mails]):\n    probe(m)", "Instance Mails"),
     ],
 )
@@ -217,6 +226,8 @@ def test_what_cannot_be_told_is_nothing() -> None:
     """An unknown parameter, a missing name and a cycle of assignments stand for nothing at all."""
     assert _probe("def f(x):\n    probe(x.y.z())") == []
     assert _probe("probe(missing)") == []
+    assert _probe("class A: ...\nclass B: ...\ndef f(x):\n    probe(x)\nf(A())\nf(B())") == []
+    assert _probe("def f(x):\n    probe(x)\nf(open)") == []
     assert _probe("a = b\nb = a\nprobe(a)") == []
     assert _probe("a, b = b, a\nprobe(a)") == []
     assert _probe("def f(): return f()\na, b = f()\nprobe(a)") == []

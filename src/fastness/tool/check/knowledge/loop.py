@@ -12,7 +12,7 @@ from fastness.tool.check.knowledge import reach, startup
 from fastness.tool.project import Service
 from fastness.tool.project.calls import Edge
 from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import CallSite, Function
+from fastness.tool.project.symbols import CallSite, Function, handed_on
 from fastness.tool.project.values import External, FunctionValue, Values
 from fastness.tool.project.walk import own, walk
 
@@ -123,13 +123,25 @@ def _functions(service: Service, node: ast.expr | None, site: CallSite) -> Itera
 def runs_here(edge: Edge) -> bool:
     """The called function runs on the caller's thread, each time.
 
-    A cached function runs once, and so does what makes something that is kept. A plain function that is awaited was wrapped
-    by its decorator, which has handed it to a thread: awaiting its own result would fail.
+    A cached function runs once, and so does what makes something that is kept. A plain generator that a response is given is
+    run by threads. A plain function that is awaited was wrapped by its decorator, which has handed it to a thread: awaiting its
+    own result would fail.
     """
     target = edge.target
     if target.decorated(*_CACHES) or target.module.is_test or is_first(edge.site):
         return False
+    if isinstance(edge.site.scope, Function) and id(edge.site.node) in _streamed(edge.site.scope):
+        return target.is_async or not target.is_generator
     return not (edge.site.awaited and not target.is_async and target.decorators)
+
+
+@lru_cache(maxsize=1 << 14)
+def _streamed(function: Function) -> frozenset[int]:
+    """The calls, by id, that make what a function hands to a response: `StreamingResponse(rows())`."""
+    given = [node for site in function.calls if site.name.endswith("Response") for node in handed_on(site.node)]
+    names = {node.id for node in given if isinstance(node, ast.Name)}
+    bound = [binding.value for name in names for binding in function.bindings.get(name, ())]
+    return frozenset(id(node) for node in (*given, *bound) if isinstance(node, ast.Call))
 
 
 def is_first(site: CallSite) -> bool:

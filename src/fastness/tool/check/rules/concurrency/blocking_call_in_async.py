@@ -25,7 +25,7 @@ from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Evidence, Finding, Fix, Severity
 from fastness.tool.project import Service
 from fastness.tool.project.calls import Chain, Outward
-from fastness.tool.project.symbols import Function
+from fastness.tool.project.symbols import Function, constant
 
 
 @rule(
@@ -69,7 +69,16 @@ def _own(served: Served, called: Called) -> list[tuple[Function, int]]:
 
 
 def _kind(call: Outward) -> str | None:
-    return None if call.site.awaited or loop.is_first(call.site) else blocking.kind(call.target.path)
+    if call.site.awaited or loop.is_first(call.site):
+        return None
+    kind = blocking.kind(call.target.path)
+    return None if kind == blocking.FILE and _is_in_memory(call) else kind
+
+
+def _is_in_memory(call: Outward) -> bool:
+    """What the kernel tells of itself under a file's name is on no disk."""
+    path = constant(call.site.argument("file", 0))
+    return isinstance(path, str) and path.startswith(("/proc/", "/sys/", "/dev/null"))
 
 
 def _fault(entry: loop.Entry, reached: dict[str, Chain]) -> Found:
@@ -294,6 +303,13 @@ EXAMPLES = [
         async def result(address: str):  # found
             return pool.submit(fetch, address).result()
 
+        def parts(address):
+            yield pool.submit(fetch, address).result()
+
+        @app.get("/parts")
+        async def whole(address: str):  # found
+            return list(parts(address))
+
         @app.get("/c")
         async def several(address: str):  # found
             concurrent.futures.wait([pool.submit(fetch, address)])
@@ -429,7 +445,20 @@ EXAMPLES = [
         from functools import lru_cache
         from fastapi import Depends, FastAPI
         from fastapi.concurrency import run_in_threadpool
+        from fastapi.responses import StreamingResponse
         app = FastAPI()
+
+        def parts():
+            yield requests.get("https://example.org").text
+
+        @app.get("/stream")
+        async def stream():
+            return StreamingResponse(parts())
+
+        @app.get("/named")
+        async def named():
+            made = parts()
+            return StreamingResponse(made)
 
         def fetch():
             return requests.get("https://example.org")
@@ -456,7 +485,7 @@ EXAMPLES = [
         async def sync_dependency(value=Depends(session)):
             return value
     """,
-        "threads, cached initialisers, plain endpoints and plain dependencies do not hold the loop",
+        "threads, streamed generators, cached initialisers, plain endpoints and plain dependencies do not hold the loop",
     ),
     Good(
         """
@@ -589,7 +618,11 @@ EXAMPLES = [
         @app.get("/upload-url")
         async def url():
             return boto3.client("s3").generate_presigned_url("put_object")
+
+        @app.get("/memory")
+        async def memory():
+            return open("/proc/self/status").read()
     """,
-        "making a client and signing need no network",
+        "making a client and signing need no network, and the kernel's files no disk",
     ),
 ]

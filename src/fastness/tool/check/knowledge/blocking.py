@@ -8,6 +8,9 @@ from __future__ import annotations
 import re
 from functools import cache
 
+from fastness.tool.project.calls import Outward
+from fastness.tool.project.symbols import constant
+
 DATABASE, NETWORK, SLEEP, SUBPROCESS, FILE = "database", "network", "sleep", "subprocess", "file"
 THREAD = "waits for a thread"
 
@@ -123,6 +126,12 @@ _COMPILED = [(kind, re.compile("|".join(f"(?:{pattern})" for pattern in patterns
 def kind(path: str) -> str | None:
     """Why a call holds its thread, None when it does not, as far as is known."""
     return next((kind for kind, pattern in _COMPILED if pattern.fullmatch(path)), None)
+
+
+def is_in_memory(call: Outward) -> bool:
+    """What the kernel tells of itself under a file's name is on no disk."""
+    path = constant(call.site.argument("file", 0)) if call.target.path == "open" else None
+    return isinstance(path, str) and path.startswith(("/proc/", "/sys/"))
 
 
 def display(path: str) -> str:

@@ -25,7 +25,7 @@ from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Evidence, Finding, Fix, Severity
 from fastness.tool.project import Service
 from fastness.tool.project.calls import Chain, Outward
-from fastness.tool.project.symbols import Function, constant
+from fastness.tool.project.symbols import Function
 
 
 @rule(
@@ -71,14 +71,7 @@ def _own(served: Served, called: Called) -> list[tuple[Function, int]]:
 def _kind(call: Outward) -> str | None:
     if call.site.awaited or loop.is_first(call.site):
         return None
-    kind = blocking.kind(call.target.path)
-    return None if kind == blocking.FILE and _is_in_memory(call) else kind
-
-
-def _is_in_memory(call: Outward) -> bool:
-    """What the kernel tells of itself under a file's name is on no disk."""
-    path = constant(call.site.argument("file", 0))
-    return isinstance(path, str) and path.startswith(("/proc/", "/sys/", "/dev/null"))
+    return None if blocking.is_in_memory(call) else blocking.kind(call.target.path)
 
 
 def _fault(entry: loop.Entry, reached: dict[str, Chain]) -> Found:
@@ -136,13 +129,6 @@ EXAMPLES = [
                 yield db
             finally:
                 db.close()
-        # file: app/crud.py
-        def get_users(db):
-            return db.query(1).all()
-
-        class Users:
-            def __init__(self, db):
-                self.db = db
         # file: app/main.py
         from fastapi import Depends, FastAPI
         from app.db import get_db
@@ -191,6 +177,8 @@ EXAMPLES = [
     Bad("""
         # file: app/main.py
         import http.client
+        import threading
+        from concurrent import futures
         import openai
         from fastapi import FastAPI
         from fastapi_sqlalchemy import db
@@ -217,6 +205,20 @@ EXAMPLES = [
         async def pages():  # found
             connection = http.client.HTTPSConnection("example.org", timeout=5)
             connection.request("GET", "/")
+
+        @app.get("/joined")
+        async def joined():  # found
+            thread = threading.Thread(target=print)
+            thread.start()
+            thread.join()
+
+        @app.get("/waited")
+        async def waited(tasks: list):  # found
+            futures.wait(tasks)
+
+        @app.get("/result")
+        async def result():  # found
+            return futures.ThreadPoolExecutor().submit(print).result()
         # file: app/stock.py
         import requests
         from abc import ABC
@@ -246,126 +248,6 @@ EXAMPLES = [
                 super().__init__(session)
     """),
     Bad("""
-        import asyncio
-        import time
-        from apscheduler.schedulers.asyncio import AsyncIOScheduler
-        from fastapi import FastAPI
-        from fastapi_utils.tasks import repeat_every
-
-        app = FastAPI()
-        scheduler = AsyncIOScheduler()
-
-        class Monitor:
-            async def watch(self):  # found
-                while True:
-                    time.sleep(1)
-                    await asyncio.sleep(300)
-
-            def start(self):
-                asyncio.create_task(self.watch())
-
-        async def job():  # found
-            time.sleep(5)
-
-        @scheduler.scheduled_job("interval", minutes=1)
-        async def other():  # found
-            time.sleep(5)
-
-        @repeat_every(seconds=60)
-        async def again():  # found
-            time.sleep(5)
-
-        @app.on_event("startup")
-        async def start():
-            scheduler.add_job(job, "interval", minutes=1)
-            Monitor().start()
-    """),
-    Bad("""
-        import concurrent.futures
-        import threading
-        from fastapi import FastAPI
-
-        app = FastAPI()
-        pool = concurrent.futures.ThreadPoolExecutor()
-
-        def fetch(address): ...
-
-        def fetched(address):
-            thread = threading.Thread(target=fetch, args=(address,))
-            thread.start()
-            thread.join()
-
-        @app.get("/a")
-        async def joined(address: str):  # found
-            fetched(address)
-
-        @app.get("/b")
-        async def result(address: str):  # found
-            return pool.submit(fetch, address).result()
-
-        def parts(address):
-            yield pool.submit(fetch, address).result()
-
-        @app.get("/parts")
-        async def whole(address: str):  # found
-            return list(parts(address))
-
-        @app.get("/c")
-        async def several(address: str):  # found
-            concurrent.futures.wait([pool.submit(fetch, address)])
-    """),
-    Bad("""
-        import time
-        from fastapi import FastAPI
-
-        app = FastAPI()
-        workers, worker = {}, None
-
-        class Worker:
-            def __init__(self):
-                global worker
-                worker = self
-
-            def run(self): ...
-
-        class Slow(Worker):
-            def run(self):
-                time.sleep(1)
-
-        def retried(function):
-            return function()
-
-        def opened(mode, path=None):
-            if mode == "wait":
-                time.sleep(1)
-            if path:
-                open(path)
-
-        @app.on_event("startup")
-        def start():
-            workers["slow"] = Slow()
-
-        @app.get("/one")
-        async def one(name: str):  # found
-            workers[name].run()
-
-        @app.get("/main")
-        async def main():  # found
-            worker.run()
-
-        @app.get("/retried")
-        async def again():  # found
-            retried(Slow().run)
-
-        @app.get("/waits")
-        async def waits():  # found
-            opened("wait")
-
-        @app.get("/opens")
-        async def opens(path: str):  # found
-            opened("go", path)
-    """),
-    Bad("""
         import requests
         from fastapi import FastAPI
         app = FastAPI()
@@ -382,11 +264,6 @@ EXAMPLES = [
         @app.get("/prices")
         async def prices():  # found
             return Prices().all()
-    """),
-    Bad("""
-        import requests
-        from fastapi import FastAPI
-        app = FastAPI()
 
         class Texts:
             model = "small"
@@ -445,20 +322,7 @@ EXAMPLES = [
         from functools import lru_cache
         from fastapi import Depends, FastAPI
         from fastapi.concurrency import run_in_threadpool
-        from fastapi.responses import StreamingResponse
         app = FastAPI()
-
-        def parts():
-            yield requests.get("https://example.org").text
-
-        @app.get("/stream")
-        async def stream():
-            return StreamingResponse(parts())
-
-        @app.get("/named")
-        async def named():
-            made = parts()
-            return StreamingResponse(made)
 
         def fetch():
             return requests.get("https://example.org")
@@ -485,7 +349,7 @@ EXAMPLES = [
         async def sync_dependency(value=Depends(session)):
             return value
     """,
-        "threads, streamed generators, cached initialisers, plain endpoints and plain dependencies do not hold the loop",
+        "threads, cached initialisers, plain endpoints and plain dependencies do not hold the loop",
     ),
     Good(
         """
@@ -511,72 +375,7 @@ EXAMPLES = [
     ),
     Good(
         """
-        import time
-        from contextlib import contextmanager
-        from fastapi import FastAPI
-        from starlette.concurrency import run_in_threadpool
-
-        app = FastAPI()
-
-        @contextmanager
-        def profile(mode, images=None):
-            if mode == "write":
-                time.sleep(1)
-            for one in images or []:
-                open(one)
-            yield time.sleep(1) if mode in ("write", "both") else None
-            if not images:
-                return
-            time.sleep(1)
-
-        async def in_thread(function, *given):
-            return await run_in_threadpool(function, *given)
-
-        @app.get("/profile")
-        async def read():
-            with profile("read"):
-                return await in_thread(time.sleep, 1)
-    """,
-        "with these literals nothing is waited for, and a thread sleeps",
-    ),
-    Good(
-        """
-        import asyncio
-        import time
-        from apscheduler.schedulers.asyncio import AsyncIOScheduler
-        from apscheduler.schedulers.background import BackgroundScheduler
-        from fastapi import FastAPI
-
-        app = FastAPI()
-        scheduler = AsyncIOScheduler()
-
-        def job():
-            time.sleep(5)
-
-        async def elsewhere():
-            time.sleep(5)
-
-        async def work():
-            await asyncio.to_thread(job)
-
-        def alone():
-            AsyncIOScheduler().add_job(elsewhere)
-
-        @app.on_event("startup")
-        async def start():
-            time.sleep(1)
-            scheduler.add_job(job, "interval", minutes=1)
-            BackgroundScheduler().add_job(elsewhere)
-            asyncio.create_task(work())
-
-        if __name__ == "__main__":
-            alone()
-            asyncio.run(elsewhere())
-    """,
-        "a plain job runs in a thread, and what is started elsewhere serves no requests",
-    ),
-    Good(
-        """
+        import boto3
         import psycopg2
         import requests
         from fastapi import FastAPI
@@ -605,15 +404,6 @@ EXAMPLES = [
         @app.get("/keys")
         async def read():
             return Store.get().connection, load_keys()
-    """,
-        "what is made for the first request is there for the others",
-    ),
-    Good(
-        """
-        import boto3
-        from fastapi import FastAPI
-
-        app = FastAPI()
 
         @app.get("/upload-url")
         async def url():
@@ -623,6 +413,6 @@ EXAMPLES = [
         async def memory():
             return open("/proc/self/status").read()
     """,
-        "making a client and signing need no network, and the kernel's files no disk",
+        "what is made for the first request is there for the others; signing needs no network, the kernel's files no disk",
     ),
 ]

@@ -212,4 +212,169 @@ EXAMPLES = [
         async def create(tasks: BackgroundTasks):
             tasks.add_task(later)
     """),
+    Bad("""
+        import asyncio
+        import openpyxl
+        from apscheduler.schedulers.asyncio import AsyncIOScheduler
+        from fastapi import FastAPI
+        from fastapi_utils.tasks import repeat_every
+
+        app = FastAPI()
+        scheduler = AsyncIOScheduler()
+
+        class Monitor:
+            async def watch(self):  # found
+                while True:
+                    openpyxl.load_workbook("a.xlsx")
+                    await asyncio.sleep(300)
+
+            def start(self):
+                asyncio.create_task(self.watch())
+
+        async def job():  # found
+            openpyxl.load_workbook("a.xlsx")
+
+        @scheduler.scheduled_job("interval", minutes=1)
+        async def other():  # found
+            openpyxl.load_workbook("a.xlsx")
+
+        @repeat_every(seconds=60)
+        async def again():  # found
+            openpyxl.load_workbook("a.xlsx")
+
+        @app.on_event("startup")
+        async def start():
+            scheduler.add_job(job, "interval", minutes=1)
+            Monitor().start()
+    """),
+    Bad("""
+        import openpyxl
+        from fastapi import FastAPI
+
+        app = FastAPI()
+        workers, worker = {}, None
+
+        class Worker:
+            def __init__(self):
+                global worker
+                worker = self
+
+            def run(self): ...
+
+        class Slow(Worker):
+            def run(self):
+                openpyxl.load_workbook("a.xlsx")
+
+        def retried(function):
+            return function()
+
+        def opened(mode, path=None):
+            if mode == "now":
+                openpyxl.load_workbook("a.xlsx")
+            if path:
+                openpyxl.load_workbook(path)
+
+        @app.on_event("startup")
+        def start():
+            workers["slow"] = Slow()
+
+        @app.get("/one")
+        async def one(name: str):  # found
+            workers[name].run()
+
+        @app.get("/main")
+        async def main():  # found
+            worker.run()
+
+        @app.get("/retried")
+        async def again():  # found
+            retried(Slow().run)
+
+        @app.get("/now")
+        async def now():  # found
+            opened("now")
+
+        @app.get("/opens")
+        async def opens(path: str):  # found
+            opened("go", path)
+    """),
+    Good(
+        """
+        import openpyxl
+        from contextlib import contextmanager
+        from fastapi import FastAPI
+        from fastapi.responses import StreamingResponse
+        from starlette.concurrency import run_in_threadpool
+
+        app = FastAPI()
+
+        @contextmanager
+        def profile(mode, images=None):
+            if mode == "write":
+                openpyxl.load_workbook("a.xlsx")
+            for one in images or []:
+                openpyxl.load_workbook(one)
+            yield openpyxl.load_workbook("a.xlsx") if mode in ("write", "both") else None
+            if not images:
+                return
+            openpyxl.load_workbook("a.xlsx")
+
+        def parts():
+            yield openpyxl.load_workbook("a.xlsx")
+
+        @app.get("/stream")
+        async def stream():
+            return StreamingResponse(parts())
+
+        @app.get("/named")
+        async def named():
+            made = parts()
+            return StreamingResponse(made)
+
+        async def in_thread(function, *given):
+            return await run_in_threadpool(function, *given)
+
+        @app.get("/profile")
+        async def read():
+            with profile("read"):
+                return await in_thread(openpyxl.load_workbook, "a.xlsx")
+    """,
+        "with these literals nothing is computed, and threads run what they and a response are given",
+    ),
+    Good(
+        """
+        import asyncio
+        import openpyxl
+        from apscheduler.schedulers.asyncio import AsyncIOScheduler
+        from apscheduler.schedulers.background import BackgroundScheduler
+        from fastapi import FastAPI
+
+        app = FastAPI()
+        scheduler = AsyncIOScheduler()
+
+        def job():
+            openpyxl.load_workbook("a.xlsx")
+
+        async def elsewhere():
+            openpyxl.load_workbook("a.xlsx")
+
+        async def work():
+            await asyncio.to_thread(job)
+
+        def alone():
+            AsyncIOScheduler().add_job(elsewhere)
+
+        @app.on_event("startup")
+        async def start():
+            openpyxl.load_workbook("a.xlsx")
+            scheduler.add_job(job, "interval", minutes=1)
+            BackgroundScheduler().add_job(elsewhere)
+            asyncio.create_task(work())
+
+        if __name__ == "__main__":
+            alone()
+            asyncio.run(elsewhere())
+    """,
+        "a plain job runs in a thread, and what is started elsewhere serves no requests",
+    ),
 ]

@@ -65,6 +65,7 @@ class CallGraph:
         self._threads: dict[Function, tuple[list[Edge], list[Outward]]] = {}
         self._wrappers = Wrappers(resolver)
         self._branches = Branches()
+        self._untaken: dict[int, frozenset[int]] = {}  # by the id of the edge, which `_edges` keeps
 
     def edges(self, function: Function) -> list[Edge]:
         """The functions of the project that running this one runs."""
@@ -128,7 +129,7 @@ class CallGraph:
                     direct.setdefault(kind, {}).setdefault(run, call)
             for edge in self.edges(function):
                 if id(edge.site.node) not in never and through(edge):
-                    reached = edge.target, self._branches.never(edge.site, edge.target) if not edge.handed else NOTHING
+                    reached = edge.target, self._never(edge)
                     callers.setdefault(reached, []).append((run, edge))
                     if reached not in seen:
                         seen.add(reached)
@@ -140,6 +141,14 @@ class CallGraph:
                 if start in ends or start in steps:
                     found.setdefault(start[0], {})[kind] = _chain(start, ends, steps)
         return found
+
+    def _never(self, edge: Edge) -> frozenset[int]:
+        """The calls that the target of an edge does not make when it is called there."""
+        known = self._untaken.get(id(edge))
+        if known is None:
+            known = NOTHING if edge.handed else self._branches.never(edge.site, edge.target)
+            self._untaken[id(edge)] = known
+        return known
 
     def _of(self, function: Function) -> tuple[list[Edge], list[Outward]]:
         self.resolver.project.reading.mask |= EVERYTHING

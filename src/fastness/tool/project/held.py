@@ -113,7 +113,7 @@ def part(resolver: Resolver, binding: Binding, scope: Scope) -> Values:
     found = []
     for value in resolver.infer(call.func, scope):
         if isinstance(value, FunctionValue) and not value.definition.is_generator:
-            found.append(_returned(resolver, value.definition, position))
+            found.append(resolver.returned_at(value.definition, position))
         elif isinstance(value, External) and value.path == "asyncio.gather" and position < len(call.args):
             found.append(resolver.infer(call.args[position], scope))
     return union(found)
@@ -134,7 +134,8 @@ def _of_turn(resolver: Resolver, call: ast.Call, position: int, scope: Scope) ->
     return union(item(value) for value in values if isinstance(value, Elements))
 
 
-def _returned(resolver: Resolver, function: Function, position: int) -> Values:
+def returned(resolver: Resolver, function: Function, position: int) -> Values:
+    """What a function returns at a position, by its annotation or by the tuples in its body."""
     declared = function.node.returns
     if isinstance(declared, ast.Subscript) and last_name(declared.value) in {"tuple", "Tuple"}:
         inside = hints.arguments(declared)

@@ -267,6 +267,10 @@ class Resolver(Hierarchy):
         """What calling a function gives: of a generator, its elements."""
         return self._memory.answer("returns", function, function, lambda: self._returns(function))
 
+    def returned_at(self, function: Function, position: int) -> Values:
+        """What a function that returns several things returns at that position."""
+        return self._memory.answer(f"returns {position}", function, function, lambda: held.returned(self, function, position))
+
     def _returns(self, function: Function) -> Values:
         declared = self.annotation(function.node.returns, function.parent)
         if function.is_generator:

@@ -103,6 +103,10 @@ def test_who_asks_for_more_reads_the_file(asked: str) -> None:
         ("raise NotImplementedError", "return 1", True),  # it is empty no more
         ("return Local", "global Local\n    Local = 1\n    return Local", True),
         ("return Local", "yield Local", True),
+        ("return Local", "known = []\n    known.append(Local)\n    return Local", False),
+        ("return Local", "os.append(Local)\n    return Local", True),
+        ("return Local", "js['a'] = Local\n    return Local", True),
+        ("return thing(", "self.shown['a'] = 1\n        return thing(", True),
         ("class Empty: ...", "class Empty: ...\n\ndef one_line(): return 1", True),
     ],
 )

@@ -2,7 +2,8 @@
 
 While a blocking call waits, the process serves nobody else: a query of 50 ms inside `async def` limits a worker to twenty
 requests per second, whatever their number of connections, and a slow upstream stops the health check too. The call is
-rarely in the endpoint itself; most are two or three functions away, behind a service or a dependency.
+rarely in the endpoint itself; most are two or three functions away, behind a service or a dependency. What start-up leaves
+on the loop, its tasks and the jobs of an async scheduler, is looked at as well.
 
 Declare the endpoint with `def`, and FastAPI runs it in a thread; or use an async library (`AsyncSession`,
 `httpx.AsyncClient`); or hand the call to a thread with `asyncio.to_thread`. Small local files are reported as information.

@@ -104,6 +104,9 @@ class Resolver(Hierarchy):
                 return (Elements(self.infer(node.value, scope)),)
             case ast.BinOp(op=ast.Div()):
                 return tuple(v for v in self.infer(node.left, scope) if isinstance(v, External) and v.path == "pathlib.Path()")
+            case ast.BinOp(op=ast.BitOr()):  # a chain of LangChain's expression language answers as its parts do
+                parts = union(self.infer(side, scope) for side in (node.left, node.right))
+                return tuple(v for v in parts if isinstance(v, External) and v.path.startswith("langchain"))
             case ast.JoinedStr():
                 return (External("str()"),)
             case _:

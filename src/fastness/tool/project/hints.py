@@ -17,11 +17,12 @@ _NOTHING = frozenset({
 })  # fmt: skip
 _INNER = frozenset({
     "Optional", "Union", "ClassVar", "Final", "Mapped", "Awaitable", "Coroutine", "Required", "NotRequired", "Injected",
+    "FromDishka", "Inject", "Provide",
 })  # fmt: skip
 _ELEMENTS = frozenset({
     "list", "List", "set", "Set", "frozenset", "FrozenSet", "tuple", "Tuple", "Sequence", "Iterable", "Collection", "Iterator",
     "Generator", "AsyncIterator", "AsyncGenerator", "AsyncIterable", "deque", "Deque", "AbstractSet", "MutableSequence",
-    "AbstractContextManager", "AbstractAsyncContextManager", "ContextManager", "AsyncContextManager",
+    "AbstractContextManager", "AbstractAsyncContextManager", "ContextManager", "AsyncContextManager", "ContextVar",
 })  # fmt: skip
 _MAPPINGS = frozenset({"dict", "Dict", "Mapping", "MutableMapping", "defaultdict", "DefaultDict", "OrderedDict"})
 

@@ -11,7 +11,7 @@ import builtins
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from fastness.tool.project import callers, held, hints
+from fastness.tool.project import callers, held, hints, outside, state
 from fastness.tool.project.external import canonical
 from fastness.tool.project.hierarchy import FORMS, Hierarchy
 from fastness.tool.project.memory import Memory
@@ -37,13 +37,6 @@ _BUILTINS = frozenset(dir(builtins))
 # What is known of them in the body of the function that makes them, and not by its annotation.
 _MADE = frozenset({External("fastapi.FastAPI()"), External("fastapi.Depends()"), External("fastapi.Security()")})
 _PROPERTIES = ("property", "cached_property", "hybrid_property", "abstractproperty")
-OFFLOADED = {
-    "asyncio.to_thread": 0,
-    "anyio.to_thread.run_sync": 0,
-    "starlette.concurrency.run_in_threadpool": 0,
-    "asyncio.loop.run_in_executor": 1,
-}
-_SAME_FUNCTION = frozenset({"functools.partial", "contextlib.contextmanager", "contextlib.asynccontextmanager"})
 
 
 class Resolver(Hierarchy):
@@ -87,7 +80,8 @@ class Resolver(Hierarchy):
             case ast.Await():
                 return self.infer(node.value, scope)
             case ast.Subscript():
-                return self._each(self.infer(node.value, scope), item) or held.under(self, node, scope)
+                asked = outside.asked(self, node, scope)
+                return asked or self._each(self.infer(node.value, scope), item) or held.under(self, node, scope)
             case ast.IfExp():
                 return union((self.infer(node.body, scope), self.infer(node.orelse, scope)))
             case ast.BoolOp():
@@ -288,7 +282,7 @@ class Resolver(Hierarchy):
         made = {value: value for value in found}
         return tuple(made.get(value, value) for value in declared) or found
 
-    def result(self, callee: Value, call: ast.Call, scope: Scope) -> Values:  # noqa: PLR0911 - one answer per kind
+    def result(self, callee: Value, call: ast.Call, scope: Scope) -> Values:
         """What a call gives when this is what it calls."""
         if isinstance(callee, FunctionValue):
             return self._of_receiver(callee) or self.returns(callee.definition)
@@ -297,22 +291,7 @@ class Resolver(Hierarchy):
         if isinstance(callee, Instance):
             function = self.method(callee.definition, "__call__")
             return self.returns(function) if function else ()
-        if not isinstance(callee, External):
-            return ()
-        if callee.path == "typing.cast" and call.args:
-            return self.annotation(call.args[0], scope)
-        if callee.path in _SAME_FUNCTION and call.args:
-            return self.infer(call.args[0], scope)
-        if callee.path in held.COPIES and (copied := held.copied(self, call, scope)):
-            return copied
-        position = OFFLOADED.get(callee.path)
-        if position is not None and len(call.args) > position:
-            return self._each(self.infer(call.args[position], scope), lambda value: self.result(value, call, scope))
-        if callee.path == "sqlalchemy.orm.sessionmaker":
-            made = next((k.value for k in call.keywords if k.arg == "class_"), None)
-            if self.paths(made, scope) & {"sqlalchemy.ext.asyncio.AsyncSession"}:
-                return (External("sqlalchemy.ext.asyncio.async_sessionmaker()", (call, scope)),)
-        return (External(canonical(f"{callee.path}()"), (call, scope)),)
+        return outside.result(self, callee, call, scope) if isinstance(callee, External) else ()
 
     @staticmethod
     def _of_receiver(callee: FunctionValue) -> Values:
@@ -326,7 +305,8 @@ class Resolver(Hierarchy):
     def attribute(self, value: Value, name: str) -> Values:
         """What an attribute of a value stands for."""
         if isinstance(value, External):
-            return (External(canonical(f"{value.path}.{name}"), value.call),)
+            carried = self._carried(name) if state.is_state(value.path) else ()
+            return carried or (External(canonical(f"{value.path}.{name}"), value.call),)
         if isinstance(value, ModuleValue):
             return self.member_of(value.module, name)
         if isinstance(value, ClassValue):
@@ -334,6 +314,9 @@ class Resolver(Hierarchy):
         if isinstance(value, Instance):
             return self._of_class(value.definition, name, instance=True)
         return ()
+
+    def _carried(self, name: str) -> Values:
+        return self._memory.answer(f"state {name}", self.project, self.project.service[0], lambda: state.held(self, name))
 
     def _of_class(self, defined: Class, name: str, *, instance: bool) -> Values:
         for base in self.mro(defined):
@@ -358,8 +341,11 @@ class Resolver(Hierarchy):
                 provider = self.provider(binding.value, base)
                 declared = self.bound(binding, base) if binding.annotation is not None or provider is None else ()
                 found.append(declared or (self.provided(provider, base) if provider is not None else ()))
-        if instance:
-            found += [self.bound(binding, function) for binding, function in base.instance.get(name, ())]
+        found += [
+            self.bound(binding, function)
+            for binding, function in base.instance.get(name, ())
+            if instance or function.decorated("classmethod")
+        ]
         return union(found)
 
     def _entered(self, value: Value) -> Values:

@@ -6,7 +6,8 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from fastness.tool.project.resolve import OFFLOADED, Resolver
+from fastness.tool.project.outside import OFFLOADED
+from fastness.tool.project.resolve import Resolver
 from fastness.tool.project.symbols import CallSite, Function, Kind, last_name
 
 THREADS: dict[str, list[str]] = {}

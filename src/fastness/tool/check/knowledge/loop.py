@@ -61,6 +61,7 @@ def _candidates(service: Service) -> Iterator[tuple[Function, str]]:
     yield from _beside_requests(service)
 
 
+_STREAMS = ("StreamingResponse", "EventSourceResponse")
 _TAKE = (("add_task", 0, "func", "background task"), ("add_exception_handler", 1, "handler", "exception handler"))
 
 
@@ -70,6 +71,12 @@ def _handed_over(service: Service, module: Module) -> Iterator[tuple[Function, s
             for value in service.resolver.infer(site.argument(keyword, position), site.scope):
                 if isinstance(value, FunctionValue):
                     yield value.definition, role
+    for name in _STREAMS:
+        for site in module.calls_by_name.get(name, ()):
+            content = site.argument("content", 0)
+            # What a coroutine makes, its own entry reaches.
+            if isinstance(content, ast.Call) and isinstance(site.scope, Function) and not site.scope.is_async:
+                yield from ((one, "stream") for one in _coroutines(service, content, site) if one.is_generator)
 
 
 def _beside_requests(service: Service) -> Iterator[tuple[Function, str]]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
-from fastness.tool.check.knowledge.responses import put_into
+from fastness.tool.check.knowledge.responses import put_into, returned
 from fastness.tool.project import Service
 from fastness.tool.project.resolve import Resolver
 from fastness.tool.project.routes import METHODS
@@ -19,7 +19,6 @@ BODIES = ("JSONResponse", "ORJSONResponse", "PlainTextResponse", "HTMLResponse",
 _RESPONSES = tuple(f"fastapi.responses.{body}" for body in BODIES)
 _MESSAGES = {"fastapi.WebSocket().send_text", "fastapi.WebSocket().send_json"}
 _ROUTES = METHODS | {"api_route"}
-_TEXTS = re.compile(r"str|repr|format|jsonable_encoder|dict|.*\.format|traceback\.\w+")
 _KEEPS = re.compile(r"log|record|report|capture|notify|track", re.IGNORECASE)
 
 
@@ -36,26 +35,33 @@ def is_answer(function: Function, service: Service) -> bool:
     )
 
 
-def contents(node: ast.AST, function: Function, resolver: Resolver, *, returned: bool) -> Iterator[ast.expr]:
-    """What a part of a body gives to the client."""
+def contents(
+    node: ast.AST, function: Function, resolver: Resolver, *, returned: bool, exceptions: Collection[str] = ()
+) -> Iterator[ast.expr]:
+    """What a part of a body gives to the client.
+
+    Args:
+        returned: what the function returns or yields is an answer.
+        exceptions: names of exceptions. Who is given one may do with it what he wants; returned, it is a fault of its own.
+    """
     if isinstance(node, ast.Call):
-        yield from _body(node, function, resolver)
+        yield from _body(node, function, resolver, exceptions)
     elif returned and isinstance(node, ast.Return | ast.Yield):
         value = node.value.value if isinstance(node.value, ast.Await) else node.value
-        if isinstance(value, ast.Call) and not (_TEXTS.fullmatch(ast.unparse(value.func)) or _KEEPS.search(last_name(value))):
-            # A model, or a function that makes the answer: it is given the text, or the exception to do with what it wants.
-            yield from (one for one in _sent_on(value, function, resolver) if not isinstance(one, ast.Name))
-        elif isinstance(value, ast.expr) and not isinstance(value, ast.Name):  # the exception itself is a fault of its own
+        if isinstance(value, ast.expr) and not (isinstance(value, ast.Name) and value.id in exceptions):
             yield value
+        if isinstance(value, ast.Call) and not _KEEPS.search(last_name(value)):
+            for called in resolver.infer(value.func, function):
+                if isinstance(called, FunctionValue):
+                    yield from _sent_on(called.definition, value, exceptions)
 
 
-def _sent_on(call: ast.Call, function: Function, resolver: Resolver) -> Iterator[ast.expr]:
-    """What of a call's arguments becomes part of what it gives."""
-    called = [value.definition for value in resolver.infer(call.func, function) if isinstance(value, FunctionValue)]
-    for one in called:
-        yield from put_into(one, call)
-    if not called and (last_name(call)[:1].isupper() or last_name(call) == "dumps"):
-        yield from handed_on(call)
+def _sent_on(function: Function, call: ast.Call, exceptions: Collection[str]) -> Iterator[ast.expr]:
+    """What a function makes an answer of, of what a call gives to it."""
+    as_they_are = {id(given) for given in put_into(function, call)}
+    for given in put_into(function, call, converted=True):
+        if not (isinstance(given, ast.Name) and given.id in exceptions and id(given) in as_they_are):
+            yield given
 
 
 def _handed_up(call: ast.Call, init: Function | None) -> list[ast.expr]:
@@ -71,7 +77,7 @@ def _handed_up(call: ast.Call, init: Function | None) -> list[ast.expr]:
     return [one for name, one in passed if one is not None and name in names]
 
 
-def _body(call: ast.Call, function: Function, resolver: Resolver) -> list[ast.expr]:
+def _body(call: ast.Call, function: Function, resolver: Resolver, exceptions: Collection[str]) -> list[ast.expr]:
     """What an HTTPException, a response or a message carries to the client; nothing when the call makes none."""
     for value in resolver.infer(call.func, function):
         content: ast.expr | None = None
@@ -83,8 +89,17 @@ def _body(call: ast.Call, function: Function, resolver: Resolver) -> list[ast.ex
             content = argument(call, "data", 0)
         elif isinstance(value, ClassValue) and resolver.derives(value.definition, *_RESPONSES):
             content = argument(call, "content", 0)
+        elif isinstance(value, FunctionValue) and _responds(value.definition):
+            return list(_sent_on(value.definition, call, exceptions))
         elif isinstance(value, ClassValue) and resolver.derives(value.definition, "fastapi.HTTPException"):
             return _handed_up(call, resolver.method(value.definition, "__init__"))
         if content is not None:
             return [content]
     return []
+
+
+def _responds(function: Function) -> bool:
+    """What it returns it makes as a response, as far as names tell."""
+    return not function.is_generator and any(
+        isinstance(answer, ast.Call) and last_name(answer).endswith("Response") for answer in returned(function)
+    )

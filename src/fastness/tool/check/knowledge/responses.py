@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from fastness.tool.project import Service
 from fastness.tool.project.resolve import own_nodes
 from fastness.tool.project.routes import Route
-from fastness.tool.project.symbols import Function, Scope, argument, last_name, values
+from fastness.tool.project.symbols import Function, Kind, Scope, argument, handed_on, last_name, values
 from fastness.tool.project.values import External, Instance
 
 _BODILESS = {"204", "205", "304", "HTTP_204_NO_CONTENT", "HTTP_205_RESET_CONTENT", "HTTP_304_NOT_MODIFIED", "NO_CONTENT"}
+
+# What makes the same in another form: of what it is given, and of what it is a method of.
+CONVERTS = frozenset({
+    "jsonable_encoder", "dumps", "dict", "list", "str", "asdict", "model_validate", "model_construct", "parse_obj",
+    "wait_for", "shield", "gather",
+})  # fmt: skip
+CONVERTED = frozenset({"model_dump", "model_dump_json", "dict", "json", "to_dict", "as_dict", "encode", "strip"})
+_FILLS = frozenset({"append", "extend", "insert", "add", "update", "setdefault"})
 
 
 def returned(function: Function) -> list[ast.expr]:
@@ -20,31 +29,112 @@ def returned(function: Function) -> list[ast.expr]:
     return [value for value in given if value is not None and not (isinstance(value, ast.Constant) and value.value is None)]
 
 
-def put_into(function: Function, call: ast.Call) -> Iterator[ast.expr]:
-    """What a call gives to a function that puts it into what it returns as it is: `user` of `success(data=user)`."""
+def put_into(function: Function, call: ast.Call, *, converted: bool = False) -> Iterator[ast.expr]:
+    """What a call gives to a function that puts it into what it returns as it is: `user` of `success(data=user)`.
+
+    Args:
+        converted: also what it makes into text, JSON or a table first.
+    """
     names = [parameter.arg for parameter, _ in function.parameters]
     bound = function.owner is not None and not function.decorated("staticmethod")
-    put = {name for answer in returned(function) for name in _parts(answer)}
+    leaves = (part for answer in returned(function) for part in parts(answer, function, converted=converted))
+    put = {part.id for part in leaves if isinstance(part, ast.Name)}
     for position, name in enumerate(names[bound:]):
         given = argument(call, name, position) if name in put else None
         if given is not None:
             yield given
 
 
-def _parts(answer: ast.expr) -> Iterator[str]:
-    """The names of which an answer is made. What other functions are given is theirs to change."""
-    parts = [answer]
-    if isinstance(answer, ast.Call) and last_name(answer)[:1].isupper():  # a model or a response
-        parts = [keyword.value for keyword in answer.keywords]
-        parts += answer.args if last_name(answer).endswith("Response") else []
-    while parts:
-        part = parts.pop()
+def parts(answer: ast.expr, function: Function, *, converted: bool = True) -> Iterator[ast.expr]:
+    """What an answer is made of: its names and calls, and those of the tables and models that these names were given.
+
+    What other functions are given is theirs to change.
+    """
+    pending, names = [answer], set[str]()
+    while pending:
+        part = pending.pop()
         if isinstance(part, ast.Name):
-            yield part.id
+            if part.id not in names:
+                names.add(part.id)
+                yield part
+                pending += _put_under(part.id, function)
+        elif isinstance(part, ast.Call):
+            inside = _made_of(part, converted=converted)
+            pending += inside
+            if not inside:
+                yield part
         elif isinstance(part, ast.Dict | ast.List | ast.Tuple):
-            parts += values(part)
-        elif isinstance(part, ast.Call) and last_name(part) == "jsonable_encoder":
-            parts += part.args[:1]
+            pending += values(part)
+        elif isinstance(part, ast.IfExp):
+            pending += (part.body, part.orelse)
+        elif isinstance(part, ast.Await | ast.Starred):
+            pending.append(part.value)
+        elif converted:
+            yield part
+            pending += _of_text(part)
+
+
+def _made_of(call: ast.Call, *, converted: bool) -> list[ast.expr]:
+    """What a model, a response or another form of a value is made of; nothing for every other call."""
+    name = last_name(call)
+    if name[:1].isupper() or name == "cls":  # a model or a response
+        positional = converted or name.endswith("Response")
+        return [*(call.args if positional else ()), *(keyword.value for keyword in call.keywords)]
+    if name == "jsonable_encoder":
+        return call.args[:1]
+    if not converted:
+        return []
+    if isinstance(call.func, ast.Attribute) and name in CONVERTED:
+        return [call.func.value]
+    return handed_on(call) if name in CONVERTS else []
+
+
+def _of_text(node: ast.expr) -> list[ast.expr]:
+    if isinstance(node, ast.BoolOp):
+        return node.values
+    if isinstance(node, ast.BinOp):
+        return [node.left, node.right]
+    if isinstance(node, ast.JoinedStr):
+        return [value.value for value in node.values if isinstance(value, ast.FormattedValue)]
+    return [node.elt] if isinstance(node, ast.ListComp | ast.GeneratorExp) else []
+
+
+def _put_under(name: str, function: Function) -> Iterator[ast.expr]:
+    """What a name of a function is given, and what is put into it later."""
+    bindings = function.bindings.get(name, ())
+    yield from (b.value for b in bindings if b.kind in {Kind.ASSIGN, Kind.LOOP} and b.value is not None)
+    if any(binding.kind is Kind.ASSIGN for binding in bindings):
+        yield from _fillings(function).get(name, ())
+
+
+@lru_cache(maxsize=64)
+def _fillings(function: Function) -> Mapping[str, Sequence[ast.expr]]:
+    found: dict[str, list[ast.expr]] = {}
+    for node in function.nodes:
+        for into, value in filled(node):
+            found.setdefault(into, []).append(value)
+    return found
+
+
+def filled(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
+    """What a statement puts into what a name stands for: `body["a"]["b"] = c`, `out.message = c`, `rows.append(c)`."""
+    if isinstance(node, ast.Assign):
+        for target in node.targets:
+            if isinstance(target, ast.Subscript | ast.Attribute):
+                yield _root(target), node.value
+    elif isinstance(node, ast.AugAssign):
+        yield _root(node.target), node.value
+    elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        called = node.value.func
+        if isinstance(called, ast.Attribute) and called.attr in _FILLS:
+            yield from ((_root(called.value), given) for given in handed_on(node.value))
+
+
+def _root(node: ast.expr) -> str:
+    """The name that an item of an item, or an attribute, belongs to."""
+    while isinstance(node, ast.Subscript | ast.Attribute):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 def is_response(service: Service, node: ast.expr, scope: Scope) -> bool:

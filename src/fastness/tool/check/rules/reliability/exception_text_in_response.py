@@ -9,42 +9,41 @@ exception of ours is raised behind its middleware and handlers, and looked for i
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import groupby
 
 from fastness.tool.boot import Probed
-from fastness.tool.check.knowledge import answers, errors, texts
-from fastness.tool.check.knowledge.handlers import caught, is_broad
+from fastness.tool.check.knowledge import answers, told
+from fastness.tool.check.knowledge.answered import answered
 from fastness.tool.check.knowledge.served import Served
-from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
-from fastness.tool.findings import Evidence, Severity
+from fastness.tool.check.rule import Bad, Found, Good, found, rule
+from fastness.tool.findings import Severity
 from fastness.tool.project import Service
 from fastness.tool.project.module import Module
-from fastness.tool.project.resolve import Resolver
-from fastness.tool.project.symbols import Function, argument, constant, last_name
-from fastness.tool.project.values import External
-from fastness.tool.project.walk import own, walk
 
 
 @rule(
     severity=Severity.ERROR, practice="5.3", help="log the exception, and answer with a text of your own and the request's id"
 )
 def check(service: Service, served: Served | None, probed: Probed | None) -> Iterator[Found]:
+    for function, ways in groupby(answered(service), lambda one: one.function):
+        if function.module.mentions("except") and not answers.is_answer(function, service):
+            yield from told.in_result(function, list(ways), service)
     if served is not None and probed is not None and not any(_answered(module, service) for module in service.project.service):
         yield from _at_probe(served, probed)
 
 
 def each(module: Module, service: Service) -> Iterator[Found]:
     for function in module.functions if module.mentions("except") else ():
-        yield from _in_handlers(function, service)
+        yield from told.in_handlers(function, service, is_answer=answers.is_answer(function, service))
     yield from _answered(module, service)
 
 
 def _answered(module: Module, service: Service) -> list[Found]:
     """What the exception handlers of a file send to clients."""
     functions = module.functions if module.mentions("except", "Exception") else ()
-    return [one for function in functions for one in _in_exception_handler(function, service)]
+    return [one for function in functions for one in told.in_exception_handler(function, service)]
 
 
 def _at_probe(served: Served, probed: Probed) -> Iterator[Found]:
@@ -61,128 +60,14 @@ def _at_probe(served: Served, probed: Probed) -> Iterator[Found]:
         yield replace(served.at_app(message), source="probe")
 
 
-def _in_handlers(function: Function, service: Service) -> Iterator[Found]:
-    for node in function.nodes:
-        if not isinstance(node, ast.ExceptHandler) or node.name is None or not _speaks_of_the_inside(node):
-            continue
-        evidence = proof(function, node, f"catches {ast.unparse(node.type) if node.type else 'everything'}")
-        yield from _sent(function, service, node.body, {node.name}, evidence)
-
-
-def _sent(function: Function, service: Service, body: list[ast.stmt], names: set[str], *evidence: Evidence) -> Iterator[Found]:
-    """The places of a body that put one of these names, or a text made of it, into an answer."""
-    named: dict[str, ast.AST | None] = {**dict.fromkeys(names), **texts.named_texts(function, body, names)}
-    is_answer = answers.is_answer(function, service)
-    reported: set[ast.expr] = set()
-    for inner in own(body):
-        if isinstance(inner, ast.Call) and not texts.may_tell(inner, set(named)):
-            continue
-        for content in answers.contents(inner, function, service.resolver, returned=is_answer):
-            place = texts.telling(content, set(named))
-            if place is None or place in reported or texts.is_for_developers(function, inner):
-                continue
-            reported.add(place)
-            made = next((one for n in walk(place) if isinstance(n, ast.Name) and (one := named.get(n.id))), None)
-            steps = [*evidence, *([proof(function, made, "becomes text here")] if made is not None else [])]
-            yield found(function, place, f"the text of {' or '.join(sorted(names))} goes to the client", *steps)
-
-
-def _speaks_of_the_inside(handler: ast.ExceptHandler) -> bool:
-    return is_broad(handler) or bool(caught(handler) & set(texts.INTERNAL))
-
-
-def _in_exception_handler(function: Function, service: Service) -> Iterator[Found]:
-    """`@app.exception_handler(Exception)` and functions that get the exception as a parameter."""
-    names = _handled(function, service.resolver)
-    if not names:
-        return
-    handles = proof(function, function.node, "handles the exception")
-    sent = list(_sent(function, service, function.node.body, set(names), handles))
-    if sent and not function.decorators:
-        # Starlette's types ask for `Exception` whatever the handler is registered for.
-        registered = {name for one in errors.handlers(service) if function in one.functions for name in one.names}
-        if registered and not registered & {*texts.INTERNAL, "Exception", "500"}:
-            return
-    yield from sent
-
-
-def _handled(function: Function, resolver: Resolver) -> list[str]:
-    parameters = [parameter for parameter, _ in function.parameters]
-    for decorator in function.decorators:
-        if isinstance(decorator, ast.Call) and last_name(decorator) == "exception_handler":
-            which = argument(decorator, "exc_class_or_status_code", 0)
-            internal = which is not None and (last_name(which) in (*texts.INTERNAL, "Exception") or constant(which) == 500)
-            return [parameters[-1].arg] if internal and len(parameters) >= 2 else []
-    if len(parameters) == 2 or function.name.startswith(("on_", "handle")):
-        # A handler that is added by a call, or a backend's `on_error=`: (request, exc: Exception).
-        exceptions = [
-            p.arg for p in parameters if p.annotation is not None and last_name(p.annotation) in (*texts.INTERNAL, "Exception")
-        ]
-        of = (value for p in parameters for value in resolver.annotation(p.annotation, function.parent))
-        requests = exceptions and any(isinstance(value, External) and value.path == "fastapi.Request()" for value in of)
-        return exceptions if requests else []
-    return []
-
-
 EXAMPLES = [
     Bad("""
-        from fastapi import FastAPI, HTTPException
-        from fastapi.responses import JSONResponse
-
-        app = FastAPI()
-
-        @app.get("/a")
-        def a():
-            try:
-                return 1
-            except Exception as error:
-                raise HTTPException(500, detail=f"failed: {error}")  # found
-
-        @app.get("/b")
-        def b():
-            try:
-                return 1
-            except Exception as error:
-                status, text = 500, str(error)
-                return JSONResponse({"detail": text}, status_code=status)  # found
-
-        @app.exception_handler(Exception)
-        async def handle(request, exc):
-            return JSONResponse(
-                content={"error": repr(exc)},  # found
-                status_code=500,
-            )
-    """),
-    Bad(
-        """
-        from fastapi import FastAPI
-        from starlette.responses import JSONResponse
-
-        app = FastAPI()  # found
-
-        @app.middleware("http")
-        async def caught(request, call_next):
-            try:
-                return await call_next(request)
-            except BaseException as problem:
-                return answer(problem)
-
-        def answer(problem):
-            return JSONResponse({"error": "%s" % problem}, 500)
-    """,
-        booted=True,
-    ),
-    Bad("""
         import json
-        from fastapi import FastAPI, HTTPException, WebSocket
+        from fastapi import FastAPI, HTTPException, Request, WebSocket
         from fastapi.responses import JSONResponse, StreamingResponse
-        from pydantic import BaseModel
+        from app.config import settings
 
         app = FastAPI()
-
-        class Answer(BaseModel):
-            ok: bool
-            message: str = ""
 
         class Failed(HTTPException):
             def __init__(self, message: str):
@@ -190,32 +75,25 @@ EXAMPLES = [
 
         class Json(JSONResponse): ...
 
-        def failed(code, message):
-            return {"code": code, "message": message}
-
         @app.get("/a")
         def a():
             try:
-                return Answer(ok=True)
-            except Exception as error:
-                return Answer(ok=False, message=str(error))  # found
-
-        @app.get("/b")
-        async def b():
-            try:
-                return {"ok": True}
+                return 1
             except KeyError as error:
                 return {"error": f"missing: {error}"}  # found
+            except OSError as error:
+                status, text = 500, str(error)
+                return JSONResponse({"detail": text}, status_code=status)  # found
             except Exception as error:
-                return failed(500, f"failed: {error}")  # found
+                raise HTTPException(500, detail=f"failed: {error}")  # found
 
-        @app.get("/c")
-        def c():
+        @app.get("/b")
+        def b():
             def parts():
                 try:
                     yield "1"
                 except Exception as error:
-                    yield json.dumps({"error": str(error)})  # found
+                    yield json.dumps({"error": str(error)}) + "\\n"  # found
 
             try:
                 return StreamingResponse(parts())
@@ -224,24 +102,20 @@ EXAMPLES = [
             except Exception as error:
                 raise Failed(str(error))  # found
 
-        @app.websocket("/d")
-        async def d(socket: WebSocket):
+        @app.websocket("/c")
+        async def c(socket: WebSocket):
             try:
                 await socket.accept()
             except Exception as error:
                 await socket.send_text(f"failed: {error}")  # found
-    """),
-    Bad("""
-        from fastapi import FastAPI, Request
-        from fastapi.responses import JSONResponse
-        from app.config import settings
-
-        app = FastAPI()
 
         @app.exception_handler(Exception)
-        async def failed(request: Request, exc: Exception):
+        async def handle(request: Request, exc: Exception):
             if not settings.debug:
-                return JSONResponse({"detail": str(exc)}, 500)  # found
+                return JSONResponse(
+                    content={"error": repr(exc)},  # found
+                    status_code=500,
+                )
             return JSONResponse({"detail": "see the log"}, 500)
 
         @app.exception_handler(500)
@@ -255,9 +129,118 @@ EXAMPLES = [
 
         settings = Settings()
     """),
+    Bad(
+        """
+        from fastapi import FastAPI
+        from starlette.responses import JSONResponse
+
+        app = FastAPI()  # found
+
+        @app.middleware("http")
+        async def caught(request, call_next):
+            try:
+                return await call_next(request)
+            except BaseException as problem:
+                return JSONResponse({"error": described(problem)}, 500)
+
+        def described(problem):
+            return "%s" % problem
+    """,
+        booted=True,
+    ),
+    Bad("""
+        import traceback
+        from fastapi import FastAPI
+        from fastapi.responses import JSONResponse, StreamingResponse
+        from app.reports import Answer, Reports
+
+        app = FastAPI()
+        reports = Reports()
+
+        def failed(code, message):
+            return {"code": code, "message": message}
+
+        def refused(message):
+            body = {"ok": False}
+            body.update(message=message)
+            return body
+
+        class Answers:
+            @staticmethod
+            def error(message):
+                return JSONResponse(Answer(message=message).model_dump(), 500)
+
+        @app.get("/a")
+        async def a():
+            answer = Answers.error("none yet")
+            try:
+                return await reports.make()
+            except ImportError as error:
+                return refused(f"{error}")  # found
+            except KeyError as error:
+                return failed(500, f"failed: {error}")  # found
+            except OSError as error:
+                text = f"failed: {error}"
+                return Answer(message=text)  # found
+            except RuntimeError as error:
+                answer = Answers.error(str(error))  # found
+            except Exception:
+                return {"trace": traceback.format_exc()}  # found
+            return answer
+
+        @app.get("/b")
+        def b():
+            body, lost = {"checks": {}}, []
+            try:
+                reports.count()
+            except Exception as error:
+                body["checks"]["reports"] = {"error": str(error)}  # found
+            try:
+                reports.count()
+            except Exception as error:
+                lost.append(repr(error))  # found
+            return {**body, "lost": lost}
+
+        @app.get("/c")
+        def c():
+            count = reports.count()
+            if not count["ok"]:
+                return JSONResponse({"why": count["error"]}, 500)
+            return StreamingResponse(reports.lines())
+        # file: app/reports.py
+        import json
+        from pydantic import BaseModel
+
+        class Answer(BaseModel):
+            message: str
+
+        class Reports:
+            async def make(self) -> Answer:
+                try:
+                    return Answer(message="")
+                except Exception as error:
+                    answer = Answer(message=str(error))
+                    return answer  # found
+
+            def count(self):
+                try:
+                    return {"ok": True}
+                except Exception as error:
+                    return {"ok": False, "error": f"failed: {error}"}  # found
+
+            def lines(self):
+                try:
+                    yield b"1"
+                except Exception as error:
+                    part = {"error": str(error)}
+                    yield json.dumps(part).encode()  # found
+    """),
     Good(
         """
+        import logging
+        import uuid
         from fastapi import FastAPI, HTTPException
+        from fastapi.responses import JSONResponse
         from app.jobs import Jobs
 
         app = FastAPI()
@@ -271,6 +254,10 @@ EXAMPLES = [
         def mask(text):
             return "".join("*" for _ in text)
 
+        def report(error):
+            logging.error(error)
+            return uuid.uuid4().hex
+
         @app.get("/a")
         def a():
             try:
@@ -279,20 +266,34 @@ EXAMPLES = [
                 return jobs.retry(reason=str(error))
             except KeyError as error:
                 return mask(str(error))
+            except RuntimeError as error:
+                return log_and_answer(error)
+            except ImportError as error:
+                message = f"failed, see {report(error)}"
+                raise HTTPException(500, detail=message) from error
             except Exception as error:
                 raise Problem(500, "failed", cause=str(error)) from error
+
+        @app.exception_handler(Exception)
+        async def failed(request, exc):
+            text = str(exc)
+            logging.error(text)
+            return JSONResponse({"error": type(exc).__name__, "id": report(exc)}, 500)
         # file: app/jobs.py
         class Jobs:
             def retry(self, reason):
                 print(reason)
                 return {"state": "waiting"}
     """,
-        "functions and exceptions that are given the text and do not send it",
+        "who is given the text and does not send it; the client gets what the log is found by, or the error's class",
     ),
-    Good("""
+    Good(
+        """
         import logging
-        from fastapi import FastAPI, HTTPException
+        from fastapi import FastAPI, HTTPException, Request
+        from fastapi.exceptions import RequestValidationError
         from fastapi.responses import JSONResponse
+        from app.config import settings
 
         app = FastAPI()
 
@@ -306,6 +307,8 @@ EXAMPLES = [
                 raise HTTPException(409, detail=str(error))
             except ValueError as error:
                 raise HTTPException(400, detail=str(error))
+            except HTTPException as error:
+                raise HTTPException(error.status_code, detail=error.detail) from error
             except Exception as error:
                 logging.exception("failed: %s", error)
                 raise HTTPException(500, detail="internal error") from error
@@ -313,41 +316,10 @@ EXAMPLES = [
         @app.exception_handler(OutOfStock)
         async def handle(request, exc):
             return JSONResponse({"error": str(exc)}, 409)
-    """),
-    Good(
-        """
-        import logging
-        from fastapi import FastAPI, HTTPException
-        from fastapi.exceptions import RequestValidationError
-        from fastapi.responses import JSONResponse
-
-        app = FastAPI()
-
-        @app.get("/a")
-        def a():
-            try:
-                return 1
-            except HTTPException as error:
-                raise HTTPException(error.status_code, detail=error.detail) from error
-            except Exception as error:
-                logging.error("failed: %s", str(error))
-                raise HTTPException(500, detail="internal error") from error
 
         @app.exception_handler(RequestValidationError)
         async def invalid(request, exc):
             return JSONResponse({"detail": exc.errors()}, 422)
-    """,
-        "an error that was meant for clients goes on as it is, and validation says what was sent",
-    ),
-    Good(
-        """
-        from fastapi import FastAPI, Request
-        from fastapi.responses import JSONResponse
-        from app.config import settings
-
-        app = FastAPI()
-
-        class OutOfStock(Exception): ...
 
         def out_of_stock(request: Request, exc: Exception) -> JSONResponse:
             return JSONResponse({"detail": str(exc)}, 409)
@@ -360,55 +332,78 @@ EXAMPLES = [
             if settings.debug:
                 content = {"detail": str(exc)}
             return JSONResponse(content, 500)
-
-        def load(name: str):
-            try:
-                return name
-            except Exception as error:
-                return {"error": str(error)}
-
-        @app.get("/a")
-        def a():
-            try:
-                return load("a")
-            except Exception as error:
-                return log_and_answer(error)
         # file: app/config.py
         class Settings:
             debug = False
 
         settings = Settings()
     """,
-        "handlers of a foreseen exception, what developers see, and functions that make of the exception what they want",
+        "errors that are foreseen or meant for clients, what validation says, and what developers see",
     ),
     Good(
         """
-        import logging
-        import uuid
         from fastapi import FastAPI, HTTPException
-        from fastapi.responses import JSONResponse
+        from app import rates
 
         app = FastAPI()
 
-        def report(error):
-            logging.error(error)
-            return uuid.uuid4().hex
-
         @app.get("/a")
         def a():
+            loaded = rates.load()
+            if not loaded["ok"]:
+                raise HTTPException(502, "no rates")
+            refreshed = rates.refresh()
+            if refreshed.ok:
+                return refreshed
+            return {"rates": loaded["rates"], "converted": rates.convert()}
+
+        @app.get("/b")
+        def b(rate: rates.Rate, is_production: bool = True, testing: bool = False):
+            message = "failed"
+            try:
+                return 1
+            except OSError as error:
+                rate.error = str(error)
+                message = message if is_production else str(error)
+            except Exception as error:
+                message = str(error)
+                if testing:
+                    raise HTTPException(500, message)
+                rate.error = message
+            else:
+                return rate
+            message = "try again later"
+            return {"message": message, "rate": rate}
+        # file: app/rates.py
+        from sqlalchemy.orm import DeclarativeBase
+
+        class Base(DeclarativeBase): ...
+
+        class Rate(Base):
+            __tablename__ = "rates"
+
+        class Refreshed:
+            def __init__(self, ok, error=""):
+                self.ok, self.error = ok, error
+
+        def load():
+            try:
+                return {"ok": True, "rates": []}
+            except Exception as error:
+                return {"ok": False, "error": str(error)}
+
+        def refresh():
+            try:
+                return Refreshed(True)
+            except Exception as error:
+                return Refreshed(False, error=str(error))
+
+        def convert():
             try:
                 return 1
             except Exception as error:
-                reference = report(error)
-                message = f"failed, see {reference}"
-                raise HTTPException(500, detail=message) from error
-
-        @app.exception_handler(Exception)
-        async def failed(request, exc):
-            text = str(exc)
-            logging.error(text)
-            return JSONResponse({"error": type(exc).__name__, "id": report(exc)}, 500)
+                return len(str(error))
     """,
-        "its text goes to the log, and the client gets what the log is found by, or the error's class",
+        "results that are asked how they went, what developers are shown, what is overwritten, and a row's own field",
     ),
 ]

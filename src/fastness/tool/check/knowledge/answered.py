@@ -43,6 +43,19 @@ class Answered:
             yield from caller.told()
             yield proof(caller.function, edge.site.node, f"answers with what {self.function.qualified} gives")
 
+    @property
+    def endpoint(self) -> Function:
+        """Who answers with it."""
+        return self.function if self.by is None else self.by[0].endpoint
+
+    @property
+    def is_looked_at(self) -> bool:
+        """A caller on the way looks at what it got before it answers with it."""
+        if self.by is None:
+            return False
+        caller, edge = self.by
+        return caller.is_looked_at or _is_tested(caller.function, edge.site.node)
+
 
 @known_once
 def answered(service: Service) -> list[Answered]:
@@ -97,9 +110,16 @@ def _edges(service: Service, function: Function) -> dict[int, list[Edge]]:
 def _threaded(service: Service, function: Function, call: ast.Call) -> list[Edge]:
     if last_name(call) not in _THREADS:
         return []
-    place = call.lineno, call.col_offset
-    edges = service.graph.in_threads(function)[0]
-    return [edge for edge in edges if (edge.site.node.lineno, edge.site.node.col_offset) == place]
+    return [edge for edge in service.graph.in_threads(function)[0] if _is_same(edge.site.node, call)]
+
+
+def _is_same(one: ast.AST, other: ast.Call) -> bool:
+    """What a thread calls stands where the call stands that gives it to the thread."""
+    return isinstance(one, ast.Call) and _place(one) == _place(other)
+
+
+def _place(node: ast.Call) -> tuple[int, int, int | None, int | None]:
+    return node.lineno, node.col_offset, node.end_lineno, node.end_col_offset
 
 
 def _returned(function: Function) -> Iterator[ast.expr]:
@@ -162,7 +182,7 @@ def _is_checked(function: Function, call: ast.Call, answer: ast.expr) -> bool:
 def _named(function: Function, call: ast.Call) -> Iterator[ast.Name]:
     for node in own_nodes(function, ast.Assign):
         value = node.value.value if isinstance(node.value, ast.Await) else node.value
-        if value is call:
+        if _is_same(value, call):
             yield from (target for target in node.targets if isinstance(target, ast.Name))
 
 
@@ -172,4 +192,20 @@ def _asks_how(node: ast.AST, names: set[str]) -> bool:
         return isinstance(node.comparators[0], ast.Name) and node.comparators[0].id in names
     if isinstance(node, ast.Attribute | ast.Subscript):
         return isinstance(node.value, ast.Name) and node.value.id in names
+    return False
+
+
+def _is_tested(function: Function, call: ast.Call) -> bool:
+    """A condition asks for the result itself, or for its name."""
+    names = {target.id for target in _named(function, call)}
+    for node in function.nodes:
+        if isinstance(node, ast.If | ast.IfExp | ast.While | ast.Assert):
+            tests = [node.test]
+        elif isinstance(node, ast.BoolOp):
+            tests = node.values[:-1]
+        else:
+            continue
+        inside = (inner for test in tests for inner in walk(test))
+        if any(_is_same(inner, call) or (isinstance(inner, ast.Name) and inner.id in names) for inner in inside):
+            return True
     return False

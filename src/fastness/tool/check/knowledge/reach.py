@@ -32,6 +32,18 @@ def from_requests_and_tasks(service: Service) -> set[Function]:
     return closure(service, seen)
 
 
+@known_once
+def from_threads(service: Service) -> set[Function]:
+    """What the threads call that the service starts; their targets themselves are left out."""
+    targets: set[Function] = set()
+    for module in service.project.service:
+        for site in module.calls_by_name.get("Thread", ()):
+            if service.resolver.calls(site, "threading.Thread"):
+                given = service.resolver.infer(site.argument("target", 1), site.scope)
+                targets |= {value.definition for value in given if isinstance(value, FunctionValue)}
+    return closure(service, targets) - targets
+
+
 def closure(service: Service, functions: Iterable[Function]) -> set[Function]:
     """These functions, and all that they call or have threads call."""
     seen = set(functions)

@@ -57,7 +57,7 @@ def parts(answer: ast.expr, function: Function, *, converted: bool = True) -> It
             if part.id not in names:
                 names.add(part.id)
                 yield part
-                pending += _put_under(part.id, function)
+                pending += _put_under(part.id, function, answer.lineno)
         elif isinstance(part, ast.Call):
             inside = _made_of(part, converted=converted)
             pending += inside
@@ -99,12 +99,19 @@ def _of_text(node: ast.expr) -> list[ast.expr]:
     return [node.elt] if isinstance(node, ast.ListComp | ast.GeneratorExp) else []
 
 
-def _put_under(name: str, function: Function) -> Iterator[ast.expr]:
-    """What a name of a function is given, and what is put into it later."""
+def _put_under(name: str, function: Function, line: int) -> Iterator[ast.expr]:
+    """What a name of a function is given, and what is put into it later; of a loop's variable, by the loop around the line."""
     bindings = function.bindings.get(name, ())
-    yield from (b.value for b in bindings if b.kind in {Kind.ASSIGN, Kind.LOOP} and b.value is not None)
+    loops = [binding for binding in bindings if binding.kind is Kind.LOOP]
+    around = [binding for binding in loops if _spans(binding.node, line)]
+    given = around[-1:] or [*loops, *(binding for binding in bindings if binding.kind is Kind.ASSIGN)]
+    yield from (binding.value for binding in given if binding.value is not None)
     if any(binding.kind is Kind.ASSIGN for binding in bindings):
         yield from _fillings(function).get(name, ())
+
+
+def _spans(node: ast.AST, line: int) -> bool:
+    return isinstance(node, ast.For | ast.AsyncFor) and node.lineno <= line <= (node.end_lineno or 0)
 
 
 @lru_cache(maxsize=64)

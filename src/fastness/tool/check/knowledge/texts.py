@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 from fastness.tool.check.knowledge.responses import CONVERTED, CONVERTS, filled
@@ -33,13 +33,33 @@ def may_tell(call: ast.Call, names: Names) -> bool:
     return not logs and any(telling(one, names) is not None for one in handed_on(call))
 
 
-def is_for_developers(function: Function, node: ast.AST) -> bool:
+def is_meant(function: Function, node: ast.AST, exceptions: Collection[str]) -> bool:
+    """What happens at the node shows a text to developers only, or that of an exception whose text is meant to be shown."""
+    return _is_for_developers(function, node) or _is_of_its_own(function, node, exceptions)
+
+
+def _is_for_developers(function: Function, node: ast.AST) -> bool:
     """The node stands in the body of an `if settings.debug:`. Below `if not settings.debug:` everybody sees it."""
     line = getattr(node, "lineno", 0)
     return any(
         isinstance(outer, ast.If)
         and outer.body[0].lineno <= line <= (outer.body[-1].end_lineno or 0)
         and _asks_for_developers(outer.test)
+        for outer in function.nodes
+    )
+
+
+def _is_of_its_own(function: Function, node: ast.AST, exceptions: Collection[str]) -> bool:
+    """The node stands in the body of an `if isinstance(error, OutOfStock):`, which says what is told."""
+    line = getattr(node, "lineno", 0)
+    return any(
+        isinstance(outer, ast.If)
+        and outer.body[0].lineno <= line <= (outer.body[-1].end_lineno or 0)
+        and isinstance(outer.test, ast.Call)
+        and last_name(outer.test) == "isinstance"
+        and len(outer.test.args) == 2
+        and last_name(outer.test.args[0]) in exceptions
+        and last_name(outer.test.args[1]) not in {"", "Exception", "BaseException", *INTERNAL}
         for outer in function.nodes
     )
 
@@ -58,7 +78,7 @@ def _is_negated(test: ast.expr) -> bool:
 
 
 def held(
-    function: Function, body: Iterable[ast.stmt], exceptions: Iterable[str], keeps: Callable[[str], bool]
+    function: Function, body: Iterable[ast.stmt], exceptions: Collection[str], keeps: Callable[[str], bool]
 ) -> dict[str, ast.AST | None]:
     """The exceptions, and every name of a body that holds their text: it is given it, or a table or model that has it.
 
@@ -70,7 +90,7 @@ def held(
     for node in sorted(statements, key=lambda node: (node.lineno, node.col_offset)):
         into = [*_given(node), *((name, value) for name, value in filled(node) if name in function.bindings and keeps(name))]
         for name, value in into:
-            if name not in names and telling(value, names) is not None and not is_for_developers(function, node):
+            if name not in names and telling(value, names) is not None and not is_meant(function, node, exceptions):
                 names[name] = node
     return names
 

@@ -67,7 +67,7 @@ def _sent(
             continue
         for content in answers.contents(inner, function, service.resolver, returned=is_answer, exceptions=exceptions):
             place = texts.telling(content, telling)
-            if place is None or texts.is_for_developers(function, inner):
+            if place is None or texts.is_meant(function, inner, exceptions):
                 continue
             made = next((one for n in walk(place) if isinstance(n, ast.Name) and (one := telling.get(n.id))), None)
             if not any(key is None or texts.is_under(key, made or inner) for key in keys):

@@ -310,6 +310,8 @@ EXAMPLES = [
             except HTTPException as error:
                 raise HTTPException(error.status_code, detail=error.detail) from error
             except Exception as error:
+                if isinstance(error, OutOfStock):
+                    raise HTTPException(409, detail=str(error))
                 logging.exception("failed: %s", error)
                 raise HTTPException(500, detail="internal error") from error
 
@@ -356,6 +358,13 @@ EXAMPLES = [
             if refreshed.ok:
                 return refreshed
             return {"rates": loaded["rates"], "converted": rates.convert()}
+
+        @app.get("/names")
+        def names():
+            for one in rates.load():
+                print(one)
+            for one in ("EUR", "USD"):
+                yield one
 
         @app.get("/b")
         def b(rate: rates.Rate, is_production: bool = True, testing: bool = False):

@@ -11,69 +11,32 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from fastness.tool.check.knowledge.handlers import is_broad
+from fastness.tool.check.knowledge import attempts
+from fastness.tool.check.knowledge.answered import answered
+from fastness.tool.check.knowledge.handlers import is_broad, raises, tries
 from fastness.tool.check.knowledge.reach import from_requests
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
-from fastness.tool.findings import Severity
+from fastness.tool.findings import Evidence, Severity
 from fastness.tool.project import Service
-from fastness.tool.project.symbols import Function, constant, last_name
+from fastness.tool.project.symbols import Function, argument, constant, handed_on, last_name
 from fastness.tool.project.walk import own
 
 _PROBE = re.compile(r"health|ready|readiness|livez|liveness|alive|heartbeat|(?:^|_)(?:ping|probe)(?:_|$)", re.IGNORECASE)
 _ENDS = re.compile(r"^_*(?:close|clean_?up|teardown|stop|shutdown|discard|dispose|release|disconnect)(?:_|$)")
+_MAY_FAIL = re.compile(
+    r"cache|telemetry|metric|analytic|track|audit|notif|probe|health|prefetch|warm|optional|maybe|suggest|hint|avatar|thumb",
+    re.IGNORECASE,
+)
+_OPTIONAL = re.compile(r"None|Optional|Any\b|dict|Response")
+_LISTS = {"[]", "list()", "()", "tuple()"}
+_NOTES = frozenset({
+    "debug", "info", "warning", "warn", "error", "exception", "critical", "log", "print", "print_exc", "rollback",
+    "capture_exception",
+})  # fmt: skip
+_BODY = {"fastapi.Request().json", "fastapi.Request().form", "fastapi.Request().body"}
 _WORDS = 5  # a directive for a linter, or "ignore errors", explains nothing
-_CLEANUP = frozenset(
-    [
-        "close",
-        "aclose",
-        "disconnect",
-        "logout",
-        "shutdown",
-        "cancel",
-        "terminate",
-        "kill",
-        "unlink",
-        "remove",
-        "rmtree",
-        "rollback",
-        "release",
-        "dispose",
-        "quit",
-        "stop",
-        "wait_closed",
-        "expunge",
-        "delete_file",
-        "send_json",
-        "expire",
-    ]
-)
-_READS = frozenset(
-    [
-        "execute",
-        "scalar",
-        "scalars",
-        "get",
-        "query",
-        "commit",
-        "flush",
-        "refresh",
-        "all",
-        "first",
-        "one",
-        "fetch",
-        "fetchone",
-        "fetchall",
-        "post",
-        "put",
-        "request",
-        "send",
-        "find_one",
-        "insert",
-        "update",
-        "table",
-    ]
-)
 
 
 @rule(
@@ -82,34 +45,114 @@ _READS = frozenset(
     help="catch what you expect by its type, and let the rest reach the error handler",
 )
 def check(service: Service) -> Iterator[Found]:
-    reached = from_requests(service)
+    reached, answering = from_requests(service), _answering(service)
     for module in service.project.service:
-        for function in module.functions:
+        for function in module.functions if module.mentions("except") else ():
             if function in reached and not _PROBE.search(function.name) and not _ENDS.search(function.name):
-                yield from _of(function)
+                yield from _of(function, service, answering.get(function))
 
 
-def _of(function: Function) -> Iterator[Found]:
-    for node in function.nodes:
-        if isinstance(node, ast.Try) and _does_real_work(function, node):
-            for handler in node.handlers:
-                if is_broad(handler) and (how := _swallows(handler)) and not _is_explained(function, handler):
-                    yield found(function, handler, f"{function.qualified} swallows every exception: {how}")
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """How a function makes an answer.
+
+    Attributes:
+        is_model: FastAPI would refuse an answer that does not have what was promised.
+        told: the way from the endpoint.
+    """
+
+    is_model: bool
+    told: tuple[Evidence, ...] = ()
 
 
-def _swallows(handler: ast.ExceptHandler) -> str | None:
+def _answering(service: Service) -> dict[Function, _Answers]:
+    """The endpoints, and the functions whose results they answer with unseen."""
+    found: dict[Function, _Answers] = {}
+    for route in service.routes:
+        if not route.is_websocket:
+            promised = route.option("response_model") or route.handler.node.returns
+            found[route.handler] = _Answers(promised is not None and not _OPTIONAL.search(ast.unparse(promised)))
+    for one in answered(service):
+        if one.key is None and not one.is_looked_at and not _may_fail(one.function):
+            found.setdefault(one.function, _Answers(found[one.endpoint].is_model, tuple(one.told())))
+    return found
+
+
+def _of(function: Function, service: Service, answers: _Answers | None) -> Iterator[Found]:
+    for attempt in tries(function):
+        for handler in attempt.handlers:
+            if not is_broad(handler) or _is_explained(function, handler):
+                continue
+            how, evidence = _swallows(function, handler), tuple[Evidence, ...]()
+            if how is None and answers is not None:
+                how, evidence = _answers_nothing(handler, answers), answers.told
+            if how and attempts.does_real_work(function, attempt, service, asked_for=isinstance(handler.body[-1], ast.Return)):
+                yield found(function, handler, f"{function.qualified} swallows every exception: {how}", *evidence)
+            elif _takes_no_body(function, attempt, handler, service):
+                yield found(function, handler, f"{function.qualified} takes every body that it cannot read for an empty one")
+
+
+def _swallows(function: Function, handler: ast.ExceptHandler) -> str | None:
+    only = handler.body[0]
+    how = None
     if len(handler.body) != 1:
         return None
-    only = handler.body[0]
     if isinstance(only, ast.Pass) or (isinstance(only, ast.Expr) and isinstance(only.value, ast.Constant)):
-        return "nothing is logged, nothing is raised"
-    if isinstance(only, ast.Expr) and isinstance(only.value, ast.Call) and ast.unparse(only.value.func) == "print":
-        return "it is printed, and the client is told that all is well"
-    if isinstance(only, ast.Return) and _is_empty(only.value):
-        return "it returns an empty answer instead"
-    if isinstance(only, ast.Assign) and _is_empty(only.value):
-        return "it goes on as if there were nothing"
-    return None
+        how = "nothing is logged, nothing is raised"
+    elif isinstance(only, ast.Expr) and isinstance(only.value, ast.Call) and ast.unparse(only.value.func) == "print":
+        how = "it is printed, and the client is told that all is well"
+    elif isinstance(only, ast.Return) and _is_empty(only.value):
+        how = "it returns an empty answer instead"
+    elif isinstance(only, ast.Return) and _is_none(only.value) and not _may_fail(function):
+        how = "nothing is logged, and None is what the caller gets"
+    elif isinstance(only, ast.Assign) and _is_empty(only.value):
+        how = "it goes on as if there were nothing"
+    return how
+
+
+def _is_none(value: ast.expr | None) -> bool:
+    return value is None or (isinstance(value, ast.Constant) and value.value is None)
+
+
+def _may_fail(function: Function) -> bool:
+    """By its name it is something that is done if it can be: a cache, a measurement, a notification."""
+    return bool(_MAY_FAIL.search(f"{function.module.name}.{function.qualified}"))
+
+
+def _answers_nothing(handler: ast.ExceptHandler, answers: _Answers) -> str | None:
+    """What a handler answers with that notes the exception and does nothing else."""
+    *before, last = handler.body
+    if not isinstance(last, ast.Return) or not all(_is_note(statement) for statement in before):
+        return None
+    value = last.value
+    if isinstance(value, ast.Call) and last_name(value) == "Response" and not value.args:
+        status = argument(value, "status_code")
+        good = status is None or constant(status) == 200 or last_name(status) == "HTTP_200_OK"
+        return "it is answered with 200 all the same" if good and argument(value, "content") is None else None
+    is_list = value is not None and ast.unparse(value) in _LISTS
+    is_nothing = _is_none(value) or _is_empty(value)
+    return "the client gets nothing, and 200" if is_list or (is_nothing and not answers.is_model) else None
+
+
+def _is_note(statement: ast.stmt) -> bool:
+    """It logs the exception, or undoes what was begun."""
+    value = statement.value if isinstance(statement, ast.Expr) else None
+    value = value.value if isinstance(value, ast.Await) else value
+    return isinstance(value, ast.Constant) or (isinstance(value, ast.Call) and last_name(value) in _NOTES)
+
+
+def _takes_no_body(function: Function, attempt: ast.Try, handler: ast.ExceptHandler, service: Service) -> bool:
+    """`try: order = Order(**await request.json())`, and an empty order when that fails, whyever."""
+    last = handler.body[-1]
+    value = last.value if isinstance(last, ast.Assign) else None
+    if not isinstance(value, ast.Call) or handed_on(value) or not last_name(value)[:1].isupper() or raises(handler):
+        return False
+    return any(
+        isinstance(node, ast.Await)
+        and isinstance(node.value, ast.Call)
+        and service.resolver.paths(node.value.func, function) & _BODY
+        for node in own(attempt.body)
+    )
 
 
 def _is_empty(value: ast.expr | None) -> bool:
@@ -123,34 +166,13 @@ def _is_explained(function: Function, handler: ast.ExceptHandler) -> bool:
     return any(len(line.partition("#")[2].split()) >= _WORDS for line in lines)
 
 
-def _does_real_work(function: Function, node: ast.Try) -> bool:
-    """Something whose failure matters happens inside; clean-up may fail."""
-    calls = (inner for inner in own(node.body) if isinstance(inner, ast.Call) and not _looks_up(function, inner))
-    called = {last_name(call) for call in calls}
-    if not called:
-        # Attributes of attributes: with an ORM, each step can be a query.
-        return sum(isinstance(inner, ast.Attribute) for inner in own(node.body)) >= 3
-    return bool(called & _READS) and not called & _CLEANUP
-
-
-def _looks_up(function: Function, call: ast.Call) -> bool:
-    """`NAMES.get(key)`, `request.headers.get(key)` and `answer.update(...)` of a table that is made here ask nobody outside."""
-    if not isinstance(call.func, ast.Attribute):
-        return False
-    of = call.func.value
-    bindings = function.bindings.get(of.id, ()) if isinstance(of, ast.Name) else ()
-    if bindings and all(isinstance(binding.value, ast.Dict | ast.Set | ast.List) for binding in bindings):
-        return True
-    if call.func.attr != "get":
-        return False
-    key = constant(call.args[0]) if call.args else None
-    named = isinstance(key, str) and "/" not in key  # an item of what was decoded
-    return named or last_name(of).isupper() or last_name(of) in {"headers", "cookies", "query_params", "environ"}
-
-
 EXAMPLES = [
     Bad("""
-        from fastapi import FastAPI
+        import logging
+        import requests
+        from fastapi import FastAPI, Request, Response
+        from pydantic import BaseModel
+        from sqlalchemy.orm import Session
 
         app = FastAPI()
 
@@ -178,6 +200,47 @@ EXAMPLES = [
                 names = set()
             count(db)
             return load(db), names
+
+        class Order(BaseModel):
+            name: str = ""
+
+        @app.get("/rates")
+        def rates(db: Session):
+            return {"rates": rate("EUR"), "names": every(db), "blocked": blocked()}
+
+        def rate(currency):
+            try:
+                return requests.get(f"https://rates.example.org/{currency}", timeout=3).json()
+            except Exception:  # found
+                return None
+
+        def every(db):
+            try:
+                return db.query(1).all()
+            except Exception as error:  # found
+                db.rollback()
+                logging.error("no names: %s", error)
+                return []
+
+        def blocked():
+            try:
+                with open("blocked.txt") as lines:
+                    return list(lines)
+            except Exception:  # found
+                return []
+
+        @app.post("/hook")
+        async def hook(request: Request, db: Session):
+            try:
+                order = Order(**await request.json())
+            except Exception:  # found
+                order = Order()
+            try:
+                db.add(order)
+                db.commit()
+            except Exception:  # found
+                logging.exception("not stored")
+                return Response(status_code=200)
     """),
     Good("""
         import logging
@@ -277,5 +340,63 @@ EXAMPLES = [
             return machine
     """,
         "what is asked or changed is a table in memory, and what may fail is telemetry or an end",
+    ),
+    Good(
+        """
+        import logging
+        import os
+        import requests
+        from fastapi import FastAPI, HTTPException, Request, Response
+        from pydantic import BaseModel
+        from sqlalchemy.orm import Session
+
+        app = FastAPI()
+
+        class Rate(BaseModel):
+            value: float
+
+        @app.get("/rates")
+        def rates(response: Response, name: str = "EUR"):
+            rate = load(name)
+            if rate is None:
+                raise HTTPException(503, "no rates now")
+            return {"rate": rate, "hint": hint_for(name), "old": load(name) or 1.0}
+
+        def load(name):
+            try:
+                return requests.get(f"https://rates.example.org/{name}", timeout=3).json()
+            except Exception:
+                logging.exception("no rate")
+                return None
+
+        def hint_for(name):
+            try:
+                return requests.get(f"https://hints.example.org/{name}", timeout=3).json()
+            except Exception:
+                return None
+
+        @app.get("/rate")
+        def rate(db: Session) -> Rate:
+            try:
+                return db.query(Rate).one()
+            except Exception:
+                logging.exception("no rate")
+                return None
+
+        @app.post("/notes")
+        async def note(request: Request):
+            try:
+                body = await request.json()
+            except ValueError:
+                raise HTTPException(400, "no JSON")
+            with open("notes.txt", "a") as notes:
+                notes.write(body["text"])
+                try:
+                    notes.flush()
+                    os.fsync(notes.fileno())
+                except Exception:
+                    pass
+    """,
+        "callers that look at what they get, what is done if it can be, an answer that FastAPI refuses, and a file",
     ),
 ]

@@ -30,11 +30,13 @@ _BACKOFF = ("backoff.on_exception", "backoff.on_predicate")
 
 @rule(severity=Severity.WARNING, practice="5.5", fix=Fix.SAFE, help="stop after a number of attempts or a time, and then fail")
 def check(service: Service) -> Iterator[Found]:
-    """Loops that a request is in: what a worker waits for without end may be its purpose."""
-    for function in reach.from_requests(service):
-        for loop in function.nodes if function.module.is_service and function.module.mentions("while") else ():
-            if isinstance(loop, ast.While) and _tries_again(service.resolver, function, loop):
-                yield found(function, loop, "this loop tries again for ever, and a request waits for it")
+    """Loops that a request is in, or something that a thread does over and over. What its target waits for is its purpose."""
+    asked = reach.from_requests(service)
+    for functions, who in ((asked, "a request"), (reach.from_threads(service) - asked, "a thread of the service")):
+        for function in functions:
+            for loop in function.nodes if function.module.is_service and function.module.mentions("while") else ():
+                if isinstance(loop, ast.While) and _tries_again(service.resolver, function, loop):
+                    yield found(function, loop, f"this loop tries again for ever, and {who} waits for it")
 
 
 def each(module: Module, resolver: Resolver) -> Iterator[Found]:
@@ -144,6 +146,7 @@ EXAMPLES = [
     Bad(
         """
         import asyncio
+        import threading
         import time
         import httpx
         import requests
@@ -159,6 +162,21 @@ EXAMPLES = [
                 except httpx.HTTPError:
                     await asyncio.sleep(1)
 
+        def beat():
+            while True:
+                time.sleep(30)
+                announce()
+
+        def announce():
+            while True:  # found
+                try:
+                    requests.post("https://hub.example.org/beat", timeout=3)
+                    break
+                except requests.RequestException:
+                    time.sleep(5)
+
+        threading.Thread(target=beat, daemon=True).start()
+
         @app.get("/stock")
         def stock():
             while 1:  # found
@@ -172,12 +190,13 @@ EXAMPLES = [
                     break
             return answer
     """,
-        by_hand=2,
+        by_hand=3,
     ),
     Good(
         """
         import asyncio
         import queue
+        import threading
         import requests
         from fastapi import FastAPI
 
@@ -228,8 +247,18 @@ EXAMPLES = [
                     break
                 except OSError:
                     print("not yet")
+
+        def connect():
+            while True:
+                try:
+                    requests.get("https://events.example.org", timeout=3)
+                    break
+                except OSError:
+                    print("not yet")
+
+        threading.Thread(target=connect).start()
     """,
-        "one that counts, one that serves a stream, one that drains a queue, one that asks nothing outside, one of a script",
+        "it counts, serves a stream, drains a queue, asks nothing outside, is a script's, or is what a thread is there for",
     ),
     Good("""
         from tenacity import retry, stop_after_attempt, stop_never

@@ -59,10 +59,10 @@ class Answered:
 
 @known_once
 def answered(service: Service) -> list[Answered]:
-    """Every function that makes a part of an endpoint's answer, endpoints left out."""
+    """The endpoints, and every function that makes a part of their answers."""
     begun = [Answered(handler, None) for handler in dict.fromkeys(r.handler for r in service.routes if not r.is_websocket)]
     found: dict[Function, set[str | None]] = {one.function: {None} for one in begun}
-    pending, given = deque(begun), list[Answered]()
+    pending, given = deque(begun), list(begun)
     while pending:
         caller = pending.popleft()
         for edge, key in _followed(service, caller):

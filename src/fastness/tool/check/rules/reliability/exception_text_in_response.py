@@ -188,7 +188,6 @@ EXAMPLES = [
                 return {"trace": traceback.format_exc()}  # found
             return answer
 
-        @app.get("/b")
         def b():
             body, lost = {"checks": {}}, []
             try:
@@ -200,6 +199,8 @@ EXAMPLES = [
             except Exception as error:
                 lost.append(repr(error))  # found
             return {**body, "lost": lost}
+
+        app.add_api_route("/b", b)
 
         @app.get("/c")
         def c():

@@ -12,6 +12,7 @@ from fastness.tool.check.knowledge.handlers import caught, is_broad, tries
 from fastness.tool.check.rule import Found, found, proof
 from fastness.tool.findings import Evidence
 from fastness.tool.project import Service
+from fastness.tool.project.callers import HANDED_ON
 from fastness.tool.project.resolve import Resolver
 from fastness.tool.project.symbols import Function, argument, constant, last_name
 from fastness.tool.project.values import External, Instance
@@ -102,12 +103,18 @@ def _bound(function: Function, name: str) -> Iterator[int]:
 
 
 def _keeps(function: Function, service: Service, name: str) -> bool:
-    """What is put into what a name stands for is sent with it. A row of the database has fields that nobody is shown."""
+    """What is put into what a name stands for is sent with it.
+
+    A row of the database has fields that nobody is shown, and what is added to a session is stored.
+    """
     first = next(function.parameters, None)
-    if function.owner is not None and first is not None and name == first[0].arg:
+    if name in HANDED_ON or (function.owner is not None and first is not None and name == first[0].arg):
         return False
     values = service.resolver.name(name, function)
-    return not any(isinstance(value, Instance) and service.is_entity(value.definition) for value in values)
+    return not any(
+        service.is_entity(value.definition) if isinstance(value, Instance) else "Session" in getattr(value, "path", "")
+        for value in values
+    )
 
 
 def in_exception_handler(function: Function, service: Service) -> Iterator[Found]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterable
 
 from fastness.tool.project import Service
 from fastness.tool.project.reading import known_once
-from fastness.tool.project.symbols import Function
-from fastness.tool.project.values import FunctionValue
+from fastness.tool.project.symbols import CallSite, Function
+from fastness.tool.project.values import FunctionValue, Instance
 
 
 @known_once
@@ -36,12 +37,32 @@ def from_requests_and_tasks(service: Service) -> set[Function]:
 def from_threads(service: Service) -> set[Function]:
     """What the threads call that the service starts; their targets themselves are left out."""
     targets: set[Function] = set()
+    called: set[Function] = set()
     for module in service.project.service:
         for site in module.calls_by_name.get("Thread", ()):
             if service.resolver.calls(site, "threading.Thread"):
-                given = service.resolver.infer(site.argument("target", 1), site.scope)
-                targets |= {value.definition for value in given if isinstance(value, FunctionValue)}
-    return closure(service, targets) - targets
+                found = service.resolver.infer(site.argument("target", 1), site.scope)
+                for target in (value.definition for value in found if isinstance(value, FunctionValue)):
+                    targets.add(target)
+                    called |= _asked(service, target, site)
+    return closure(service, targets | called) - targets
+
+
+def _asked(service: Service, target: Function, site: CallSite) -> set[Function]:
+    """The methods that a thread's target calls of the objects that it is given: `args=(self,)`."""
+    given = site.argument("args", 3)
+    if not isinstance(given, ast.Tuple | ast.List):
+        return set()
+    parameters = [parameter.arg for parameter, _ in target.parameters][target.owner is not None :]
+    objects = {name: service.resolver.infer(one, site.scope) for name, one in zip(parameters, given.elts, strict=False)}
+    methods = (
+        service.resolver.method(value.definition, call.name)
+        for call in target.calls
+        if isinstance(call.node.func, ast.Attribute) and isinstance(call.node.func.value, ast.Name)
+        for value in objects.get(call.node.func.value.id, ())
+        if isinstance(value, Instance)
+    )
+    return {method for method in methods if method is not None}
 
 
 def closure(service: Service, functions: Iterable[Function]) -> set[Function]:

@@ -177,6 +177,22 @@ EXAMPLES = [
 
         threading.Thread(target=beat, daemon=True).start()
 
+        class Outbox:
+            def start(self):
+                threading.Thread(target=empty, args=(self,)).start()
+
+            def send(self):
+                while True:  # found
+                    try:
+                        requests.post("https://hub.example.org/outbox", timeout=3)
+                        break
+                    except OSError:
+                        time.sleep(5)
+
+        def empty(outbox):
+            while True:
+                outbox.send()
+
         @app.get("/stock")
         def stock():
             while 1:  # found
@@ -190,7 +206,7 @@ EXAMPLES = [
                     break
             return answer
     """,
-        by_hand=3,
+        by_hand=4,
     ),
     Good(
         """

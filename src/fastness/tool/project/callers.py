@@ -13,7 +13,7 @@ from fastness.tool.project.values import ClassValue, Elements, External, Functio
 if TYPE_CHECKING:
     from fastness.tool.project.resolve import Resolver
 
-_HANDED_ON = frozenset({"db", "session", "db_session", "conn", "connection"})  # parameters that all callers are asked about
+HANDED_ON = frozenset({"db", "session", "db_session", "conn", "connection"})  # parameters that all callers are asked about
 _CALLERS = 100  # files that call something of a name; where more do, as for `get`, most mean something else
 
 
@@ -23,7 +23,7 @@ def given(resolver: Resolver, parameter: ast.arg, function: Function) -> Values:
     For a session they are looked for in the whole service, else in the same file; and where that is not always the same object
     nothing is told, as a chain of calls would go from one caller to what another gives.
     """
-    if parameter.arg not in _HANDED_ON:
+    if parameter.arg not in HANDED_ON:
         each = _given(resolver, parameter, function, [function.module])
         found = union(each)
         return found if () not in each and len(found) == 1 and (is_object(found[0]) or isinstance(found[0], Elements)) else ()
@@ -56,7 +56,7 @@ def _given(resolver: Resolver, parameter: ast.arg, function: Function, callers: 
 
 def _calls(resolver: Resolver, site: CallSite, function: Function) -> bool:
     called = site.node.func
-    if isinstance(called, ast.Attribute) and last_name(called.value) in _HANDED_ON:  # `session.get(...)` asks the same
+    if isinstance(called, ast.Attribute) and last_name(called.value) in HANDED_ON:  # `session.get(...)` asks the same
         return False
     return any(
         value.definition is (function if isinstance(value, FunctionValue) else function.owner)

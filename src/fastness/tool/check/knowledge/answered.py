@@ -14,8 +14,9 @@ from fastness.tool.check.rule import proof
 from fastness.tool.findings import Evidence
 from fastness.tool.project import Service
 from fastness.tool.project.calls import Edge
+from fastness.tool.project.outside import OFFLOADED
 from fastness.tool.project.reading import known_once
-from fastness.tool.project.resolve import OFFLOADED, own_nodes
+from fastness.tool.project.resolve import own_nodes
 from fastness.tool.project.symbols import Function, argument, constant, last_name
 from fastness.tool.project.walk import walk
 

@@ -22,7 +22,7 @@ _INNER = frozenset({
 _ELEMENTS = frozenset({
     "list", "List", "set", "Set", "frozenset", "FrozenSet", "tuple", "Tuple", "Sequence", "Iterable", "Collection", "Iterator",
     "Generator", "AsyncIterator", "AsyncGenerator", "AsyncIterable", "deque", "Deque", "AbstractSet", "MutableSequence",
-    "AbstractContextManager", "AbstractAsyncContextManager", "ContextManager", "AsyncContextManager", "ContextVar",
+    "AbstractContextManager", "AbstractAsyncContextManager", "ContextManager", "AsyncContextManager",
 })  # fmt: skip
 _MAPPINGS = frozenset({"dict", "Dict", "Mapping", "MutableMapping", "defaultdict", "DefaultDict", "OrderedDict"})
 

@@ -123,13 +123,6 @@ class Service:
 async def e(service: FromDishka[Service]):
     service.all()
 """,
-    "contextvar": """
-from contextvars import ContextVar
-current: ContextVar[Session] = ContextVar("current")
-@app.get("/")
-async def e():
-    return current.get().execute(select(User))
-""",
     "type_alias": """
 from typing import TypeAlias
 DB: TypeAlias = Annotated[Session, Depends(get_db)]

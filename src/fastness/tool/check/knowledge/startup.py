@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from fastness.tool.project import Service
 from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import Function, Scope, argument, last_name
-from fastness.tool.project.values import External, FunctionValue
+from fastness.tool.project.symbols import CallSite, Class, Function, Scope, argument, last_name
+from fastness.tool.project.values import ClassValue, External, FunctionValue
 
 
 def lifespans(service: Service) -> list[Function]:
@@ -43,6 +44,79 @@ def starts(service: Service) -> list[Function]:
     for module in service.project.service:
         found.update(dict.fromkeys(_handlers(service, module)))
     return list(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A call that runs before the service serves, and the function of the project that it runs."""
+
+    site: CallSite
+    target: Function
+
+
+def begun(service: Service) -> Iterator[Begun]:
+    """What start-up calls: what the functions that start it call, what makes the app, and what stands before `uvicorn.run`."""
+    makers = {app.scope for app in service.apps}
+    for function in dict.fromkeys((*starts(service), *(scope for scope in makers if isinstance(scope, Function)))):
+        before = first_yield(function)
+        for edge in service.graph.edges(function):
+            if edge.site.node.lineno < before and (edge.site.awaited or not edge.target.is_async):
+                yield Begun(edge.site, edge.target)
+    for scope, line in _serving(service):
+        always = {id(statement.value) for statement in _statements(scope) if isinstance(statement, ast.Expr | ast.Assign)}
+        before_it = (site for site in scope.calls if id(site.node) in always and site.node.lineno < line)
+        yield from (one for site in before_it for one in _run_by(service, site))
+    for scope in makers:
+        if not isinstance(scope, Class | Function):
+            at_import = (site for site in scope.calls if not site.deferred and not scope.only_as_script(site.node))
+            yield from (one for site in at_import for one in _run_by(service, site))
+
+
+def first_yield(function: Function) -> int:
+    """The line after which a lifespan serves."""
+    return min((node.lineno for node in function.nodes if isinstance(node, ast.Yield)), default=1 << 30)
+
+
+def _statements(scope: Scope) -> Iterator[ast.stmt]:
+    """What a scope does whenever it runs; of a module, as a script too."""
+    if isinstance(scope, Class | Function):
+        yield from scope.node.body
+        return
+    for statement in scope.tree.body:
+        yield from statement.body if isinstance(statement, ast.If) and scope.only_as_script(statement.body[0]) else (statement,)
+
+
+def _run_by(service: Service, site: CallSite) -> Iterator[Begun]:
+    yield from (Begun(site, function) for function in functions(service, site) if not function.is_async)
+
+
+def functions(service: Service, site: CallSite) -> list[Function]:
+    """The functions of the project that a call runs; of a class, how its objects are made."""
+    found = []
+    for value in service.resolver.targets(site):
+        if isinstance(value, FunctionValue):
+            found.append(value.definition)
+        elif isinstance(value, ClassValue) and (made := service.resolver.method(value.definition, "__init__")) is not None:
+            found.append(made)
+    return found
+
+
+def _serving(service: Service) -> Iterator[tuple[Scope, int]]:
+    """Where a server is told to serve, itself or one call further: the scope, and the line."""
+    for module in service.project.service:
+        if not module.mentions("uvicorn", "hypercorn"):
+            continue
+        for name in ("run", "serve"):
+            for site in module.calls_by_name.get(name, ()):
+                if service.resolver.calls(site, *_SERVERS):
+                    yield site.scope, site.node.lineno
+                    if isinstance(site.scope, Function):
+                        yield from (
+                            (caller.scope, caller.node.lineno) for caller in module.calls_by_name.get(site.scope.name, ())
+                        )
+
+
+_SERVERS = ("uvicorn.run", "uvicorn.Server().run", "uvicorn.Server().serve", "hypercorn.run", "hypercorn.asyncio.serve")
 
 
 def _opening(service: Service) -> Iterator[Function]:

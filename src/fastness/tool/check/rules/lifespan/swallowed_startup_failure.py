@@ -10,19 +10,27 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 
+from fastness.tool.check.knowledge import reach, startup
 from fastness.tool.check.knowledge.handlers import caught, is_broad, raises
-from fastness.tool.check.knowledge.startup import starts
-from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
+from fastness.tool.check.rule import Bad, Found, Good, found, module_of, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
-from fastness.tool.project.symbols import Function, last_name
+from fastness.tool.project.symbols import CallSite, Class, Function, last_name
 from fastness.tool.project.walk import own
 
 _OPTIONAL = re.compile(
-    r"seed|warm|prefetch|demo|sentry|tracing|telemetry|instrument|banner|version|cancel|close|shutdown|metrics|backfill",
+    r"seed|warm|prefetch|demo|sentry|tracing|telemetry|instrument|banner|version|metrics|backfill",
     re.IGNORECASE,
+)
+# Says what is done, or tidies up behind it.
+_BESIDE = re.compile(
+    r"debug|info|warn|warning|error|exception|critical|log|print|echo|commit|rollback|flush|a?close|dispose|cancel|shutdown|sleep"
+)
+_RUNS_ANOTHER = frozenset(
+    {"to_thread", "run_in_executor", "run_in_threadpool", "create_task", "gather", "wait_for", "run", "run_sync"}
 )
 # What is raised when something that the service needs does not answer.
 _DOWN = {
@@ -30,22 +38,81 @@ _DOWN = {
     "ConnectionFailure", "ServerSelectionTimeoutError", "AMQPConnectionError", "KafkaConnectionError", "ConnectionError",
     "ConnectionRefusedError",
 }  # fmt: skip
+_STEPS = 3  # calls from the start to who loads routers; whatever else is done must be called by what starts itself
 
 
 @rule(severity=Severity.ERROR, practice="2.2", help="let it raise: a service that cannot start must not look started")
 def check(service: Service) -> Iterator[Found]:
-    for entry in starts(service):
+    entries = startup.starts(service)
+    for entry in entries:
         if entry.decorated("repeat_every"):
             continue  # it will be tried again
-        before = _first_yield(entry)
-        retried = {id(inner) for loop in entry.nodes for inner in _retried(loop)}
-        for node in entry.nodes:
-            if not isinstance(node, ast.Try) or node.lineno > before or _yields(node) or not _works(node):
-                continue
+        before = startup.first_yield(entry)
+        for node, handler in _swallowing(entry.nodes):
+            if node.lineno < before and not _yields(node) and _works(node):
+                message = f"{entry.qualified} goes on when its start-up work fails"
+                yield found(entry, handler, message, proof(entry, node, "the work that may fail"))
+    for scope in dict.fromkeys(app.scope for app in service.apps):
+        for node, handler in _swallowing(own(scope.node.body if isinstance(scope, Class | Function) else scope.tree.body)):
+            if _makes_routes(node) and not module_of(scope).only_as_script(node):
+                message = "the app is made without a part of its routes when this fails"
+                yield found(scope, handler, message, proof(scope, node, "the routes that may be missing"))
+    for function, site, steps in _helpers(service, set(entries)):
+        apart = _apart(function)
+        for node, handler in _swallowing(function.nodes):
+            alone = steps == 1 and site.dropped and id(node) not in apart and _works(node) and _only_says(handler)
+            if alone or _makes_routes(node):
+                message = f"the service starts when {function.qualified} fails"
+                yield found(function, handler, message, proof(site.scope, site.node, "called at start-up"),
+                            proof(function, node, "the work that may fail"))  # fmt: skip
+
+
+def _swallowing(nodes: Iterable[ast.AST]) -> Iterator[tuple[ast.Try, ast.ExceptHandler]]:
+    """The `try`s that go on after whatever fails, or after what says that something does not answer."""
+    nodes = list(nodes)
+    retried = {id(inner) for loop in nodes for inner in _retried(loop)}
+    for node in nodes:
+        if isinstance(node, ast.Try) and id(node) not in retried:
             for handler in node.handlers:
-                if (is_broad(handler) or caught(handler) & _DOWN) and not raises(handler) and id(node) not in retried:
-                    message = f"{entry.qualified} goes on when its start-up work fails"
-                    yield found(entry, handler, message, proof(entry, node, "the work that may fail"))
+                if (is_broad(handler) or caught(handler) & _DOWN) and not raises(handler):
+                    yield node, handler
+
+
+def _helpers(service: Service, entries: set[Function]) -> Iterator[tuple[Function, CallSite, int]]:
+    """The functions that only start-up calls, each with its call. What is optional by a name on the way is left out."""
+    serving = reach.from_requests(service)
+    seen = set(entries)
+    pending = deque((one.target, one.site, 1) for one in startup.begun(service))
+    while pending:
+        function, site, steps = pending.popleft()
+        if function in seen or function in serving or not function.module.is_service or _OPTIONAL.search(function.qualified):
+            continue
+        seen.add(function)
+        yield function, site, steps
+        if steps < _STEPS:
+            pending += ((edge.target, edge.site, steps + 1) for edge in service.graph.edges(function))
+
+
+def _apart(function: Function) -> set[int]:
+    """What is tried for one of many, or when something else has failed: the others do what is needed."""
+    outer = [node for node in function.nodes if isinstance(node, ast.For | ast.AsyncFor | ast.While | ast.ExceptHandler)]
+    return {id(node) for one in outer for node in own(one.body) if isinstance(node, ast.Try)}
+
+
+def _only_says(handler: ast.ExceptHandler) -> bool:
+    """It makes up for nothing: what has failed is said, and no more."""
+    for node in own(handler.body):
+        if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.Await):
+            return False
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and not _BESIDE.fullmatch(last_name(node.value)):
+            return False
+    return True
+
+
+def _makes_routes(node: ast.Try) -> bool:
+    """Routers are loaded or included, and the service lacks a part when one fails, whatever the caller is told."""
+    names = {last_name(inner) for inner in own(node.body) if isinstance(inner, ast.Call)}
+    return "include_router" in names or ("import_module" in names and "router" in ast.unparse(node).lower())
 
 
 def _retried(loop: ast.AST) -> list[ast.stmt]:
@@ -55,19 +122,31 @@ def _retried(loop: ast.AST) -> list[ast.stmt]:
     return loop.body
 
 
-def _first_yield(entry: Function) -> int:
-    lines = [node.lineno for node in entry.nodes if isinstance(node, ast.Yield)]
-    return min(lines, default=1 << 30)
-
-
 def _yields(node: ast.Try) -> bool:
     return any(isinstance(inner, ast.Yield) for inner in own(node.body))
 
 
 def _works(node: ast.Try) -> bool:
-    """Something is opened, loaded or migrated inside; what is optional by its name may fail."""
-    names = [last_name(inner) for inner in own(node.body) if isinstance(inner, ast.Call)]
+    """Something is opened, loaded or migrated inside; what is optional by its name may fail, when nothing else is done."""
+    inside = list(own(node.body))
+    done = [name for statement in inside if (name := _done(statement)) is not None]
+    if done:
+        return not all(_OPTIONAL.search(name) for name in done)
+    called = (last_name(inner) for inner in inside if isinstance(inner, ast.Call))
+    names = [name for name in called if not _BESIDE.fullmatch(name)]
     return bool(names) and not any(_OPTIONAL.search(name) for name in names)
+
+
+def _done(statement: ast.AST) -> str | None:
+    """What a statement has done for its own sake: `migrate()`, `app.state.pool = connect()`; not what another needs first."""
+    if isinstance(statement, ast.Assign) and not isinstance(statement.targets[0], ast.Attribute):
+        return None
+    if not isinstance(statement, ast.Expr | ast.Assign):
+        return None
+    made = statement.value.value if isinstance(statement.value, ast.Await) else statement.value
+    if not isinstance(made, ast.Call) or _BESIDE.fullmatch(last_name(made)):
+        return None
+    return ast.unparse(made if last_name(made) in _RUNS_ANOTHER else made.func)
 
 
 EXAMPLES = [
@@ -104,6 +183,148 @@ EXAMPLES = [
             except OperationalError:  # found
                 logging.exception("no database")
     """),
+    Bad("""
+        import importlib
+        import logging
+        from contextlib import asynccontextmanager
+        from fastapi import FastAPI
+        from sqlalchemy import create_engine
+        from sqlalchemy.orm import DeclarativeBase, Session
+
+        engine = create_engine("postgresql://db/orders")
+
+        class Base(DeclarativeBase): ...
+
+        def make_roles(db): ...
+        def seed_plans(db): ...
+
+        def prepare():
+            try:
+                Base.metadata.create_all(engine)
+            except Exception:  # found
+                logging.exception("no tables")
+
+        def load(app):
+            for name in ("orders", "users"):
+                try:
+                    app.include_router(importlib.import_module(name).router)
+                except Exception as error:  # found
+                    logging.error("no routes of %s: %s", name, error)
+
+        @asynccontextmanager
+        async def lifespan(app):
+            try:
+                with Session(engine) as db:
+                    make_roles(db)
+                    seed_plans(db)
+            except Exception:  # found
+                logging.exception("not ready")
+            try:
+                engine.connect()
+                db = Session(engine)
+                db.close()
+            except Exception as error:  # found
+                print(error)
+            prepare()
+            yield
+
+        app = FastAPI(lifespan=lifespan)
+        load(app)
+
+        try:
+            from app import reports
+            app.include_router(reports.router)
+        except Exception:  # found
+            logging.exception("no reports")
+    """),
+    Bad("""
+        import logging
+        import uvicorn
+        from fastapi import FastAPI
+        from app.models import load_models
+
+        app = FastAPI()
+
+        def prepare():
+            try:
+                app.state.models = load_models()
+            except Exception:  # found
+                logging.exception("no models")
+
+        def run():
+            prepare()
+            serve()
+
+        def serve():
+            uvicorn.run(app)
+        # file: app/models.py
+        def load_models(): ...
+    """),
+    Good(
+        """
+        import logging
+        from contextlib import asynccontextmanager
+        from fastapi import FastAPI
+        from sqlalchemy import create_engine
+        from sqlalchemy.orm import Session
+
+        engine = create_engine("postgresql://db/orders")
+        PLUGINS = []
+
+        def seed_plans(db): ...
+        def remember(name): ...
+
+        def answers() -> bool:
+            try:
+                engine.connect()
+                return True
+            except Exception:
+                return False
+
+        def install():
+            for plugin in PLUGINS:
+                try:
+                    plugin.install()
+                except Exception:
+                    logging.exception("without %s", plugin)
+
+        def connect(app):
+            app.state.cache = None
+            try:
+                app.state.cache = engine.connect()
+            except Exception:
+                app.state.cache = {}
+
+        def note():
+            try:
+                remember("start")
+            except Exception:
+                logging.exception("not noted")
+
+        @asynccontextmanager
+        async def lifespan(app):
+            try:
+                with Session(engine) as db:
+                    seed_plans(db)
+                    db.commit()
+                logging.info("seeded")
+            except Exception:
+                logging.exception("no plans")
+            if not answers():
+                raise RuntimeError("no database")
+            install()
+            connect(app)
+            note()
+            yield
+
+        app = FastAPI(lifespan=lifespan)
+
+        @app.get("/")
+        def index():
+            note()
+    """,
+        "all of it is optional, the caller is told, one of many, another way is taken, and what requests do as well",
+    ),
     Good("""
         import logging
         from contextlib import asynccontextmanager

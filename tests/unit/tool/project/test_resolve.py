@@ -39,6 +39,7 @@ def _probe(source: str) -> list[str]:
         ("import requests as r\nprobe(r.get)", "requests.get"),
         ("from requests import get as fetch\nprobe(fetch)", "requests.get"),
         ("from os import *\nprobe(makedirs)", "os.makedirs"),
+        ("from pathlib import Path\nprobe(Path('a').expanduser().absolute().parent.mkdir)", "pathlib.Path().mkdir"),
         ("try:\n    import ujson as json\nexcept ImportError:\n    import json\nprobe(json.loads)", "ujson.loads"),
         ("from sqlmodel import Session\nwith Session(1) as s:\n    probe(s)", _SESSION),
         ("from sqlalchemy.orm import sessionmaker\nprobe(sessionmaker(bind=1)())", _SESSION),

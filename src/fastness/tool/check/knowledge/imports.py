@@ -1,4 +1,4 @@
-"""Which modules of the project import which, when they are imported themselves. Type-checking and late imports are left out."""
+"""Which modules of the project import which when they are imported themselves, and which calls that makes them make."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from weakref import proxy
 
-from fastness.tool.project import Project
+from fastness.tool.check.rule import module_of
+from fastness.tool.project import Project, Service
 from fastness.tool.project.module import Module
 from fastness.tool.project.reading import known_once
+from fastness.tool.project.symbols import CallSite
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +84,13 @@ def loaded_by(project: Project, roots: Iterable[Module]) -> set[Module]:
                 seen.add(edge.imported)
                 pending.append(edge.imported)
     return seen
+
+
+@known_once
+def made_by_importing(service: Service) -> list[CallSite]:
+    """The calls that importing the apps and the files of their endpoints makes, in the order of files and lines."""
+    serving = {*(route.handler.module for route in service.routes), *(module_of(app.scope) for app in service.apps)}
+    modules = sorted(loaded_by(service.project, serving), key=lambda module: module.path)
+    made = [site for module in modules if module.is_service for site in module.calls]
+    made = [site for site in made if not site.deferred and not module_of(site.scope).only_as_script(site.node)]
+    return sorted(made, key=lambda site: (module_of(site.scope).path, site.node.lineno))

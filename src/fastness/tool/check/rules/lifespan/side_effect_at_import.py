@@ -14,57 +14,92 @@ import re
 from collections.abc import Iterator
 
 from fastness.tool.check.knowledge import blocking
-from fastness.tool.check.knowledge.imports import loaded_by
-from fastness.tool.check.rule import Bad, Found, Good, found, rule
+from fastness.tool.check.knowledge.chains import told
+from fastness.tool.check.knowledge.imports import made_by_importing
+from fastness.tool.check.knowledge.startup import functions
+from fastness.tool.check.rule import Bad, Found, Good, found, module_of, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
-from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import CallSite, constant
+from fastness.tool.project.calls import Chain, Edge, Outward
+from fastness.tool.project.symbols import CallSite, Function, constant
 from fastness.tool.project.values import External
 
 _WRITES = re.compile(
     r"os\.(?:makedirs|mkdir|remove|unlink|rename|rmdir)|pathlib\.Path\(\)\.(?:mkdir|unlink|write_\w+|touch|rmdir)|shutil\.\w+"
 )
-_KINDS = {blocking.NETWORK, blocking.DATABASE, blocking.SUBPROCESS, blocking.SLEEP}
+_LOG_FILES = re.compile(r"logging\.(?:handlers\.)?\w*FileHandler")
+_FILES = "file system"
+_KINDS = (blocking.NETWORK, blocking.DATABASE, blocking.SUBPROCESS, blocking.SLEEP, _FILES)  # worst first
+_STEPS = 3  # functions of the project between the import and the effect
 
 
 @rule(severity=Severity.WARNING, practice="2.5", help="do it in the lifespan")
 def check(service: Service) -> Iterator[Found]:
-    roots = {route.handler.module for route in service.routes} | {_module(app.scope) for app in service.apps}
-    for module in sorted(loaded_by(service.project, roots), key=lambda module: module.path):
-        if not module.is_service:
+    made = made_by_importing(service)
+    run = {site: functions(service, site) for site in made}
+    chains = service.graph.nearest((one for many in run.values() for one in many), _kind, through=_is_run)
+    reported: set[CallSite] = set()
+    for site in made:
+        outside = (value for value in service.resolver.targets(site) if isinstance(value, External))
+        kind = next((kind for value in outside if (kind := _kind(Outward(site, value)))), None)
+        if kind is not None:
+            yield found(site.scope, site.node, _message(site, kind))
             continue
-        for site in module.calls:
-            what = None if site.deferred else _effect(service, site)
-            if what is not None and not _is_main(module, site):
-                yield found(module, site.node, f"importing {module.name or module.path} {what}: {ast.unparse(site.node.func)}")
+        reached = (chain for one in run[site] for chain in sorted(chains.get(one, {}).values(), key=_worst))
+        chain = next((one for one in reached if len(one.edges) < _STEPS and one.last.site not in reported), None)
+        if chain is not None:
+            kind = _kind(chain.last) or ""
+            reported.add(chain.last.site)
+            yield found(site.scope, site.node, _message(site, kind), *told(chain, _EFFECTS[kind]))
 
 
-def _module(scope: object) -> Module:
-    return scope if isinstance(scope, Module) else scope.module  # type: ignore[attr-defined]
+_EFFECTS = {
+    blocking.NETWORK: "waits for the network",
+    blocking.DATABASE: "waits for the database",
+    blocking.SUBPROCESS: "makes a subprocess call",
+    blocking.SLEEP: "makes a sleep call",
+    _FILES: "changes the file system",
+}
 
 
-def _effect(service: Service, site: CallSite) -> str | None:
-    for value in service.resolver.targets(site):
-        if not isinstance(value, External):
-            continue
-        if _WRITES.fullmatch(value.path):
-            return "changes the file system"
-        kind = blocking.kind(value.path)
-        if kind in _KINDS:
-            return f"waits for the {kind}" if kind in {blocking.DATABASE, blocking.NETWORK} else f"makes a {kind} call"
-        if value.path == "open" and str(constant(site.argument("mode", 1)) or "r")[0] in "wax":
-            return "writes a file"
-    return None
+def _message(site: CallSite, kind: str) -> str:
+    module = module_of(site.scope)
+    return f"importing {module.name or module.path} {_EFFECTS[kind]}: {ast.unparse(site.node.func)}"
 
 
-def _is_main(module: Module, site: CallSite) -> bool:
-    return any(
-        isinstance(node, ast.If)
-        and "__name__" in ast.unparse(node.test)
-        and node.lineno <= site.node.lineno <= (node.end_lineno or 0)
-        for node in module.tree.body
-    )
+def _worst(chain: Chain) -> int:
+    return _KINDS.index(_kind(chain.last) or _FILES)
+
+
+def _is_run(edge: Edge) -> bool:
+    """A coroutine that is only made does nothing."""
+    return edge.site.awaited or not edge.target.is_async
+
+
+def _kind(call: Outward) -> str | None:
+    """What a call does to the world outside of the process."""
+    path = call.target.path
+    kind = blocking.kind(path)
+    if kind not in _KINDS:
+        writes = _WRITES.fullmatch(path) or _LOG_FILES.fullmatch(path) or (path == "open" and _opens_to_write(call))
+        kind = _FILES if writes else None
+    return kind if kind is not None and not _is_unasked(call.site) else None
+
+
+def _opens_to_write(call: Outward) -> bool:
+    return str(constant(call.site.argument("mode", 1)) or "r")[0] in "wax"
+
+
+def _is_unasked(site: CallSite) -> bool:
+    """The function does it for who asks: `if create:`, with `create=False`."""
+    if not isinstance(site.scope, Function):
+        return False
+    unasked = {one.arg for one, default in site.scope.parameters if isinstance(default, ast.Constant) and not default.value}
+    for node in site.scope.nodes if unasked else ():
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id in unasked:
+            if node.lineno <= site.node.lineno <= (node.body[-1].end_lineno or 0):
+                return True
+    return False
 
 
 EXAMPLES = [
@@ -81,6 +116,83 @@ EXAMPLES = [
         os.makedirs("uploads", exist_ok=True)  # found
         KEYS = requests.get("https://example.org/keys").json()  # found
     """),
+    Bad("""
+        # file: app/main.py
+        import asyncio
+        from logging.handlers import RotatingFileHandler
+        from fastapi import FastAPI
+        from app.storage import Uploads, answers, prepare, sent
+
+        handler = RotatingFileHandler("orders.log")  # found
+        uploads = Uploads()  # found
+        prepare("logs/orders.log")  # found
+        prepare("logs/users.log")
+        ready = answers()  # found
+        asyncio.run(sent())  # found
+        app = FastAPI()
+        # file: app/storage.py
+        import os
+        from pathlib import Path
+        import httpx
+        import redis
+
+        class Uploads:
+            def __init__(self):
+                if not os.path.exists("uploads"):
+                    os.makedirs("uploads")
+
+        def prepare(file):
+            folder = Path(file).expanduser().parent
+            folder.mkdir(parents=True, exist_ok=True)
+
+        def answers():
+            try:
+                return redis.Redis().ping()
+            except redis.ConnectionError:
+                return False
+
+        async def sent():
+            httpx.get("https://example.org/started")
+    """),
+    Good(
+        """
+        # file: app/main.py
+        from fastapi import FastAPI
+        from app.storage import Uploads, client, settings, work
+
+        uploads = Uploads()
+        prices = client()
+        known = settings()
+        app = FastAPI()
+        # file: app/storage.py
+        import json
+        import os
+        import httpx
+
+        class Uploads:
+            def __init__(self, create=False):
+                if create:
+                    os.makedirs("uploads")
+
+            def save(self, name):
+                os.makedirs(name)
+
+        def client():
+            return httpx.Client()
+
+        def settings():
+            later(work())
+            with open("settings.json") as file:
+                return json.load(file)
+
+        def later(job):
+            job.close()
+
+        async def work():
+            os.remove("old")
+    """,
+        "what is only made, read, or done for who asks for it",
+    ),
     Good("""
         # file: app/main.py
         import os

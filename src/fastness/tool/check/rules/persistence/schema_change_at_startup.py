@@ -12,17 +12,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fastness.tool.check.knowledge.chains import told
-from fastness.tool.check.knowledge.imports import loaded_by
-from fastness.tool.check.knowledge.startup import starts
-from fastness.tool.check.rule import Bad, Found, Good, found, module_of, proof, rule
+from fastness.tool.check.knowledge.imports import made_by_importing
+from fastness.tool.check.knowledge.startup import functions, starts
+from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
 from fastness.tool.project.calls import Outward
-from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import CallSite, Function
+from fastness.tool.project.symbols import CallSite, Function, constant
 from fastness.tool.project.values import External, FunctionValue
 
-_CALLED = frozenset({"create_all", "drop_all", "upgrade", "downgrade", "stamp", "run_sync"})
+_CALLED = frozenset({"create_all", "drop_all", "upgrade", "downgrade", "stamp", "run_sync", "call_command"})
 _CHANGES = ("alembic.command.upgrade", "alembic.command.downgrade", "alembic.command.stamp")
 
 
@@ -45,31 +44,20 @@ def check(service: Service) -> Iterator[Found]:
                         *told(chain, "changes the schema"))  # fmt: skip
     if not any(module.calls_by_name.names & _CALLED for module in service.project.service):
         return  # before all that importing the app calls is followed
-    serving = {*(route.handler.module for route in service.routes), *(module_of(app.scope) for app in service.apps)}
-    called = [site for module in loaded_by(service.project, serving) if module.is_service for site in _at_import(module)]
-    functions = {site: _functions(service, site) for site in called}
-    chains = service.graph.nearest((one for many in functions.values() for one in many), lambda call: _kind(service, call))
-    for site in sorted(called, key=lambda site: (module_of(site.scope).path, site.node.lineno)):
+    run = {site: functions(service, site) for site in made_by_importing(service)}
+    chains = service.graph.nearest((one for many in run.values() for one in many), lambda call: _kind(service, call))
+    for site, many in run.items():
         if _changes(service, site) and site not in reported:
             yield found(site.scope, site.node, f"importing the app changes the schema: {site.name}")
-        chain = next((chains[one]["schema"] for one in functions[site] if one in chains), None)
+        chain = next((chains[one]["schema"] for one in many if one in chains), None)
         if chain is not None and chain.last.site not in reported:
             reported.add(chain.last.site)
             yield found(site.scope, site.node, f"importing the app changes the schema: {site.name}",
                         *told(chain, "changes the schema"))  # fmt: skip
 
 
-def _at_import(module: Module) -> Iterator[CallSite]:
-    """The calls that importing a file makes."""
-    return (site for site in module.calls if not site.deferred and not module.only_as_script(site.node))
-
-
-def _functions(service: Service, site: CallSite) -> list[Function]:
-    return [value.definition for value in service.resolver.targets(site) if isinstance(value, FunctionValue)]
-
-
 def _changes(service: Service, site: CallSite) -> bool:
-    values = service.resolver.targets(site) if site.name in {"create_all", "drop_all", "upgrade", "downgrade", "stamp"} else ()
+    values = service.resolver.targets(site) if site.name in _CALLED - {"run_sync"} else ()
     return any(isinstance(value, External) and _kind(service, Outward(site, value)) for value in values)
 
 
@@ -79,14 +67,16 @@ def _kind(service: Service, call: Outward) -> str | None:
         return "schema"
     if path.endswith((".create_all", ".drop_all")) and "metadata" in path.lower():
         return "schema"
+    if path == "django.core.management.call_command":
+        return "schema" if constant(call.site.argument("command_name", 0)) in {"migrate", "flush"} else None
     handed_over = path.endswith(".run_sync") and call.site.node.args
     if handed_over:
         argument = call.site.node.args[0]
         if getattr(argument, "attr", "") in {"create_all", "drop_all"}:
             return "schema"
         values = service.resolver.infer(argument, call.site.scope)
-        functions = [value.definition for value in values if isinstance(value, FunctionValue)]
-        return "schema" if service.graph.nearest(functions, lambda inner: _kind(service, inner)) else None
+        given = [value.definition for value in values if isinstance(value, FunctionValue)]
+        return "schema" if service.graph.nearest(given, lambda inner: _kind(service, inner)) else None
     return None
 
 
@@ -192,6 +182,23 @@ EXAMPLES = [
         async def migrate():
             async with engine.begin() as connection:
                 await connection.run_sync(upgrade)  # found
+    """),
+    Bad("""
+        # file: app/main.py
+        from django.core.management import call_command
+        from fastapi import FastAPI
+        from app.tables import Tables
+
+        tables = Tables()  # found
+        call_command("migrate", "--noinput")  # found
+        call_command("collectstatic", "--noinput")
+        app = FastAPI()
+        # file: app/tables.py
+        from sqlalchemy import MetaData, create_engine
+
+        class Tables:
+            def __init__(self):
+                MetaData().create_all(create_engine("postgresql://db/orders"))
     """),
     Good("""
         # file: app/migrate.py

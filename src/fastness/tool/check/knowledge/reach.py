@@ -9,6 +9,7 @@ from fastness.tool.project import Service
 from fastness.tool.project.reading import known_once
 from fastness.tool.project.symbols import CallSite, Function
 from fastness.tool.project.values import FunctionValue, Instance
+from fastness.tool.project.walk import walk
 
 
 @known_once
@@ -76,3 +77,17 @@ def closure(service: Service, functions: Iterable[Function]) -> set[Function]:
                 seen.add(edge.target)
                 pending.append(edge.target)
     return seen
+
+
+def beside_routes(service: Service) -> set[Function]:
+    """Functions of files with endpoints that are handed over instead of called: validators, callbacks."""
+    found_: set[Function] = set()
+    for module in {route.handler.module for route in service.routes}:
+        handed = {a.id for site in module.all_calls for a in site.node.args if isinstance(a, ast.Name)}
+        annotations = (
+            p.annotation for function in module.functions for p, _ in function.parameters if p.annotation is not None
+        )
+        calls = (node for annotation in annotations for node in walk(annotation) if isinstance(node, ast.Call))
+        handed |= {a.id for call in calls for a in call.args if isinstance(a, ast.Name)}
+        found_ |= {function for function in module.functions if function.name in handed}
+    return found_

@@ -3,15 +3,60 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 
+from fastness.tool.check.knowledge.collections import SETTING, is_harmless, is_in
 from fastness.tool.check.knowledge.loop import missing
 from fastness.tool.project import Service
 from fastness.tool.project.hierarchy import FORMS
 from fastness.tool.project.module import Module
 from fastness.tool.project.resolve import own_nodes
 from fastness.tool.project.symbols import Class, Function, Kind, last_name
-from fastness.tool.project.values import ClassValue, External, Instance
+from fastness.tool.project.values import ClassValue, External, Instance, ModuleValue
 from fastness.tool.project.walk import walk
+
+
+def sets(service: Service, function: Function) -> dict[str, ast.AST]:
+    """What a function gives to names of modules, and to attributes of what modules hold, of what it is given itself."""
+    targets = [
+        (node, target)
+        for node in function.nodes
+        if isinstance(node, SETTING)
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if is_outside(function, target) and not is_harmless(last_name(target))
+    ]
+    own = of_the_request(function) if targets else set()
+    places: dict[str, ast.AST] = {}
+    for node, target in sorted(targets, key=lambda one: one[0].lineno):
+        given = isinstance(node, ast.AugAssign) or any(isinstance(n, ast.Name) and n.id in own for n in walk(node.value))
+        lasting = given and (isinstance(target, ast.Name) or is_shared(service, function, target))
+        if lasting and not is_first(function, node, target):
+            places.setdefault(ast.unparse(target), node)
+    return places
+
+
+def of_process(service: Service, function: Function) -> Iterator[tuple[str, ast.AST]]:
+    """What a function changes of its process: where imports look, the directory, or the environment by what it is given."""
+    for site in function.calls:
+        if site.name in _PROCESS and service.resolver.calls(site, *_PROCESS[site.name]):
+            called = ast.unparse(site.node.func)
+            path = called.rpartition(".")[0]
+            if site.name == "chdir":
+                yield "the working directory", site.node
+            elif not any(path in ast.unparse(one.test) and is_in(site.node, one) for one in own_nodes(function, ast.If)):
+                yield path, site.node
+    if not function.module.mentions("environ"):
+        return
+    given = of_the_request(function)
+    for node in own_nodes(function, ast.Assign):
+        target = node.targets[0]
+        by_request = any(isinstance(inner, ast.Name) and inner.id in given for inner in walk(node.value))
+        table = target.value if by_request and isinstance(target, ast.Subscript) else None
+        if table is not None and "os.environ" in service.resolver.paths(table, function):
+            yield ast.unparse(target), node
+
+
+_PROCESS = {"insert": ("sys.path.insert",), "append": ("sys.path.append",), "chdir": ("os.chdir",)}
 
 
 def is_outside(function: Function, target: ast.expr) -> bool:
@@ -21,9 +66,9 @@ def is_outside(function: Function, target: ast.expr) -> bool:
     return isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name) and target.value.id not in function.bindings
 
 
-def of_the_request(function: Function) -> set[str]:
-    """The parameters of a function, and the names that it makes of them."""
-    names = {parameter.arg for parameter, _ in function.parameters} - {"cls"}
+def of_the_request(function: Function, without: str = "") -> set[str]:
+    """The parameters of a function, and the names that it makes of them. `without` is none: the object, for its methods."""
+    names = {parameter.arg for parameter, _ in function.parameters} - {"cls", without}
     for _ in range(3):
         names |= {
             name
@@ -43,7 +88,7 @@ def is_first(function: Function, node: ast.Assign | ast.AugAssign, target: ast.e
     for outer in own_nodes(function, ast.If):
         if isinstance(outer.body[-1], ast.Return) and ast.unparse(target) in ast.unparse(outer.test):
             return True
-        if any(inner is node for statement in outer.body for inner in walk(statement)):
+        if is_in(node, outer):
             # `if expires < now: token, expires = ...` makes it anew for everybody
             asked = isinstance(target, ast.Name) and isinstance(node, ast.Assign)
             if any(missing(outer.test)) or (
@@ -61,6 +106,8 @@ def is_shared(service: Service, function: Function, target: ast.expr) -> bool:
     if held is None or not isinstance(held[1], Module):
         return False
     for value in service.resolver.name(target.value.id, function):
+        if isinstance(value, ModuleValue):
+            return target.attr in value.module.bindings
         if isinstance(value, External) and held[0][-1].kind is Kind.IMPORT and held[0][-1].member is None:
             return value.path == held[0][-1].module
         if isinstance(value, Instance | ClassValue) and value.definition is not function.owner:

@@ -8,41 +8,15 @@ Keep it in the database or Redis, or in `request.state` when it is the request's
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge import shared
-from fastness.tool.check.knowledge.reach import from_requests
+from fastness.tool.check.knowledge import collections, held, locks, shared
+from fastness.tool.check.knowledge.reach import beside_routes, from_requests
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
 from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import Binding, CallSite, Function, Kind, last_name
-from fastness.tool.project.walk import walk
-
-_SETTING = (ast.Assign, ast.AugAssign)  # a tuple, because a union takes three times as long to ask
-_GROWS = frozenset({"append", "extend", "add", "update", "insert", "setdefault", "appendleft"})
-_SHRINKS = frozenset({"pop", "popitem", "popleft", "clear", "remove", "discard"})
-_LOCKS = frozenset({"asyncio.Lock", "threading.Lock"})
-_HARMLESS = (
-    "cache",
-    "memo",
-    "registry",
-    "lock",
-    "pending",
-    "tasks",
-    "seen",
-    "ttl",
-    "connections",
-    "subscribers",
-    "handlers",
-    "clients",
-    "logged",
-    "warned",
-    "hits",
-    "misses",
-    "sequence",
-)
+from fastness.tool.project.symbols import Function
 
 
 @rule(
@@ -51,137 +25,50 @@ _HARMLESS = (
     help="keep it in the database or Redis: processes do not share memory, requests do",
 )
 def check(service: Service) -> Iterator[Found]:
-    reached = from_requests(service) | _beside_routes(service)
+    reached = from_requests(service) | beside_routes(service)
     places = {function.module for function in reached}
     for module in service.project.service:
         if module not in places:
             continue
-        names = {
-            name: bindings
-            for name, bindings in module.bindings.items()
-            if len(bindings) == 1 and _is_collection(bindings[0]) and not any(word in name.lower() for word in _HARMLESS)
-        }
-        changed, shrunk = _changes(module) if names else ({}, set())
-        for name, bindings in names.items():
-            if name in shrunk:
-                continue  # bounded by whoever takes things out
-            hits = [(f, node) for f, node in changed.get(name, ()) if f in reached and name not in f.bindings]
-            if hits:
-                function, node = hits[0]
-                message = (
-                    f"{function.qualified} changes {name}, which every request of this process shares and no other process sees"
-                )
-                evidence = [proof(module, bindings[0].node, f"{name} is the module's")]
-                evidence += [proof(f, n, "changed here too") for f, n in hits[1:4]]
-                yield found(function, node, message, *evidence, count=len(hits))
+        for name, binding, ((function, node), *others) in collections.changed(module, reached):
+            message = (
+                f"{function.qualified} changes {name}, which every request of this process shares and no other process sees"
+            )
+            evidence = [proof(module, binding.node, f"{name} is the module's")]
+            evidence += [proof(f, n, "changed here too") for f, n in others[:3]]
+            yield found(function, node, message, *evidence, count=1 + len(others))
         for function in module.functions:
             if function in reached:
-                yield from _sets(service, function)
+                yield from _leaves(service, function)
         yield from _asks_locks(service, module, reached)
 
 
-def _sets(service: Service, function: Function) -> Iterator[Found]:
-    """What a request gives to names of modules, and to attributes of what modules hold: the next one has it, too."""
-    targets = [
-        (node, target)
-        for node in function.nodes
-        if isinstance(node, _SETTING)
-        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
-        if shared.is_outside(function, target) and not any(word in last_name(target).lower() for word in _HARMLESS)
-    ]
-    own = shared.of_the_request(function) if targets else set()
-    places: dict[str, ast.AST] = {}
-    for node, target in sorted(targets, key=lambda one: one[0].lineno):
-        given = isinstance(node, ast.AugAssign) or any(isinstance(n, ast.Name) and n.id in own for n in walk(node.value))
-        lasting = given and (isinstance(target, ast.Name) or shared.is_shared(service, function, target))
-        if lasting and not shared.is_first(function, node, target):
-            places.setdefault(ast.unparse(target), node)
-    for what, place in places.items():
+def _leaves(service: Service, function: Function) -> Iterator[Found]:
+    """What a request leaves where the next one finds it: in names of modules, on objects, and in the process."""
+    for what, place in shared.sets(service, function).items():
         yield found(function, place, f"{function.qualified} sets {what}, which every request of this process shares")
+    for what, place in shared.of_process(service, function):
+        yield found(function, place, f"{function.qualified} changes {what}, which the whole process has one of")
+    objects: dict[tuple[str, bool], list[held.Put]] = {}
+    for put in held.puts(service, function):
+        objects.setdefault((put.what.rpartition(".")[0], put.grows), []).append(put)
+    for first, *others in objects.values():
+        does = "puts something of each request into" if first.grows else "sets"
+        after = ", and nothing takes it out" if first.grows else ""
+        evidence = [proof(first.made.scope, first.made.node, "the object that they share is made here")] if first.made else []
+        evidence += [proof(function, other.node, f"{other.what} too") for other in others if other.what != first.what]
+        message = f"{function.qualified} {does} {first.what}, which every request of this process shares{after}"
+        yield found(function, first.node, message, *evidence, count=1 + len(others))
 
 
 def _asks_locks(service: Service, module: Module, reached: set[Function]) -> Iterator[Found]:
     """`if lock.locked():` says what this process does: another may do the same."""
-    sites = [site for site in module.calls_by_name.get("locked", ()) if site.scope in reached]
-    locks = dict(_locks(service, module)) if sites else {}
-    asking = [
-        site
-        for site in sites
-        if service.resolver.calls(site, *(f"{lock}().locked" for lock in _LOCKS)) or _names(site) & locks.keys()
-    ]
+    asking, ours = locks.asked(service, module, reached)
     if asking:
-        evidence = [proof(module, node, "a lock of this process") for node in list(locks.values())[:3]]
+        evidence = [proof(module, node, "a lock of this process") for node in ours[:3]]
         evidence += [proof(site.scope, site.node, "and here") for site in asking[1:4]]
         message = "whether a lock is held says what this process does, and nothing of the others"
         yield found(asking[0].scope, asking[0].node, message, *evidence, count=len(asking))
-
-
-def _locks(service: Service, module: Module) -> Iterator[tuple[str, ast.AST]]:
-    """The names under which a module has locks of `asyncio` or `threading`, or tables of such."""
-    for name, bindings in module.bindings.items():
-        for binding in bindings:
-            given = (one for one in (binding.annotation, binding.value) if one is not None)
-            kinds = (node for one in given for node in walk(one) if isinstance(node, ast.Name | ast.Attribute))
-            if any(service.resolver.paths(node, module) & _LOCKS for node in kinds):
-                yield name, binding.node
-
-
-def _names(site: CallSite) -> set[str]:
-    """The names of what is asked, and of what its names were given here: `table` too after `lock = table[key]`."""
-    names = {node.id for node in walk(site.node.func) if isinstance(node, ast.Name)}
-    given = [binding.value for name in names for binding in site.scope.bindings.get(name, ()) if binding.value is not None]
-    return names | {node.id for value in given for node in walk(value) if isinstance(node, ast.Name)}
-
-
-def _beside_routes(service: Service) -> set[Function]:
-    """Functions of files with endpoints that are handed over instead of called: validators, callbacks."""
-    found_: set[Function] = set()
-    for module in {route.handler.module for route in service.routes}:
-        handed = {a.id for site in module.all_calls for a in site.node.args if isinstance(a, ast.Name)}
-        annotations = (
-            p.annotation for function in module.functions for p, _ in function.parameters if p.annotation is not None
-        )
-        calls = (node for annotation in annotations for node in walk(annotation) if isinstance(node, ast.Call))
-        handed |= {a.id for call in calls for a in call.args if isinstance(a, ast.Name)}
-        found_ |= {function for function in module.functions if function.name in handed}
-    return found_
-
-
-def _is_collection(binding: Binding) -> bool:
-    value = binding.value
-    if binding.kind is not Kind.ASSIGN:
-        return False
-    if isinstance(value, ast.Call) and isinstance(value.func, ast.Name):
-        return value.func.id in {"list", "dict", "set", "defaultdict"} and not value.keywords
-    return isinstance(value, ast.List | ast.Dict | ast.Set | ast.ListComp | ast.DictComp | ast.SetComp)
-
-
-def _changes(module: Module) -> tuple[dict[str, list[tuple[Function, ast.AST]]], set[str]]:
-    """What the functions of a file put into collections, by the collection's name, and the names that they take out of."""
-    changed: dict[str, list[tuple[Function, ast.AST]]] = {}
-    shrunk: set[str] = set()
-    for function in module.functions:
-        for site in function.calls:
-            called = site.node.func
-            if isinstance(called, ast.Attribute) and called.attr in _GROWS:
-                changed.setdefault(_name(called.value), []).append((function, site.node))
-            elif isinstance(called, ast.Attribute) and called.attr in _SHRINKS:
-                shrunk.add(_name(called.value))
-        for node in walk(function.node):
-            if isinstance(node, _SETTING):
-                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-                for name in {_name(target.value) for target in targets if isinstance(target, ast.Subscript)}:
-                    changed.setdefault(name, []).append((function, node))
-            elif isinstance(node, ast.Delete):
-                shrunk.update(_name(target.value) for target in node.targets if isinstance(target, ast.Subscript))
-    return changed, shrunk
-
-
-def _name(node: ast.expr) -> str:
-    """The name itself, or of what this is an item; empty for anything else."""
-    while isinstance(node, ast.Subscript):
-        node = node.value
-    return node.id if isinstance(node, ast.Name) else ""
 
 
 EXAMPLES = [
@@ -208,29 +95,24 @@ EXAMPLES = [
         from fastapi import FastAPI, Request
         from pydantic import BeforeValidator
         from app.texts import texts
-
         app = FastAPI()
         served = 0
         refused = []
         imports = {"daily": asyncio.Lock()}
-
         def known(value):
             refused.append(value)  # found
             return value
-
         @app.middleware("http")
         async def spoken(request: Request, call_next):
             language = request.headers.get("accept-language")
             if texts.language != language:
                 texts.language = language  # found
             return await call_next(request)
-
         @app.get("/answers")
         def answer(key: str, value: Annotated[str, BeforeValidator(known)]):
             global served
             served += 1  # found
             openai.api_key = key  # found
-
         @app.post("/imports/{name}")
         async def start(name: str):
             lock = imports[name]
@@ -241,7 +123,6 @@ EXAMPLES = [
         # file: app/texts.py
         class Texts:
             language = "en"
-
         texts = Texts()
     """),
     Bad("""
@@ -256,6 +137,142 @@ EXAMPLES = [
             lock = locks.setdefault(name, Lock())
             return lock.locked()  # found
     """),
+    Bad("""
+        # file: app/main.py
+        import os
+        import sys
+        from fastapi import FastAPI
+        from app import state
+        app = FastAPI()
+        def note(question):
+            state.rows += [question]  # found
+        @app.post("/questions")
+        def ask(question: str, key: str):
+            note(question)
+            sys.path.insert(0, "plugins")  # found
+            os.environ["KEY"] = key  # found
+            os.environ["TZ"] = "UTC"
+            if "more" not in sys.path:
+                sys.path.append("more")
+        # file: app/state.py
+        rows: list = []
+    """),
+    Bad("""
+        # file: app/main.py
+        from contextlib import contextmanager
+        from fastapi import Depends, FastAPI, Request
+        from starlette.middleware.base import BaseHTTPMiddleware
+        from app.config import Settings, get_settings
+        class Attempts(BaseHTTPMiddleware):
+            def __init__(self, app):
+                super().__init__(app)
+                self.attempts = {}
+            async def dispatch(self, request: Request, call_next):
+                self.attempts.setdefault(request.client.host, []).append(request.url)  # found
+                return await call_next(request)
+        app = FastAPI()
+        app.add_middleware(Attempts)
+        class Reports:
+            def __init__(self):
+                self.tenant = None
+                self.running = {}
+            async def build(self, tenant: str):
+                self.tenant = tenant  # found
+                return await self.rows()
+            async def rows(self):
+                return [self.tenant]
+            def start(self, name: str):
+                self.running[name] = object()  # found
+            def set_language(self, language: str):
+                self.language = language  # found
+        reports = Reports()
+        @contextmanager
+        def in_mode(settings, mode):
+            before = settings.mode
+            settings.mode = mode  # found
+            try:
+                yield
+            finally:
+                settings.mode = before
+        @app.get("/reports/{tenant}")
+        async def report(tenant: str, language: str):
+            reports.start(tenant)
+            reports.set_language(language)
+            return await reports.build(tenant)
+        @app.post("/films")
+        def play(request: Request, mute: bool, settings: Settings = Depends(get_settings)):
+            request.app.state.current = mute  # found
+            ours = get_settings()
+            ours.mute = mute  # found
+            with in_mode(get_settings(), "play"):
+                return settings
+        # file: app/config.py
+        from functools import lru_cache
+        from pydantic_settings import BaseSettings
+        class Settings(BaseSettings):
+            mute: bool = False
+            mode: str = ""
+        @lru_cache
+        def get_settings() -> Settings:
+            return Settings()
+    """),
+    Good(
+        """
+        import threading
+        import httpx
+        from fastapi import Depends, FastAPI
+        app = FastAPI()
+        class Prices:
+            def __init__(self):
+                self.client = None
+                self.lock = threading.Lock()
+                self.known, self.recent, self.rows = {}, [], {}
+                self.asked = {}
+                self.total = self.last_name = 0
+            def start(self, url):
+                self.url = url
+            def of(self, name, url):
+                self.start(url)
+                if self.client is None:
+                    self.client = httpx.Client(base_url=url)
+                with self.lock:
+                    self.total = self.total + len(name)
+                self.last_name = name
+                self.recent.append(name)
+                if len(self.recent) > 9:
+                    self.recent = []
+                if name not in self.known:
+                    self.known[name] = self.client.get(name, timeout=5).json()
+                self.asked[name] = url
+                return self.known[name]
+            def forget(self, name):
+                self.asked.pop(name)
+        class Query:
+            def __init__(self):
+                self.names = []
+            def of(self, name):
+                self.name = name
+                self.names.append(name)
+                return self
+        class Caller:
+            def remember(self, name):
+                self.name = name
+        class Provided:
+            def remember(self, name):
+                self.name = name
+        prices = Prices()
+        default = Caller()
+        examples = [Provided()]
+        @app.get("/prices/{name}")
+        def price(name: str, url: str, given: Provided = Depends()):
+            given.remember(name)
+            Caller().remember(name)
+            Query().of(name)
+            prices.forget(name)
+            return prices.of(name, url)
+    """,
+        "made when it is first needed, behind a lock, bounded, taken out again, and objects of which each request has its own",
+    ),
     Good(
         """
         # file: app/main.py
@@ -263,15 +280,12 @@ EXAMPLES = [
         from fastapi import FastAPI
         from app.config import settings
         from app.context import context
-
         app = FastAPI()
         model = table = None
-
         class Loader:
             def load(self, name):
                 self.name = name
                 return self
-
         @app.get("/answers")
         def answer(name: str):
             global model
@@ -282,7 +296,6 @@ EXAMPLES = [
             loader = Loader()
             loader.name = name
             return model, prices(name)
-
         def prices(name):
             global table
             if table:
@@ -291,13 +304,10 @@ EXAMPLES = [
         # file: app/config.py
         class Settings:
             key = "k"
-
         settings = Settings()
         # file: app/context.py
         from threading import local
-
         class Context(local): ...
-
         context = Context()
     """,
         "what is made once, what is the same for all requests, what each thread has for itself, and the request's own objects",
@@ -313,6 +323,7 @@ EXAMPLES = [
         LOCKED_MESSAGE = "Locked"
         jobs = RedisLock("jobs")
         _token, _expires = "", 0.0
+        last_asked = {}
 
         def token():
             global _token, _expires
@@ -325,6 +336,9 @@ EXAMPLES = [
 
         @app.get("/prices/{number}")
         def prices(number: int, limit: int):
+            asked = last_asked.get("prices")
+            if asked is None or time.time() - asked > 60:
+                last_asked["prices"] = time.time()
             account = Account(number)
             if account.locked() or jobs.locked():
                 return LOCKED_MESSAGE

@@ -96,9 +96,10 @@ def _is_unasked(site: CallSite) -> bool:
         return False
     unasked = {one.arg for one, default in site.scope.parameters if isinstance(default, ast.Constant) and not default.value}
     for node in site.scope.nodes if unasked else ():
-        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id in unasked:
-            if node.lineno <= site.node.lineno <= (node.body[-1].end_lineno or 0):
-                return True
+        match node:
+            case ast.If(test=ast.Name(id=name), body=[*_, last]) if name in unasked:
+                if node.lineno <= site.node.lineno <= (last.end_lineno or 0):
+                    return True
     return False
 
 

@@ -1,0 +1,108 @@
+"""Lists, sets and dictionaries that a module or an object holds: what is one, and what functions put in and take out."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from fastness.tool.project.module import Module
+from fastness.tool.project.resolve import own_nodes
+from fastness.tool.project.symbols import Binding, Function, Kind
+from fastness.tool.project.walk import walk
+
+SETTING = (ast.Assign, ast.AugAssign)  # a tuple, because a union takes three times as long to ask
+GROWS = frozenset({"append", "extend", "add", "update", "insert", "setdefault", "appendleft"})
+SHRINKS = frozenset({"pop", "popitem", "popleft", "clear", "remove", "discard"})
+# What is no state of a request, by its name.
+_HARMLESS = (
+    "cache", "memo", "registry", "lock", "pending", "tasks", "seen", "ttl", "connections", "subscribers", "handlers", "clients",
+    "logged", "warned", "hits", "misses", "sequence",
+)  # fmt: skip
+
+
+def is_harmless(name: str) -> bool:
+    """It is a cache, a lock or a table of what there is, by its name."""
+    return any(word in name.lower() for word in _HARMLESS)
+
+
+def is_collection(binding: Binding) -> bool:
+    """The name is given a list, a dictionary or a set without a bound."""
+    value = binding.value
+    if binding.kind is not Kind.ASSIGN:
+        return False
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Name):
+        return value.func.id in {"list", "dict", "set", "defaultdict"} and not value.keywords
+    return isinstance(value, ast.List | ast.Dict | ast.Set | ast.ListComp | ast.DictComp | ast.SetComp)
+
+
+def _changes(module: Module) -> tuple[dict[str, list[tuple[Function, ast.AST]]], set[str]]:
+    """What the functions of a file put into collections, by the collection's name, and the names that they take out of."""
+    put: dict[str, list[tuple[Function, ast.AST]]] = {}
+    shrunk: set[str] = set()
+    for function in module.functions:
+        for site in function.calls:
+            called = site.node.func
+            if isinstance(called, ast.Attribute) and called.attr in GROWS:
+                put.setdefault(_name(called.value), []).append((function, site.node))
+            elif isinstance(called, ast.Attribute) and called.attr in SHRINKS:
+                shrunk.add(_name(called.value))
+        for node in walk(function.node):
+            if isinstance(node, SETTING):
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                for name in {_name(target.value) for target in targets if isinstance(target, ast.Subscript)}:
+                    put.setdefault(name, []).append((function, node))
+            elif isinstance(node, ast.Delete):
+                shrunk.update(_name(target.value) for target in node.targets if isinstance(target, ast.Subscript))
+    return put, shrunk
+
+
+def changed(module: Module, reached: set[Function]) -> Iterator[tuple[str, Binding, list[tuple[Function, ast.AST]]]]:
+    """The module's own collections that these functions put something into, and nothing takes anything out of."""
+    names = {
+        name: bindings[0]
+        for name, bindings in module.bindings.items()
+        if len(bindings) == 1 and is_collection(bindings[0]) and not is_harmless(name)
+    }
+    put, shrunk = _changes(module) if names else ({}, set())
+    for name, binding in names.items():
+        places = [(f, node) for f, node in put.get(name, ()) if f in reached and name not in f.bindings]
+        places = [(f, node) for f, node in places if not _is_asked_anew(f, node, name)]
+        if places and name not in shrunk:
+            yield name, binding, places
+
+
+def _is_asked_anew(function: Function, node: ast.AST, name: str) -> bool:
+    """What was put there last says whether it is put there again: `if now - last_at.get(key) > 60: last_at[key] = now`."""
+    of_it = {
+        local
+        for local, bindings in function.bindings.items()
+        for binding in bindings
+        if binding.value is not None and any(isinstance(n, ast.Name) and n.id == name for n in walk(binding.value))
+    } | {name}
+    for outer in own_nodes(function, ast.If):
+        compared = [one for one in walk(outer.test) if isinstance(one, ast.Compare) and isinstance(one.ops[0], _ORDERED)]
+        asks = any(isinstance(n, ast.Name) and n.id in of_it for one in compared for n in walk(one))
+        if asks and is_in(node, outer):
+            return True
+    return False
+
+
+_ORDERED = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
+
+
+def is_in(node: ast.AST, branch: ast.If) -> bool:
+    """It is done when the test of the branch holds."""
+    return any(inner is node for statement in branch.body for inner in walk(statement))
+
+
+def whole(node: ast.expr) -> ast.expr:
+    """Of what this is an item, or an item of an item; the expression itself when of nothing."""
+    while isinstance(node, ast.Subscript):
+        node = node.value
+    return node
+
+
+def _name(node: ast.expr) -> str:
+    """The name itself, or of what this is an item; empty for anything else."""
+    held = whole(node)
+    return held.id if isinstance(held, ast.Name) else ""

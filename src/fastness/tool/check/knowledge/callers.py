@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
-from fastness.tool.project import Service
+from fastness.tool.project import Project, Service
 from fastness.tool.project.module import Module
+from fastness.tool.project.reading import known_once
 from fastness.tool.project.symbols import CallSite, Function, handed_on, last_name
 from fastness.tool.project.values import FunctionValue, ModuleValue
 
@@ -94,3 +96,43 @@ def _means(service: Service, function: Function, node: ast.AST, module: Module) 
         values = service.resolver.infer(node.value, module)
         return any(isinstance(value, ModuleValue) and value.module is function.module for value in values)
     return False
+
+
+_OUTERMOST = re.compile(r"^(class|(?:async[ \t]+)?def[ \t]+(\w+))", re.MULTILINE)
+_HOOKS = re.compile(r"__\w+__|on_\w+|(?:pre|post)_\w+|\w+_exit|when_ready|main|lifespan")  # servers call these by their names
+
+
+def is_unused(project: Project, name: str) -> bool:
+    """Nothing that runs in production mentions a function of this name but its own definition, so that nobody calls it."""
+    known = _unused(project)
+    if name not in known:
+        known[name] = not _HOOKS.fullmatch(name) and _mentions(project, name) < 2
+    return known[name]
+
+
+@known_once
+def _unused(_: Project) -> dict[str, bool]:
+    """What was found out of the names that somebody has asked about."""
+    return {}
+
+
+def _mentions(project: Project, name: str) -> int:
+    """How often a name is mentioned; two is enough."""
+    word, count = re.compile(rf"\b{name}\b"), 0
+    for module in project.modules.values():
+        if name in module.text and not module.is_test:
+            count += len(word.findall(module.text))
+            if count > 1:
+                break
+    return count
+
+
+def is_in_unused(project: Project, module: Module, position: int) -> bool:
+    """This place of a file's text is in a function of the module that nobody calls."""
+    text = module.text
+    line = text.rfind("\n", 0, position) + 1
+    begins = list(_OUTERMOST.finditer(text, 0, line)) if text[line].isspace() else []
+    if not begins or begins[-1][2] is None:
+        return False  # of the module itself, or in a class
+    before = text[: begins[-1].start()].rstrip("\n").rpartition("\n")[2]
+    return not before.startswith(("@", ")")) and is_unused(project, begins[-1][2])  # a decorator may have it called

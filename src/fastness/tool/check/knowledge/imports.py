@@ -87,6 +87,12 @@ def loaded_by(project: Project, roots: Iterable[Module]) -> set[Module]:
 
 
 @known_once
+def imported(project: Project) -> set[Module]:
+    """The modules that another one of the project imports, whenever that is."""
+    return {edge.imported for edges in graph(project).values() for edge in edges}
+
+
+@known_once
 def made_by_importing(service: Service) -> list[CallSite]:
     """The calls that importing the apps and the files of their endpoints makes, in the order of files and lines."""
     serving = {*(route.handler.module for route in service.routes), *(module_of(app.scope) for app in service.apps)}

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
-from fastness.tool.check.knowledge import imports
+from fastness.tool.check.knowledge import callers, imports
 from fastness.tool.project import Service
 from fastness.tool.project.external import canonical
 from fastness.tool.project.module import Module
@@ -15,11 +15,13 @@ from fastness.tool.project.reading import known_once
 from fastness.tool.project.resolve import own_nodes
 from fastness.tool.project.symbols import Function, Scope, last_name
 from fastness.tool.project.values import External, FunctionValue
+from fastness.tool.project.walk import walk
 
 _RESOURCE = re.compile(
     r"sqlalchemy\.(?:Engine|ext\.asyncio\.AsyncEngine)\(\)|redis\.(?:asyncio\.)?(?:Redis|ConnectionPool)\(\)|httpx2?\.(?:Async)?Client\(\)"
     r"|aiohttp\.ClientSession\(\)|pymongo\.MongoClient\(\)|motor\.motor_asyncio\.AsyncIOMotorClient\(\)|asyncpg\.create_pool\(\)"
     r"|redis\.asyncio\.(?:from_url|BlockingConnectionPool)\(\)|aiokafka\.\w+\(\)|pymongo\.AsyncMongoClient\(\)"
+    r"|openai\.(?:Async)?(?:Azure)?OpenAI\(\)|anthropic\.(?:Async)?Anthropic\(\)"
 )
 _CLOSES = (
     "close", "aclose", "dispose", "disconnect", "shutdown", "close_all", "wait_closed", "__aexit__", "__exit__", "stop", "quit",
@@ -37,7 +39,7 @@ _CLOSED_BY_CONTEXT = re.compile(r"(?:\bwith |enter_(?:async_)?context\()([\w.]+)
 
 def makes(called: External) -> bool:
     """Calling this gives something that must be closed."""
-    return _made_by(called.path)
+    return _made_by(called.path) or called.path == "celery.Celery"
 
 
 @cache
@@ -50,12 +52,38 @@ def resource(service: Service, call: ast.expr | None, scope: Scope) -> str | Non
     made = call.value if isinstance(call, ast.Await) else call
     if not isinstance(made, ast.Call) or last_name(made.func) == "execution_options":  # another view of the same pool
         return None
+    if any(one.arg == "connection_pool" or last_name(one.value) == "NullPool" for one in made.keywords):
+        return None  # another's connections, or none that stay open
     for value in service.resolver.infer(made, scope):
         if not isinstance(value, External) or not _RESOURCE.fullmatch(value.path):
             continue
         if (value.call is not None and value.call[0] is made) or _is_fresh(service, made, value, scope):
             return value.path.strip("()").rpartition(".")[2]
     return None
+
+
+def is_entered(function: Function, name: str) -> bool:
+    """The function enters it, or gives it to an exit stack, by name; or hands it to an object that may close it."""
+    for node in walk(function.node):
+        if isinstance(node, ast.withitem) and any(isinstance(n, ast.Name) and n.id == name for n in walk(node.context_expr)):
+            return True
+        if isinstance(node, ast.Call) and any(isinstance(given, ast.Name) and given.id == name for given in node.args):
+            return True
+    return False
+
+
+def parts(making: Function) -> Iterator[tuple[str, ast.Call]]:
+    """What a constructor makes for its object: the names, and the calls."""
+    for node in own_nodes(making, ast.Assign):
+        target = node.targets[0]
+        if isinstance(target, ast.Attribute) and isinstance(node.value, ast.Call):
+            yield target.attr, node.value
+
+
+def broker(service: Service, call: ast.expr | None, scope: Scope) -> str | None:
+    """A call makes a Celery app, which holds a pool of connections to the broker once it is used."""
+    is_made = isinstance(call, ast.Call) and "celery.Celery" in service.resolver.paths(call.func, scope)
+    return "Celery" if is_made else None
 
 
 def _is_fresh(service: Service, call: ast.Call, result: External, scope: Scope) -> bool:
@@ -96,7 +124,7 @@ def is_closed(service: Service, name: str, module: Module | None = None) -> bool
             continue
         names = known.get(user)
         if names is None:
-            names = known[user] = _closed_in(user)
+            names = known[user] = _closed_in(service, user)
         own = name in names and (module is None or user is module or name in user.bindings)  # or it is a local of that name
         if own or f".{name}" in names:
             return True
@@ -109,14 +137,19 @@ def _closed(_: Service) -> dict[Module, set[str]]:
     return {}
 
 
-def _closed_in(module: Module) -> set[str]:
-    """The words of what is closed; those that follow a dot with it."""
+def _closed_in(service: Service, module: Module) -> set[str]:
+    """The words of what is closed; those that follow a dot with it. What nobody calls closes nothing."""
     text = module.text
-    closed = _CLOSED_BY_CONTEXT.findall(text)
-    for matched in _CLOSED.finditer(text):
-        closed += _BEFORE.findall(text[text.rfind("\n", 0, matched.start()) + 1 : matched.start()])
-        closed += _tables(text, matched.start())
-    closed += [matched[1] for matched in _CLOSED_BY.finditer(text)]
+    closed: list[str] = []
+    for pattern in (_CLOSED_BY_CONTEXT, _CLOSED_BY, _CLOSED):
+        for matched in pattern.finditer(text):
+            if callers.is_in_unused(service.project, module, matched.start()):
+                continue
+            if pattern is _CLOSED:
+                closed += _BEFORE.findall(text[text.rfind("\n", 0, matched.start()) + 1 : matched.start()])
+                closed += _tables(text, matched.start())
+            else:
+                closed.append(matched[1])
     return {word for one in closed for word in re.findall(r"\.?\w+", one)}
 
 

@@ -128,7 +128,6 @@ EXAMPLES = [
     Bad("""
         from asyncio import Lock
         from fastapi import FastAPI
-
         app = FastAPI()
         locks: dict[str, Lock] = {}
 
@@ -366,7 +365,6 @@ EXAMPLES = [
 
         def load():
             known.append(1)
-
         @app.get("/")
         def read():
             totals = []

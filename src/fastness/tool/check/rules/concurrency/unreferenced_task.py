@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from fastness.tool.check.knowledge.callers import is_unused
 from fastness.tool.check.repair import Edit, Repair, at_top, calls_at, lines_added, span
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Finding, Fix, Severity
@@ -32,9 +33,17 @@ _STARTS = ("asyncio.create_task", "asyncio.ensure_future", "asyncio.loop.create_
 def check(module: Module, resolver: Resolver) -> Iterator[Found]:
     for name in ("create_task", "ensure_future"):
         for site in module.calls_by_name.get(name, ()):
-            if resolver.calls(site, *_STARTS) and (site.dropped or _never_used(site)):
+            if resolver.calls(site, *_STARTS) and (site.dropped or _never_used(site)) and not _is_never_run(resolver, site):
                 started = ast.unparse(site.node.args[0]) if site.node.args else "the task"
                 yield found(site.scope, site.node, f"nobody keeps the task that runs {started[:60]}: it can vanish half-way")
+
+
+def _is_never_run(resolver: Resolver, site: CallSite) -> bool:
+    """The function of the module around the call is one that nobody calls."""
+    scope = site.scope
+    while isinstance(scope, Function) and not isinstance(scope.parent, Module):
+        scope = scope.parent
+    return isinstance(scope, Function) and not scope.decorators and is_unused(resolver.project, scope.name)
 
 
 def _never_used(site: CallSite) -> bool:
@@ -92,6 +101,8 @@ EXAMPLES = [
             asyncio.create_task(watch())  # found
             later(watch())  # found
             task = asyncio.get_running_loop().create_task(watch())  # found
+
+        asyncio.run(start())
     """),
     Good("""
         import asyncio
@@ -115,6 +126,9 @@ EXAMPLES = [
 
         def queue():
             create_task("not asyncio's")
+
+        def left_over():
+            asyncio.create_task(Server().run())
     """),
     Good(
         """

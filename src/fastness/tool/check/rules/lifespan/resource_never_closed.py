@@ -15,8 +15,7 @@ from fastness.tool.check.knowledge import resources, startup
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Evidence, Severity
 from fastness.tool.project import Service
-from fastness.tool.project.symbols import Function
-from fastness.tool.project.walk import walk
+from fastness.tool.project.symbols import Function, last_name
 
 _STEPS = 3  # calls from the lifespan to where the resource is made
 
@@ -33,6 +32,34 @@ def check(service: Service) -> Iterator[Found]:
                 if what and call not in reported and not resources.is_closed(service, name):
                     reported.add(call)
                     yield found(function, call, f"{name}, a {what}, is opened at start-up, and nothing closes it", *evidence)
+    yield from _containers(service)
+
+
+def _containers(service: Service) -> Iterator[Found]:
+    """A container of dishka keeps what its providers make for the app, connections too, until it is closed."""
+    modules = [module for module in service.project.service if "setup_dishka" in module.calls_by_name.names]
+    if not modules or not any(one.mentions("Scope.APP") for one in service.project.service):
+        return
+    for module in modules:
+        for site in module.calls_by_name.get("setup_dishka", ()):
+            given = site.argument("container", 0)
+            names = {"container", "dishka_container", last_name(given) if given is not None else ""} - {""}
+            ours = service.resolver.calls(site, "dishka.integrations.fastapi.setup_dishka") and _connects(service)
+            if ours and not any(resources.is_closed(service, name) for name in names):
+                message = "the container keeps connections for the whole app, and nothing closes it"
+                yield found(site.scope, site.node, message)
+
+
+def _connects(service: Service) -> bool:
+    return any(
+        resources.resource(service, site.node, site.scope) is not None
+        for module in service.project.service
+        for name in sorted(module.calls_by_name.names & _OPENING)
+        for site in module.calls_by_name.get(name, ())
+    )
+
+
+_OPENING = {"create_engine", "create_async_engine", "from_url", "Redis", "AsyncClient", "ClientSession", "create_pool"}
 
 
 def _reached(service: Service, entry: Function) -> Iterator[tuple[Function, tuple[Evidence, ...]]]:
@@ -64,17 +91,7 @@ def _kept(function: Function) -> Iterator[tuple[str, ast.Call]]:
 
 def _stays_open(function: Function, name: str) -> bool:
     """A lifespan's own, which it does not enter."""
-    return function.is_generator and not _entered(function, name)
-
-
-def _entered(function: Function, name: str) -> bool:
-    """The lifespan enters it, or gives it to an exit stack, by name; or hands it to an object that may close it."""
-    for node in walk(function.node):
-        if isinstance(node, ast.withitem) and any(isinstance(n, ast.Name) and n.id == name for n in walk(node.context_expr)):
-            return True
-        if isinstance(node, ast.Call) and any(isinstance(given, ast.Name) and given.id == name for given in node.args):
-            return True
-    return False
+    return function.is_generator and not resources.is_entered(function, name)
 
 
 EXAMPLES = [
@@ -111,6 +128,83 @@ EXAMPLES = [
         async def connect():
             app.state.pool = await asyncpg.create_pool("postgresql://localhost")  # found
     """),
+    Bad("""
+        # file: app/main.py
+        from dishka import make_async_container
+        from dishka.integrations.fastapi import setup_dishka
+        from fastapi import FastAPI
+        from app.data import Data
+
+        app = FastAPI()
+        setup_dishka(make_async_container(Data()), app)  # found
+        # file: app/data.py
+        from dishka import Provider, Scope, provide
+        from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+        class Data(Provider):
+            scope = Scope.APP
+
+            @provide
+            def engine(self) -> AsyncEngine:
+                return create_async_engine("postgresql+asyncpg://db/orders")
+    """),
+    Good(
+        """
+        # file: app/main.py
+        from contextlib import asynccontextmanager
+        from dishka import make_async_container
+        from dishka.integrations.fastapi import setup_dishka
+        from fastapi import FastAPI
+        from app.data import Data
+
+        @asynccontextmanager
+        async def lifespan(app):
+            yield
+            await app.state.dishka_container.close()
+
+        app = FastAPI(lifespan=lifespan)
+        setup_dishka(make_async_container(Data()), app)
+        # file: app/data.py
+        from dishka import Provider, Scope, provide
+        from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+        class Data(Provider):
+            scope = Scope.APP
+
+            @provide
+            def engine(self) -> AsyncEngine:
+                return create_async_engine("postgresql+asyncpg://db/orders")
+    """,
+        "the container is closed, and closes what it keeps",
+    ),
+    Good(
+        """
+        from contextlib import asynccontextmanager
+        import redis.asyncio as redis
+        from fastapi import FastAPI
+
+        class Cache:
+            pool = None
+
+            @classmethod
+            async def open(cls):
+                cls.pool = redis.ConnectionPool.from_url("redis://localhost")
+                cls.client = redis.Redis(connection_pool=cls.pool)
+
+            @classmethod
+            async def close(cls):
+                await cls.pool.disconnect()
+
+        @asynccontextmanager
+        async def lifespan(app):
+            await Cache.open()
+            yield
+            await Cache.close()
+
+        app = FastAPI(lifespan=lifespan)
+    """,
+        "a client over a pool holds nothing of its own",
+    ),
     Good(
         """
         from contextlib import AsyncExitStack, asynccontextmanager

@@ -10,82 +10,86 @@ Open it in the lifespan and close it there, in reverse order.
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge import reach, resources
-from fastness.tool.check.rule import Bad, Found, Good, found, rule
+from fastness.tool.check.knowledge import per_request, reach, resources
+from fastness.tool.check.knowledge.imports import imported
+from fastness.tool.check.rule import Bad, Found, Good, collapse, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
 from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import Function, Kind, values
-from fastness.tool.project.walk import walk
+from fastness.tool.project.symbols import Binding, Function, Kind, last_name, values
+from fastness.tool.project.values import ClassValue
 
-_POOLS = {"Engine", "AsyncEngine", "ConnectionPool", "BlockingConnectionPool", "create_pool", "MongoClient",
-          "AsyncIOMotorClient", "AsyncMongoClient"}  # fmt: skip
 _LOGGERS = frozenset({"getLogger", "get_logger"})
-_CLOSES = r"{}(?:\.sync_engine)?\.(?:close|aclose|dispose|disconnect)"
-_CACHED = re.compile(r"cache|singleton", re.IGNORECASE)
 
 
 @rule(severity=Severity.WARNING, practice="2.1", help="open it in the lifespan, and close it after the `yield`")
 def check(service: Service) -> Iterator[Found]:
+    passing: list[Found] = []
     for function in reach.from_requests(service):
         called = (function, *(edge.target for edge in service.graph.edges(function)))
-        if any(resources.makes(call.target) for one in called for call in service.graph.outward(one)):
-            yield from _per_request(service, function)
+        if not any(resources.makes(call.target) for one in called for call in service.graph.outward(one)):
+            continue
+        for node, what in per_request.kept_open(service, function):
+            yield found(function, node, f"{function.qualified} makes {what}")
+        for node, what in per_request.closed_again(service, function):
+            message = f"{function.qualified} opens {what} for each call: no connection is used again"
+            passing.append(found(function, node, message, severity=Severity.INFO))
+    yield from collapse(sorted(passing, key=lambda one: (one.path, one.line)), lambda one: one.path)
 
 
 def each(module: Module, service: Service) -> Iterator[Found]:
     if not module.makers - _LOGGERS:
         return
     for name, bindings in module.bindings.items():
-        for binding in bindings:
-            served = binding.kind is Kind.ASSIGN and not module.only_as_script(binding.node)
-            made = values(binding.value) if served and binding.value is not None else ()
-            what = next((one for value in made if (one := resources.resource(service, value, module))), None)
-            if what is not None and not resources.is_closed(service, name, module):
-                when = "on demand" if _is_late(module, name, binding.node) else "when the module is imported"
-                yield found(module, binding.node, f"{name}, {_a(what)}, is made {when}, and nothing closes it")
+        faults = (one for binding in bindings if (one := _at_import(service, module, name, binding)) is not None)
+        fault = next(faults, None)  # the branches of an `if` make one of them
+        if fault is not None and not _is_script(service, module):
+            yield fault
+
+
+def _at_import(service: Service, module: Module, name: str, binding: Binding) -> Found | None:
+    """What importing the module makes and nothing closes, under a name of its own or as a part of an object."""
+    if binding.kind is not Kind.ASSIGN or binding.value is None or module.only_as_script(binding.node):
+        return None
+    made = values(binding.value)
+    what = next((one for value in made if (one := resources.resource(service, value, module))), None)
+    if what is not None:
+        when = "on demand" if _is_late(module, name, binding.node) else "when the module is imported"
+        message = f"{name}, {per_request.named(what)}, is made {when}, and nothing closes it"
+        return None if resources.is_closed(service, name, module) else found(module, binding.node, message)
+    for making in (function for value in made for function in _constructors(service, value, module)):
+        for part, call in resources.parts(making):
+            what = resources.resource(service, call, making)
+            if what is not None and not resources.is_closed(service, part):
+                message = f"{name} makes {part}, {per_request.named(what)}, when the module is imported, and nothing closes it"
+                return found(module, binding.node, message, proof(making, call, "made here"))
+    return None
+
+
+def _constructors(service: Service, value: ast.expr, module: Module) -> Iterator[Function]:
+    """How an object of the project is made that the module makes itself."""
+    if isinstance(value, ast.Call) and last_name(value.func)[:1].isupper():
+        for one in service.resolver.infer(value.func, module):
+            making = service.resolver.method(one.definition, "__init__") if isinstance(one, ClassValue) else None
+            if making is not None:
+                yield making
+
+
+def _is_script(service: Service, module: Module) -> bool:
+    """A one-off that stands beside the service: nothing imports it, and nothing in it is registered anywhere."""
+    if not service.apps or any(function.decorators for function in module.functions) or module.classes:
+        return False
+    if any(site.name == "include_router" or service.is_router(site.node, site.scope) for site in module.calls):
+        return False
+    return module not in imported(service.project)
 
 
 def _is_late(module: Module, name: str, node: ast.AST) -> bool:
     """A function gives the module's name its value."""
     line = getattr(node, "lineno", 0)
     return any(name in f.globals and f.line <= line <= (f.node.end_lineno or 0) for f in module.functions)
-
-
-def _a(what: str) -> str:
-    return f"{'an' if what[0] in 'AEIOU' else 'a'} {what}"
-
-
-def _per_request(service: Service, function: Function) -> Iterator[Found]:
-    """A pool that only this run of the function holds: it is empty each time."""
-    if any(_CACHED.search(ast.unparse(decorator)) for decorator in function.decorators):
-        return
-    for name, bindings in function.bindings.items():
-        for binding in bindings:
-            if binding.kind is not Kind.ASSIGN or name in function.globals or not isinstance(binding.node, ast.stmt):
-                continue
-            what = resources.resource(service, binding.value, function)
-            if what in _POOLS and not _outlives(function, name):
-                yield found(function, binding.node, f"{function.qualified} makes {name}, {_a(what)}, for each request")
-
-
-def _outlives(function: Function, name: str) -> bool:
-    """It is returned, yielded, or put where it is found again; or it is closed here, as after a probe."""
-    for node in function.nodes:
-        if isinstance(node, ast.Attribute) and re.fullmatch(_CLOSES.format(name), ast.unparse(node)):
-            return True
-        value = node.value if isinstance(node, ast.Return | ast.Yield | ast.Assign | ast.AnnAssign) else None
-        kept = not isinstance(node, ast.Assign | ast.AnnAssign) or not isinstance(_target(node), ast.Name)
-        if value is not None and kept and any(isinstance(n, ast.Name) and n.id == name for n in walk(value)):
-            return True
-    return False
-
-
-def _target(node: ast.Assign | ast.AnnAssign) -> ast.expr:
-    return node.targets[0] if isinstance(node, ast.Assign) else node.target
 
 
 EXAMPLES = [
@@ -101,7 +105,6 @@ EXAMPLES = [
     Bad("""
         import sys
         from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-
         def connected(url: str) -> AsyncEngine:
             try:
                 return create_async_engine(url)
@@ -116,13 +119,87 @@ EXAMPLES = [
         from sqlalchemy import create_engine, text
 
         app = FastAPI()
-
         @app.get("/orders")
         def orders():
             engine = create_engine("postgresql://db/orders")  # found
             with engine.connect() as connection:
                 return connection.scalar(text("select count(*) from orders"))
     """),
+    Bad("""
+        # file: app/main.py
+        import aiohttp
+        import httpx
+        from celery import Celery
+        from fastapi import FastAPI
+        from sqlalchemy import create_engine
+        from app.answers import answers
+        app = FastAPI()
+        engine = create_engine("postgresql://db/orders")  # found
+        def left_over():
+            engine.dispose()
+        @app.get("/rates")
+        async def rates(url: str):
+            await aiohttp.ClientSession().get("https://example.org/rates")  # found
+            client = httpx.AsyncClient()  # found
+            async with httpx.AsyncClient() as other:  # found
+                await other.get("https://example.org")
+            return (await client.get("https://example.org/rates")).json(), answers
+        @app.post("/jobs")
+        def start():
+            jobs = Celery(broker="redis://localhost")  # found
+            jobs.send_task("report")
+        # file: app/answers.py
+        from openai import AsyncOpenAI
+        class Answers:
+            def __init__(self):
+                self.model = AsyncOpenAI()
+        answers = Answers()  # found
+    """),
+    Good(
+        """
+        # file: app/main.py
+        from contextlib import asynccontextmanager
+        import httpx
+        from fastapi import FastAPI
+        from sqlalchemy import create_engine
+        from sqlalchemy.pool import NullPool
+        from app.config import testing
+        if testing:
+            engine = create_engine("postgresql://db/orders", poolclass=NullPool)
+        else:
+            engine = None
+        class Prices:
+            def __init__(self):
+                self.client = httpx.AsyncClient()
+            async def close(self):
+                await self.client.aclose()
+        prices = Prices()
+        @asynccontextmanager
+        async def lifespan(app):
+            yield
+            await prices.close()
+        app = FastAPI(lifespan=lifespan)
+        async def price(client):
+            return await client.get("https://example.org")
+        @app.get("/prices")
+        async def all_prices():
+            client = httpx.AsyncClient()
+            try:
+                return await price(client)
+            finally:
+                await client.aclose()
+        # file: app/config.py
+        testing = False
+        # file: move_users.py
+        from sqlalchemy import create_engine, text
+        old = create_engine("postgresql://old/users")
+        def rows():
+            with old.connect() as connection:
+                return connection.execute(text("select 1")).all()
+        print(rows())
+    """,
+        "no pool, what an object of a module closes, what an endpoint closes, and a one-off that the service does not import",
+    ),
     Good(
         """
         from functools import lru_cache
@@ -162,7 +239,6 @@ EXAMPLES = [
         import httpx
 
         def load(client): ...
-
         if __name__ == "__main__":
             client = httpx.Client()
             load(client)

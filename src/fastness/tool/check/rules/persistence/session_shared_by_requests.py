@@ -12,7 +12,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge import reach, sessions, startup
+from fastness.tool.check.knowledge import lasting, reach, sessions, startup
+from fastness.tool.check.knowledge.held import self_name
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
@@ -28,6 +29,45 @@ def check(service: Service) -> Iterator[Found]:
         for node in walk(entry.node):
             if isinstance(node, ast.Assign) and _on_state(node.targets[0]) and _made(service, node.value, entry):
                 yield found(entry, node, f"{ast.unparse(node.targets[0])} is one session for all requests")
+    for module in service.project.service:
+        for function in module.functions if module.mentions("ession", "connect") else ():
+            yield from _on_lasting(service, function)
+
+
+_ENTERING = ("__enter__", "__aenter__")
+
+
+def _on_lasting(service: Service, method: Function) -> Iterator[Found]:
+    """A method keeps a session on its object, which other requests have too."""
+    itself = self_name(method)
+    if not itself or method.owner is None or method.name == "__init__":
+        return
+    for node in method.nodes:
+        target = node.targets[0] if isinstance(node, ast.Assign) else None
+        if not isinstance(target, ast.Attribute) or not isinstance(target.value, ast.Name) or target.value.id != itself:
+            continue
+        if isinstance(node, ast.Assign) and sessions.is_session(service.resolver.infer(node.value, method)):
+            made = lasting.made(service, method.owner)
+            run = method.name in _ENTERING or method in reach.from_requests(service) or _is_handed_over(service, method)
+            if made is not None and run:
+                yield found(
+                    method,
+                    node,
+                    f"{ast.unparse(target)} is the session of whichever request came last",
+                    proof(made.scope, made.node, "the object that all requests share is made here"),
+                )
+
+
+def _is_handed_over(service: Service, method: Function) -> bool:
+    """Somebody is given the bound method, to call it: `bus.subscribe("made", mailer.on_event)`."""
+    for module in service.project.service:
+        for site in module.all_calls if module.mentions(f".{method.name}") else ():
+            for given in handed_on(site.node):
+                if isinstance(given, ast.Attribute) and given.attr == method.name:
+                    values = service.resolver.infer(given, site.scope)
+                    if any(isinstance(value, FunctionValue) and value.definition is method for value in values):
+                        return True
+    return False
 
 
 def each(module: Module, service: Service) -> Iterator[Found]:
@@ -179,6 +219,74 @@ EXAMPLES = [
 
         app = FastAPI(lifespan=lifespan)
     """),
+    Bad("""
+        from fastapi import FastAPI
+        from sqlalchemy.ext.asyncio import async_sessionmaker
+
+        Local = async_sessionmaker()
+        app = FastAPI()
+
+        class Work:
+            async def __aenter__(self):
+                self.session = Local()  # found
+                return self
+
+            async def __aexit__(self, *error):
+                await self.session.close()
+
+        class Bus:
+            def __init__(self):
+                self.told = []
+
+            def subscribe(self, listener):
+                self.told.append(listener)
+
+        class Mailer:
+            async def on_order(self, order):
+                async with Local() as session:
+                    self.session = session  # found
+                    await self.store(order)
+
+            async def store(self, order):
+                self.session.add(order)
+
+        bus = Bus()
+
+        def listen():
+            mailer = Mailer()
+            bus.subscribe(mailer.on_order)
+
+        listen()
+        shared = Work()
+
+        @app.post("/orders")
+        async def create():
+            async with shared:
+                return 1
+    """),
+    Good(
+        """
+        from fastapi import FastAPI
+        from sqlalchemy.ext.asyncio import async_sessionmaker
+
+        Local = async_sessionmaker()
+        app = FastAPI()
+
+        class Work:
+            async def __aenter__(self):
+                self.session = Local()
+                return self
+
+            async def __aexit__(self, *error):
+                await self.session.close()
+
+        @app.post("/orders")
+        async def create():
+            async with Work() as work:
+                return work
+    """,
+        "each request makes an object of its own",
+    ),
     Good(
         """
         from fastapi import FastAPI

@@ -8,15 +8,19 @@ Set `pool_size` and `max_overflow` from settings: replicas x workers x (size + o
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service, literals
-from fastness.tool.project.symbols import CallSite, Function
+from fastness.tool.project.routes import Middleware
+from fastness.tool.project.symbols import CallSite, Function, argument, constant, last_name
 from fastness.tool.project.values import External
 
 _ENGINES = ("sqlalchemy.create_engine", "sqlalchemy.ext.asyncio.create_async_engine")
+# The middleware of `fastapi_async_sqlalchemy` and of `fastapi_sqlalchemy`.
+_MAKES_ENGINE = {"SQLAlchemyMiddleware", "DBSessionMiddleware"}
 _SIZES = {"pool_size", "max_overflow", "poolclass", "pool"}
 
 
@@ -36,12 +40,32 @@ def check(service: Service) -> Iterator[Found]:
                     sized += [site] if any(k.arg == "pool_size" for k in site.node.keywords) else []
                 elif not _is_sqlite(service, site) and not _is_short_lived(site):
                     yield found(site.scope, site.node, "this engine has a pool of the default size: 5, and 10 more")
+    for middleware in service.middleware:
+        if isinstance(middleware.cls, External) and middleware.cls.last in _MAKES_ENGINE and _is_default(service, middleware):
+            message = "the engine that this middleware makes has a pool of the default size: 5, and 10 more"
+            yield found(middleware.scope, middleware.call, message)
     if len(sized) > 2:
         first, *others = sized
         evidence = [proof(site.scope, site.node, "another pool in the same project") for site in others]
         yield found(
             first.scope, first.node, f"{len(sized)} engines have pools of their own: their connections add up", *evidence
         )
+
+
+def _is_default(service: Service, middleware: Middleware) -> bool:
+    """It makes an engine for a database server, of options that are written here and say nothing of the pool's size."""
+    call = middleware.call
+    url, options = argument(call, "db_url"), argument(call, "engine_args")
+    if url is None or any(one.arg is None for one in call.keywords):
+        return False
+    if literals.beginning(service.resolver, url, middleware.scope).startswith("sqlite"):
+        return False
+    if options is None:
+        return True
+    if not isinstance(options, ast.Dict) or None in options.keys:
+        return False
+    given = {constant(key): value for key, value in zip(options.keys, options.values, strict=True)}
+    return not (given.keys() & {"pool_size", "max_overflow"} or last_name(given.get("poolclass", options)) == "NullPool")
 
 
 def _is_short_lived(site: CallSite) -> bool:
@@ -70,6 +94,21 @@ EXAMPLES = [
         # file: app/config.py
         class Settings:
             database_url: str
+
+        settings = Settings()
+    """),
+    Bad("""
+        from fastapi import FastAPI
+        from fastapi_async_sqlalchemy import SQLAlchemyMiddleware
+        from app.config import settings
+
+        app = FastAPI()
+        app.add_middleware(SQLAlchemyMiddleware, db_url=settings.url, engine_args={"echo": False})  # found
+        other = FastAPI()
+        other.add_middleware(SQLAlchemyMiddleware, db_url=settings.url, engine_args={"pool_size": 5})
+        # file: app/config.py
+        class Settings:
+            url: str
 
         settings = Settings()
     """),

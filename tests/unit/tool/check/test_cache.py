@@ -460,7 +460,7 @@ def test_who_inherits_is_known_of_files_that_are_not_read(demo: _Demo, check: _C
 def test_an_open_answer_is_asked_again(demo: _Demo, check: _Check) -> None:
     """What a rule says of one file, and all others have a part in, is asked whatever is edited: who closes a client."""
     demo.write("app/shared.py", "import httpx\n\nclient = httpx.AsyncClient()\n")
-    demo.write("app/closing.py", "from app.shared import client\n\n\nasync def stop():\n    pass\n")
+    demo.write("app/closing.py", "from app.shared import client\n\n\nasync def stop():\n    pass\n\n\nlast = stop\n")
     rule = "lifespan/resource-outside-lifespan"
     assert rule in {finding["rule"] for finding in check(demo.root)[1]["findings"]}  # type: ignore[index]
     demo.replace("app/closing.py", "pass", "await client.aclose()")

@@ -43,7 +43,7 @@ def of_process(service: Service, function: Function) -> Iterator[tuple[str, ast.
             path = called.rpartition(".")[0]
             if site.name == "chdir":
                 yield "the working directory", site.node
-            elif not any(path in ast.unparse(one.test) and is_in(site.node, one) for one in own_nodes(function, ast.If)):
+            elif not any(ast.unparse(one.comparators[-1]) == path for one in own_nodes(function, ast.Compare)):
                 yield path, site.node
     if not function.module.mentions("environ"):
         return

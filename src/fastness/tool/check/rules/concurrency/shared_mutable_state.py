@@ -151,6 +151,8 @@ EXAMPLES = [
             sys.path.insert(0, "plugins")  # found
             os.environ["KEY"] = key  # found
             os.environ["TZ"] = "UTC"
+            look_for_more()
+        def look_for_more():
             if "more" not in sys.path:
                 sys.path.append("more")
         # file: app/state.py
@@ -367,8 +369,7 @@ EXAMPLES = [
             known.append(1)
         @app.get("/")
         def read():
-            totals = []
-            totals.append(NAMES["a"])
+            totals = [NAMES["a"]]
             rates_cache["x"] = 1
             recent.append(1)
             del recent[0]
@@ -380,16 +381,13 @@ EXAMPLES = [
 
         app = FastAPI()
         EXPORTERS = {}
-
         def exporter(name):
             def register(function):
                 EXPORTERS[name] = function
                 return function
             return register
-
         @exporter("csv")
         def csv(rows): ...
-
         @app.get("/export/{name}")
         def export(name: str):
             return EXPORTERS[name]([])

@@ -147,7 +147,8 @@ def _grown(service: Service, method: Function, owner: Class, itself: str, given:
         bindings = [binding for binding, _ in owner.instance.get(name, ())]
         if not bindings or not all(is_collection(binding) for binding in bindings) or _gives_again(method, name):
             continue
-        if not _is_bounded(service, owner, name) and (made := lasting.made(service, owner)) is not None:
+        made = lasting.made(service, owner)
+        if made is not None and not _is_bounded(service, owner, name):
             yield Put(node, ast.unparse(held), grows=True, made=made)
 
 

@@ -86,10 +86,11 @@ def loaded_by(project: Project, roots: Iterable[Module]) -> set[Module]:
     return seen
 
 
-@known_once
-def imported(project: Project) -> set[Module]:
-    """The modules that another one of the project imports, whenever that is."""
-    return {edge.imported for edges in graph(project).values() for edge in edges}
+def is_imported(project: Project, module: Module) -> bool:
+    """Another module of the service imports this one, whenever that is."""
+    word, edges = module.name.rpartition(".")[2], graph(project)
+    asked = (other for other in project.service if other is not module and other.mentions(word))
+    return any(edge.imported is module for other in asked for edge in edges.get(other, ()))
 
 
 @known_once

@@ -13,7 +13,7 @@ import ast
 from collections.abc import Iterator
 
 from fastness.tool.check.knowledge import per_request, reach, resources
-from fastness.tool.check.knowledge.imports import imported
+from fastness.tool.check.knowledge.imports import is_imported
 from fastness.tool.check.rule import Bad, Found, Good, collapse, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
@@ -83,7 +83,7 @@ def _is_script(service: Service, module: Module) -> bool:
         return False
     if any(site.name == "include_router" or service.is_router(site.node, site.scope) for site in module.calls):
         return False
-    return module not in imported(service.project)
+    return not is_imported(service.project, module)
 
 
 def _is_late(module: Module, name: str, node: ast.AST) -> bool:

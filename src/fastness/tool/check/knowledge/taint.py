@@ -12,30 +12,26 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from fastness.tool.check.knowledge import reach
 from fastness.tool.check.knowledge.bodies import fields
+from fastness.tool.check.knowledge.checked import CHECKS, Checks, is_ending, takes
+from fastness.tool.check.knowledge.handed import handed, inside, leading_to
 from fastness.tool.check.rule import proof
 from fastness.tool.findings import Evidence
 from fastness.tool.project import Service, literals
 from fastness.tool.project.calls import Edge
 from fastness.tool.project.routes import Route
-from fastness.tool.project.symbols import CallSite, Class, Function, constant, handed_on, last_name
+from fastness.tool.project.symbols import CallSite, Class, Function, constant, last_name
 from fastness.tool.project.values import Elements, External, Instance, Value, Values
 from fastness.tool.project.walk import walk
 
-_DEEPEST = 5  # steps of evidence in front of the sink; a longer way convinces nobody
+_DEEPEST = 12  # calls in front of the sink
+_SHOWN = 5  # steps of evidence in front of the sink; a longer way convinces nobody
 _KEEPS = {
     "strip", "lstrip", "rstrip", "lower", "upper", "encode", "decode", "title", "casefold", "removesuffix", "replace", "format",
     "split", "rsplit", "partition", "get", "pop", "unicode_string", "joinpath", "resolve", "absolute", "expanduser", "as_posix",
 }  # fmt: skip
 _TEXTS = {"str()", "dict()", "list()", "pydantic.HttpUrl()", "pydantic.AnyUrl()", "pydantic.AnyHttpUrl()"}
 _REQUEST = re.compile(r"fastapi\.Request\(\)\.(?:query_params|headers|cookies|json\(\)|form\(\))(?:\.get\(\))?")
-_CHECKS = re.compile(
-    r"valid|safe|secure|sanit|check|allow|verify|clean|is_relative_to|commonpath|fullmatch|^match$|^search$|basename|slug|assert|ssrf|guard"
-    r"|trusted|whitelist|isalnum|isidentifier|isdigit|isdecimal|^ip_address$|^UUID$|^int$|block|forbid|reject|require",
-    re.IGNORECASE,
-)
-_ENDING = re.compile(r"splitext|\.r?split\(|\.r?partition\(|\.endswith\(|suffix|content_type|\.guess_type\(")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +71,15 @@ class Taint:
 
     service: Service
     danger: Danger
-    _seen: set[tuple[Function, frozenset[str]]] = field(default_factory=set)
-    _compared: dict[Function, list[ast.expr]] = field(default_factory=dict)
+    _seen: set[tuple[Function, frozenset[tuple[str, Class | None]]]] = field(default_factory=set)
     _returned_by: dict[Function, list[ast.expr]] = field(default_factory=dict)
+    _models: dict[str, Class] = field(default_factory=dict)  # of the sources that are whole bodies, or parts of them
     _leading: set[Function] = field(init=False)
+    _checks: Checks = field(init=False)
 
     def __post_init__(self) -> None:
-        self._leading = set(self._leading_to_sinks())
+        self._leading = set(leading_to(self.service, lambda call: self.danger.sink(call.target, call.site) is not None))
+        self._checks = Checks(self.service, self.danger.checks, self._uses)
 
     def flows(self) -> Iterator[Flow]:
         """Every way of a client's value to a sink, one for each value and function that holds sinks."""
@@ -90,6 +88,7 @@ class Taint:
             if route.handler not in self._leading or not route.handler.module.is_service:
                 continue
             sources = self._sources(route)
+            self._models = dict(self._whole(route, sources))
             step = (
                 (proof(route.handler, route.handler.node, f"{route.handler.qualified} takes {', '.join(sources)}"),)
                 if sources
@@ -116,6 +115,16 @@ class Taint:
             if self._is_text(self.service.resolver.annotation(parameter.annotation, handler.parent)):
                 found[name] = name
         return found
+
+    def _whole(self, route: Route, sources: Mapping[str, str]) -> Iterator[tuple[str, Class]]:
+        """The sources that are bodies, with their models: what they are called with need not say what it is."""
+        for parameter, _ in route.handler.parameters:
+            if parameter.arg in sources:
+                values = self.service.resolver.annotation(parameter.annotation, route.handler.parent)
+                yield from ((parameter.arg, one) for one in self._models_of(values))
+
+    def _models_of(self, values: Values) -> Iterator[Class]:
+        return (v.definition for v in values if isinstance(v, Instance) and self.service.is_model(v.definition))
 
     def _constrained(self, annotation: ast.expr | None, default: ast.expr | None, handler: Function) -> bool:
         """A pattern says what the value looks like."""
@@ -182,12 +191,19 @@ class Taint:
         source = self.tainted(node.value, function, names)
         if source is None:
             return None
-        for value in values:
-            if isinstance(value, External) and value.path == "fastapi.UploadFile()":
-                return f"{source}.filename" if node.attr == "filename" else None
-            if isinstance(value, Instance) and self.service.is_model(value.definition):
-                return f"{source}.{node.attr}" if self._is_free(value.definition, node.attr) else None
-        return source if node.attr in {"parent", "path", "args", "file_path"} else None
+        if any(isinstance(value, External) and value.path == "fastapi.UploadFile()" for value in values):
+            return f"{source}.filename" if node.attr == "filename" else None
+        model = next(self._models_of(values), None if values else self._models.get(source))
+        if model is None:
+            return source if node.attr in {"parent", "path", "args", "file_path"} else None
+        if not self._is_free(model, node.attr):
+            return None
+        part = f"{source}.{node.attr}"
+        owner, declared = fields(self.service, model)[node.attr]
+        if isinstance(declared, ast.AnnAssign):
+            held = self.service.resolver.annotation(declared.annotation, owner)
+            self._models.update((part, one) for one in self._models_of(held))
+        return part
 
     def _is_free(self, model: Class, name: str) -> bool:
         """The field is text that no pattern and no validator of the model looks at."""
@@ -239,6 +255,11 @@ class Taint:
                 return source
             if node.func.attr == "joinpath":
                 return next((t for given in node.args if (t := self.tainted(given, function, names))), None)
+        if isinstance(node.func, ast.Attribute) and node.func.attr == "join" and len(node.args) == 1:
+            if (source := self._line(node.func.value, node.args[0], function, names)) is not None:
+                return source
+        elif isinstance(node.func, ast.Attribute) and node.func.attr in {"group", "groups"}:
+            return self._matched(node.func.value, function, names)
         for value in self.service.resolver.infer(node.func, function):
             if isinstance(value, External) and value.path in self.danger.passes:
                 position = self.danger.passes[value.path]
@@ -246,10 +267,26 @@ class Taint:
                 return next((t for one in given if (t := self.tainted(one, function, names))), None)
         return self._returned(node, function, names) or self._asked(node, function)
 
+    def _line(self, between: ast.expr, joined: ast.expr, function: Function, names: Mapping[str, str]) -> str | None:
+        """`"/".join(parts)`: of a path that was taken apart, or of texts that are written out."""
+        if not isinstance(joined, ast.List | ast.Tuple):
+            return None if isinstance(between, ast.Constant) and not between.value else self.tainted(joined, function, names)
+        parts = [part for element in joined.elts for part in (between, element)]
+        return self._joined(parts[1:], function, names)
+
+    def _matched(self, match: ast.expr, function: Function, names: Mapping[str, str]) -> str | None:
+        """`re.search(pattern, name).group(1)`, where the pattern lets the client write anything."""
+        found = [b.value for b in function.bindings.get(match.id, ())] if isinstance(match, ast.Name) else [match]
+        calls = (one.value if isinstance(one, ast.NamedExpr) else one for one in found)
+        subjects = (
+            takes(one) for one in calls if isinstance(one, ast.Call) and last_name(one) in {"match", "search", "fullmatch"}
+        )
+        return next((t for subject in subjects if (t := self.tainted(subject, function, names))), None)
+
     def _returned(self, node: ast.Call, function: Function, names: Mapping[str, str]) -> str | None:
         """A function of the project that returns what it was given, or a text that begins with it."""
         for edge in self.service.graph.edges(function):
-            if edge.site.node is not node or edge.target is function or _CHECKS.search(edge.target.name):
+            if edge.site.node is not node or edge.target is function or CHECKS.search(edge.target.name):
                 continue
             given = self._given(edge, function, names)
             if given and (source := self._gives_back(edge.target, given)):
@@ -257,7 +294,7 @@ class Taint:
         return None
 
     def _gives_back(self, target: Function, given: dict[str, str]) -> str | None:
-        key = (target, frozenset({*given, "<return>"}))
+        key = (target, frozenset((name, None) for name in (*given, "<return>")))
         if key in self._seen:
             return None
         self._seen.add(key)
@@ -277,33 +314,21 @@ class Taint:
 
     # -- functions
 
-    def _leading_to_sinks(self) -> Iterator[Function]:
-        """What requests run and has a sink in it or in what it calls: nothing has to be followed elsewhere."""
+    def _uses(self, function: Function) -> set[ast.AST]:
+        """The calls of a function that are sinks, or lead to some."""
         graph = self.service.graph
-        callers: dict[Function, list[Function]] = {}
-        pending = []
-        for function in reach.from_requests(self.service):
-            in_threads, sent = graph.in_threads(function)
-            for edge in (*graph.edges(function), *in_threads):
-                callers.setdefault(edge.target, []).append(function)
-            if any(self.danger.sink(call.target, call.site) for call in (*graph.outward(function), *sent)):
-                pending.append(function)
-        seen: set[Function] = set()
-        while pending:
-            function = pending.pop()
-            if function not in seen:
-                seen.add(function)
-                yield function
-                pending += callers.get(function, ())
+        later, sent = handed(self.service, function)
+        sinks = {c.site.node for c in (*graph.outward(function), *sent) if self.danger.sink(c.target, c.site) is not None}
+        return sinks | {edge.site.node for edge in (*graph.edges(function), *later) if edge.target in self._leading}
 
-    def _within(self, function: Function, given: dict[str, str], steps: tuple[Evidence, ...]) -> Iterator[Flow]:
-        key = (function, frozenset(given))
-        if key in self._seen or len(steps) > _DEEPEST:
+    def _within(self, function: Function, given: dict[str, str], steps: tuple[Evidence, ...], depth: int = 0) -> Iterator[Flow]:
+        key = (function, frozenset((name, self._models.get(source)) for name, source in given.items()))
+        if key in self._seen or depth > _DEEPEST:
             return
         self._seen.add(key)
         names = self._spread(function, given)
         graph = self.service.graph
-        in_threads, sent = graph.in_threads(function)
+        later, sent = handed(self.service, function)
         reported: set[ast.Call] = set()
         for call in (*graph.outward(function), *sent):
             part = self.danger.sink(call.target, call.site) if call.site.node not in reported else None
@@ -311,11 +336,15 @@ class Taint:
             if source is not None:
                 reported.add(call.site.node)
                 yield Flow(function, call.site, source, steps)
-        for edge in (*graph.edges(function), *in_threads):
-            leads = edge.target in self._leading and edge.target.module.is_service
-            if leads and (passed := self._given(edge, function, names)):
-                text = f"gives {', '.join(sorted(set(passed.values())))} to {edge.target.qualified}"
-                yield from self._within(edge.target, passed, (*steps, proof(function, edge.site.node, text)))
+        ways: list[tuple[Function, ast.AST, dict[str, str]]] = [
+            (edge.target, edge.site.node, self._given(edge, function, names)) for edge in (*graph.edges(function), *later)
+        ]
+        ways += [(inner, inner.node, _visible(inner, names)) for inner in inside(function)]
+        for target, node, passed in ways:
+            if passed and target in self._leading and target.module.is_service:
+                text = f"gives {', '.join(sorted(set(passed.values())))} to {target.qualified}"
+                shown = (*steps[: _SHOWN - 1], proof(function, node, text))
+                yield from self._within(target, passed, shown, depth + 1)
 
     def _given(self, edge: Edge, function: Function, names: Mapping[str, str]) -> dict[str, str]:
         """The parameters of a called function that get the client's text."""
@@ -324,7 +353,9 @@ class Taint:
             parameters = parameters[1:]
         pairs = [*zip(parameters, edge.site.node.args, strict=False)]
         pairs += [(k.arg, k.value) for k in edge.site.node.keywords if k.arg in parameters]
-        return {name: source for name, value in pairs if name and (source := self.tainted(value, function, names))}
+        given = _visible(edge.target, names) if edge.target.parent is function else {}
+        given.update((name, source) for name, value in pairs if name and (source := self.tainted(value, function, names)))
+        return given
 
     def _spread(self, function: Function, given: Mapping[str, str]) -> dict[str, str]:
         """Every name of the function that holds the client's text, unless the function checks it."""
@@ -344,56 +375,19 @@ class Taint:
 
     def _checked(self, function: Function, names: Mapping[str, str], *, nested: bool = True) -> Iterator[str]:
         """The sources that the function, or one that it calls, compares with a list or hands to something that checks."""
-        for subject in self._subjects(function):
+        for subject in self._checks.subjects(function):
             yield from self._mentioned(subject, names)
         for edge in self.service.graph.edges(function) if nested else ():
             given_ = self._given(edge, function, names)
             yield from self._checked(edge.target, given_, nested=False) if given_ else ()
 
-    def _subjects(self, function: Function) -> list[ast.expr]:
-        """What a function compares with lists and hands to what checks."""
-        known = self._compared.get(function)
-        if known is None:
-            known = self._compared[function] = []
-            targets = {edge.site.node: edge.target for edge in self.service.graph.edges(function)}
-            for node in function.nodes:
-                if isinstance(node, ast.Compare) and any(isinstance(op, ast.In | ast.NotIn) for op in node.ops):
-                    known += [] if constant(node.left) == "." else [node.left, *node.comparators]
-                elif isinstance(node, ast.Call):
-                    called = last_name(node.func)
-                    checks = _CHECKS.search(called) or called in self.danger.checks
-                    if checks and not (node in targets and _looks_at_ending(targets[node])):
-                        known += [node.func.value] if isinstance(node.func, ast.Attribute) else []
-                        known += handed_on(node)
-        return known
-
     def _mentioned(self, node: ast.expr, names: Mapping[str, str]) -> Iterator[str]:
-        if not _is_ending(node):
+        if not is_ending(node):
             for inner in walk(node):
                 if isinstance(inner, ast.Name) and inner.id in names:
                     yield names[inner.id]
 
 
-def _is_ending(node: ast.AST) -> bool:
-    """What a name ends with, or what it is said to hold: whoever looks at that has not looked at where it leads."""
-    if isinstance(node, ast.Attribute):
-        return node.attr in {"scheme", "content_type", "suffix", "suffixes"}
-    return isinstance(node, ast.Call | ast.Subscript) and _ENDING.search(ast.unparse(node)) is not None
-
-
-def _looks_at_ending(function: Function) -> bool:
-    """A function that is named like a check, and looks at nothing of what it gets but its ending."""
-    given = {parameter.arg for parameter, _ in function.parameters}
-    looked = False
-    pending: list[ast.AST] = list(function.node.body) if isinstance(function.node.body, list) else [function.node.body]
-    while pending:
-        node = pending.pop()
-        if _is_ending(node):
-            looked = True
-        elif isinstance(node, ast.Compare) and constant(node.left) == ".":
-            continue
-        elif isinstance(node, ast.Name) and node.id in given and node.id not in {"self", "cls"}:
-            return False
-        else:
-            pending += ast.iter_child_nodes(node)
-    return looked
+def _visible(inner: Function, names: Mapping[str, str]) -> dict[str, str]:
+    """Of the names around a function those that it sees."""
+    return {name: source for name, source in names.items() if name not in inner.bindings}

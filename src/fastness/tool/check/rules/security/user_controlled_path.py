@@ -116,6 +116,28 @@ EXAMPLES = [
                 raise ValueError
             open(os.path.join("uploads", file.filename), "wb").close()  # found
     """),
+    Bad("""
+        import re
+        from fastapi import FastAPI
+
+        app = FastAPI()
+
+        @app.get("/a")
+        def a(url: str):
+            content = b""
+            if url.startswith("/files/"):
+                content = open("./" + url.lstrip("/"), "rb").read()  # found
+            return content
+
+        @app.get("/b")
+        def b(url: str):
+            match = re.search(r"localhost:\\d+/(.*)", url)
+            if match:
+                path = match.group(1)
+            else:
+                path = "/".join(url.split("/")[-4:])
+            return open("./" + path).read()  # found
+    """),
     Good(
         """
         import os
@@ -170,6 +192,20 @@ EXAMPLES = [
             if name not in KNOWN:
                 raise HTTPException(404)
             return FileResponse(f"static/{name}")
+
+        @app.get("/c")
+        def c(name: str):
+            if ".." in name or name.startswith("/"):
+                name = "index.html"
+            return FileResponse(f"static/{name}")
+
+        @app.get("/d")
+        def d(name: str):
+            kept = "".join(letter for letter in name if letter != "/")
+            target = str((ROOT / name).resolve())
+            if target.startswith(str(ROOT)):
+                return FileResponse(target)
+            return FileResponse(ROOT / kept)
     """,
         "where it leads is checked, or the name is one of a list",
     ),

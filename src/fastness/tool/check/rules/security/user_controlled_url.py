@@ -21,8 +21,14 @@ from fastness.tool.project.symbols import CallSite
 from fastness.tool.project.values import External
 
 _CLIENT = r"(?:requests(?:\.Session\(\))?|httpx2?(?:\.(?:Async)?Client\(\))?|aiohttp\.ClientSession\(\))"
-_GETS = re.compile(rf"{_CLIENT}\.(?:get|post|put|patch|delete|head|options)|urllib\.request\.(?:urlopen|urlretrieve|Request)")
-_REQUESTS = re.compile(rf"{_CLIENT}\.(?:request|stream)")
+_GETS = re.compile(
+    rf"{_CLIENT}\.(?:get|post|put|patch|delete|head|options)|urllib\.request\.(?:urlopen|urlretrieve|Request)"
+    # What opens pages, or downloads.
+    r"|(?:playwright\.(?:sync|async)_api|pyppeteer)\..+\.goto|selenium\.webdriver\..+\.get|crawl4ai\.AsyncWebCrawler\(\)\.arun"
+    r"|scrapling\.(?:\w+\.)*\w*Fetcher(?:\(\))?\.(?:async_)?(?:get|post|fetch)|yt_dlp\.YoutubeDL\(\)\.(?:extract_info|download)"
+    r"|wget\.download|trafilatura\.fetch_url|feedparser\.parse"
+)
+_REQUESTS = re.compile(rf"{_CLIENT}\.(?:request|stream)|aiohttp\.request|urllib3\.(?:PoolManager\(\)\.)?request")
 _PASSES = {"str": 0, "urllib.parse.unquote": 0, "urllib.parse.urljoin": None, "urllib.request.Request": 0, "httpx.URL": 0,
            "yarl.URL": 0}  # fmt: skip
 
@@ -84,6 +90,108 @@ EXAMPLES = [
             requests.get(f"https://{host}/favicon.ico", timeout=1)  # found
             return requests.request("GET", request.query_params["page"], timeout=1)  # found
     """),
+    Bad("""
+        import re
+        import threading
+        from urllib.request import urlopen
+        import httpx
+        from fastapi import BackgroundTasks, FastAPI
+        from playwright.sync_api import sync_playwright
+        from pydantic import BaseModel, HttpUrl
+
+        app = FastAPI()
+
+        class Target(BaseModel):
+            address: HttpUrl
+
+        class Shot(BaseModel):
+            target: Target
+
+        def fetch(job):
+            return urlopen(str(job.target.address), timeout=3)  # found
+
+        @app.post("/fetched")
+        def fetched(shot: Shot):
+            return fetch(shot)
+
+        @app.post("/shots")
+        def take(target: Target):
+            with sync_playwright() as p:
+                page = p.chromium.launch().new_page()
+                page.goto(str(target.address))  # found
+                return page.content()
+
+        @app.post("/threads")
+        def threaded(target: Target):
+            pages = {}
+            url = str(target.address)
+
+            def run():
+                pages["one"] = httpx.get(url).text  # found
+
+            thread = threading.Thread(target=run)
+            thread.start()
+            thread.join()
+            return pages
+
+        def download(url):
+            httpx.get(url)  # found
+
+        @app.post("/tasks")
+        def later(link: str, tasks: BackgroundTasks):
+            tasks.add_task(download, link)
+
+        @app.get("/branches")
+        def branches(url: str):
+            if "://" not in url:
+                url = "https://" + url
+            return httpx.get(url).content  # found
+
+        @app.get("/either")
+        def either(url: str):
+            if "localhost" in url:
+                data = b""
+            else:
+                data = httpx.get(url).content  # found
+            return data
+
+        @app.get("/hosts")
+        def hosts(url: str):
+            host = re.search(r"https?://([^/]+)/", url).group(1)
+            return httpx.get(f"https://{host}/robots.txt").content  # found
+    """),
+    Good(
+        """
+        import re
+        import httpx
+        from fastapi import FastAPI
+
+        app = FastAPI()
+        ALLOWED = {"https://example.org", "https://example.com"}
+
+        @app.get("/members")
+        def members(url: str):
+            data = b""
+            if url in ALLOWED:
+                data = httpx.get(url).content
+            return data
+
+        @app.get("/not-members")
+        def not_members(url: str):
+            if url not in ALLOWED:
+                data = b""
+            else:
+                data = httpx.get(url).content
+            return data
+
+        @app.get("/numbers")
+        def numbers(text: str):
+            number = re.search(r"id=(\\d+)", text).group(1)
+            parts = "/".join(["https://example.org", text])
+            return httpx.get(f"https://example.org/{number}"), httpx.get(parts)
+    """,
+        "the address is used where it is one of a list, and text that a pattern or a fixed host allows",
+    ),
     Good(
         """
         import httpx

@@ -1,0 +1,85 @@
+"""What a function has others run: threads, pools, background tasks, and the functions inside of it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from fastness.tool.check.knowledge import reach
+from fastness.tool.project import Service
+from fastness.tool.project.calls import Edge, Outward
+from fastness.tool.project.symbols import CallSite, Function, Kind, argument
+from fastness.tool.project.values import External, FunctionValue
+
+_FIRST = {
+    "add_task": ("fastapi.BackgroundTasks().add_task",),
+    "submit": ("concurrent.futures.ThreadPoolExecutor().submit", "concurrent.futures.ProcessPoolExecutor().submit"),
+}
+
+
+def handed(service: Service, function: Function) -> tuple[list[Edge], list[Outward]]:
+    """The calls that a function has others make: of `tasks.add_task(send, mail)` what `send(mail)` would be."""
+    threads, sent = service.graph.in_threads(function)
+    edges, outward = list(threads), list(sent)
+    for site in function.calls:
+        made = _made(service, site) if site.name in _FIRST or site.name == "Thread" else None
+        if made is None:
+            continue
+        later = replace(site, node=made)
+        for value in service.resolver.targets(later):
+            if isinstance(value, External):
+                outward.append(Outward(later, value))
+            elif isinstance(value, FunctionValue):
+                edges += [Edge(later, target) for target in service.graph.answering(value)]
+    return edges, outward
+
+
+def _made(service: Service, site: CallSite) -> ast.Call | None:
+    """The call that is made later."""
+    if site.name == "Thread":
+        if not service.resolver.calls(site, "threading.Thread"):
+            return None
+        given, passed = argument(site.node, "target", 1), argument(site.node, "args", 3)
+        if given is None:
+            return None
+        rest = passed.elts if isinstance(passed, ast.Tuple | ast.List) else []
+        return ast.copy_location(ast.Call(given, rest, []), site.node)
+    # Tasks that nobody annotated are known by what they are told.
+    paths = service.resolver.paths(site.node.func, site.scope)
+    if not site.node.args or (paths and not paths & set(_FIRST[site.name])):
+        return None
+    given, *rest = site.node.args
+    return ast.copy_location(ast.Call(given, rest, site.node.keywords), site.node)
+
+
+def inside(function: Function) -> Iterator[Function]:
+    """The functions that a function defines: it has them called by somebody, or calls them itself."""
+    for bindings in function.bindings.values():
+        for binding in bindings:
+            if binding.kind is Kind.FUNCTION and isinstance(binding.definition, Function):
+                yield binding.definition
+
+
+def leading_to(service: Service, ends: Callable[[Outward], bool]) -> Iterator[Function]:
+    """What requests run or have run, and makes such a call itself or through others: nothing has to be followed elsewhere."""
+    callers: dict[Function, list[Function]] = {}
+    pending, found = list(reach.from_requests(service)), []
+    run = set(pending)
+    while pending:
+        function = pending.pop()
+        later, sent = handed(service, function)
+        if any(ends(call) for call in (*service.graph.outward(function), *sent)):
+            found.append(function)
+        for target in (*(edge.target for edge in (*service.graph.edges(function), *later)), *inside(function)):
+            callers.setdefault(target, []).append(function)
+            if target not in run:
+                run.add(target)
+                pending.append(target)
+    seen: set[Function] = set()
+    while found:
+        function = found.pop()
+        if function not in seen:
+            seen.add(function)
+            yield function
+            found += callers.get(function, ())

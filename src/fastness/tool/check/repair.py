@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import ast
 import io
+import re
 import tokenize
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from fastness.tool.findings import Finding
 from fastness.tool.project import Service
 from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import CallSite, Function, Kind
+from fastness.tool.project.symbols import CallSite, Class, Function, Kind
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -223,3 +224,30 @@ def aligned(function: Function, by: int) -> Iterator[Edit]:
         if column and len(line) - len(line.lstrip(" ")) == column and len(line) > column:
             yield Edit(module.path, position, position + by, "")
         position += len(line) + 1
+
+
+def body_of(function: Function) -> Sequence[ast.stmt]:
+    """The statements among which a function is defined."""
+    parent = function.parent
+    return parent.node.body if isinstance(parent, Class | Function) else parent.tree.body
+
+
+def bound(statements: Sequence[ast.stmt]) -> set[str]:
+    """The names that these statements give a value."""
+    found: set[str] = set()
+    for statement in statements:
+        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(statement.name)
+        elif isinstance(statement, ast.Import | ast.ImportFrom):
+            found.update((alias.asname or alias.name).partition(".")[0] for alias in statement.names)
+        else:
+            found.update(n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
+    return found
+
+
+def used_to_define(node: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
+    """The names that defining a function needs: in its decorators, defaults and annotations, those in texts too."""
+    header = [*node.decorator_list, node.args, *([node.returns] if node.returns is not None else [])]
+    inner = [inner for part in header for inner in ast.walk(part)]
+    texts = " ".join(n.value for n in inner if isinstance(n, ast.Constant) and isinstance(n.value, str))
+    return {n.id for n in inner if isinstance(n, ast.Name)} | set(re.findall(r"[^\W\d]\w*", texts))

@@ -33,6 +33,23 @@ def tried(router: Router, prefix: str = "", above: frozenset[int] = frozenset())
             yield prefix + step.path, step
 
 
+def again(app: Router) -> Iterator[tuple[str, Include, Include]]:
+    """Where a router serves the same paths a second time: the include of it that is the app's own, or the last, and another."""
+    first: set[tuple[str, int]] = set()
+    twice: dict[int, tuple[str, Router]] = {}
+    for path, route in tried(app):
+        key = (path, id(route.call))
+        if key in first and route.router is not None:
+            twice.setdefault(id(route.router), (path, route.router))
+        first.add(key)
+    for path, router in twice.values():
+        includes = [include for include in router.included_in if include.parent is not None]
+        nearest = next((include for include in includes if include.parent is app), includes[-1])
+        other = next((include for include in includes if include.parent is not nearest.parent), None)
+        if other is not None:
+            yield path, nearest, other
+
+
 def _always(include: Include) -> bool:
     """The call is a statement of its scope, and no part of another."""
     body = _body(include.scope)

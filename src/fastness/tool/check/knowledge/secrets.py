@@ -10,7 +10,7 @@ _SECRET = re.compile(
     re.IGNORECASE,
 )
 _NOT = re.compile(
-    r"(?:_name|_names|_header|_url|_uri|_path|_file|_field|_fields|_length|_min|_max|_regex|_pattern|_prefix|_id|_ids|_ttl|_lifetime"
+    r"(?:_name|_names|_header|_url|_uri|_path|_file|_field|_fields|_length|_min|_max|_regex|_patterns?|_words?|_keywords?|_prefix|_id|_ids|_ttl|_lifetime"
     r"|_expire\w*|_expiry|_minutes|_seconds|_days|_hours|_hash|_hashes|_hashed|_algorithm|_policy|_type|_enabled|_required|_reset|_context"
     r"|_count|_size|_scheme|_schemes|_env|_dir|_label|_title|_message|_error|_column|_format|_hint|_template|_endpoint|_provider"
     r"|_arn|_scope|_scopes|_audience|_key_id|_placeholder|_description|_help|_text|_manager|_version|_strategy|_class|_table|_method"

@@ -1,8 +1,9 @@
 """Code of Pydantic 1 under Pydantic 2.
 
-Pydantic 2 renamed the settings of `class Config` and ignores the old names with no more than a warning: a model with `orm_mode`
-no longer reads objects, one with `allow_mutation = False` can be changed, and `min_anystr_length` lets empty texts in. The old
-methods and decorators still work, warn at every use, and end with Pydantic 3.
+Pydantic 2 renamed the settings of `class Config` and ignores the old names with no more than a warning: a model with
+`orm_mode` no longer reads objects, one with `allow_mutation = False` can be changed, and `min_anystr_length` lets empty texts
+in. Settings ignore `Field(env="PORT")` and read the variable that is called like the field, and `regex=` and `const=` raise.
+The old methods and decorators still work, warn at every use, and end with Pydantic 3.
 
 Run `bump-pydantic`, and look at each model whose configuration was ignored: it did not do what it says for as long.
 """
@@ -17,7 +18,7 @@ from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Fix, Severity
 from fastness.tool.project import Service
 from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import Class, dotted, last_name
+from fastness.tool.project.symbols import CallSite, Class, dotted, last_name
 from fastness.tool.project.values import External
 from fastness.tool.project.walk import walk
 
@@ -30,6 +31,9 @@ _IGNORED = {
     "error_msg_templates": "a handler of errors", "copy_on_model_validation": "revalidate_instances",
     "json_loads": "a validator", "json_dumps": "a serializer",
 }  # fmt: skip
+# Arguments of `Field` that raise, that settings ignore, and that only warn.
+_RAISING = {"regex": "pattern", "const": "Literal", "unique_items": "set"}
+_WARNING = {"min_items": "min_length", "max_items": "max_length", "allow_mutation": "frozen", "example": "examples"}
 _METHODS = {
     "dict": "model_dump", "json": "model_dump_json", "copy": "model_copy", "parse_obj": "model_validate",
     "parse_raw": "model_validate_json", "from_orm": "model_validate", "construct": "model_construct",
@@ -46,11 +50,41 @@ def check(module: Module, service: Service) -> Iterator[Found]:
     for defined in module.classes:
         if defined.name != "Config" and service.is_model(defined):
             yield from _configured(service, defined)
-    old = [*_decorated(service, module), *_called(service, module)]
+    yield from _fields(service, module)
+    old = [*_decorated(service, module), *_called(service, module), *_warning(service, module)]
     if old:
         first, text = old[0]
         evidence = [proof(module, node, text) for node, text in old[1:50]]
         yield found(module, first, f"{text}; deprecated since Pydantic 2", *evidence, count=len(old))
+
+
+def _fields(service: Service, module: Module) -> Iterator[Found]:
+    """`Field(env=...)` of settings, one finding per class, and what raises when the class is made."""
+    ignored: dict[Class, list[CallSite]] = {}
+    for site in _declared(service, module, "env", *_RAISING):
+        said = {keyword.arg for keyword in site.node.keywords}
+        for name in _RAISING.keys() & said:
+            message = f"Pydantic 2 refuses {name}= of Field: it is {_RAISING[name]} now"
+            yield found(site.scope, site.node, message, severity=Severity.ERROR)
+        if "env" in said and isinstance(site.scope, Class) and service.is_settings(site.scope):
+            ignored.setdefault(site.scope, []).append(site)
+    for defined, sites in ignored.items():
+        evidence = [proof(defined, site.node, "ignored") for site in sites[1:50]]
+        message = f"Pydantic 2 ignores env= of the fields of {defined.name}: it is validation_alias= now"
+        yield found(defined, sites[0].node, message, *evidence, count=len(sites))
+
+
+def _declared(service: Service, module: Module, *names: str) -> Iterator[CallSite]:
+    """The calls of Pydantic's `Field` with one of these arguments. SQLModel's own takes some of them."""
+    for site in module.calls_by_name.get("Field", ()):
+        if any(keyword.arg in names for keyword in site.node.keywords) and service.resolver.calls(site, "pydantic.Field"):
+            yield site
+
+
+def _warning(service: Service, module: Module) -> Iterator[tuple[ast.AST, str]]:
+    for site in _declared(service, module, *_WARNING):
+        name = next(keyword.arg for keyword in site.node.keywords if keyword.arg in _WARNING)
+        yield site.node, f"{name}= of Field is {_WARNING[name or '']}= now"
 
 
 def _removed(module: Module) -> Iterator[Found]:
@@ -149,6 +183,45 @@ EXAMPLES = [
             name: str
             model_config = ConfigDict(allow_population_by_field_name=True)  # found
     """),
+    Bad("""
+        # file: requirements.txt
+        pydantic>=2
+        # file: app/config.py
+        from pydantic import BaseModel, Field
+        from pydantic_settings import BaseSettings
+
+        class Settings(BaseSettings):
+            port: int = Field(default=8000, env="APP_PORT")  # found
+            host: str = Field(default="localhost", env="APP_HOST")
+
+        class Order(BaseModel):
+            name: str = Field(..., example="tea")  # found
+            lines: list[str] = Field(min_items=1)
+            code: str = Field(regex="^[a-z]+$")  # found
+    """),
+    Good(
+        """
+        # file: requirements.txt
+        pydantic>=2
+        # file: app/config.py
+        from fastapi import FastAPI, Query
+        from pydantic import BaseModel, Field
+        from pydantic_settings import BaseSettings
+        from sqlmodel import Field as Column, SQLModel
+
+        class Settings(BaseSettings):
+            port: int = Field(default=8000, validation_alias="APP_PORT")
+
+        class Order(SQLModel):
+            code: str = Column(regex="^[a-z]+$")
+
+        app = FastAPI()
+
+        @app.get("/orders")
+        def orders(code: str = Query(regex="^[a-z]+$", example="abc")) -> list[str]: ...
+    """,
+        "the alias is said as Pydantic 2 wants it, and others have arguments of the same name",
+    ),
     Good(
         """
         # file: requirements.txt

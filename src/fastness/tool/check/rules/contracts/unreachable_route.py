@@ -14,19 +14,18 @@ and none of which it would hide in its turn. Which of two routes with the same p
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator, Sequence
 
 from fastness.tool.boot.app import BootedRoute
 from fastness.tool.check.knowledge import paths
-from fastness.tool.check.knowledge.order import tried
+from fastness.tool.check.knowledge.order import again, tried
 from fastness.tool.check.knowledge.served import Served
-from fastness.tool.check.repair import Repair, function_at, moved_up
+from fastness.tool.check.repair import Repair, body_of, bound, function_at, moved_up, used_to_define
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Finding, Fix, Severity
 from fastness.tool.project import Service
 from fastness.tool.project.routes import Include, Route, Router
-from fastness.tool.project.symbols import Class, Function
+from fastness.tool.project.symbols import Function
 
 
 @rule(
@@ -52,6 +51,7 @@ def check(service: Service, served: Served | None) -> Iterator[Found]:
     if served is None:
         for app in service.apps:
             yield from _across(app, reported)
+            yield from _served_twice(app)
 
 
 def _across(app: Router, reported: set[int]) -> Iterator[Found]:
@@ -130,6 +130,13 @@ def _included_twice(router: Router) -> Iterator[Found]:
             yield found(include.scope, include.call, "this router is included a second time under the same prefix", evidence)
 
 
+def _served_twice(app: Router) -> Iterator[Found]:
+    """A router that is included where another router, which is included as well, has it already."""
+    for path, include, other in again(app):
+        evidence = proof(other.scope, other.call, "it is included here, and what includes it is served too")
+        yield found(include.scope, include.call, f"this router is served a second time at the same place: {path}", evidence)
+
+
 def fix(service: Service, finding: Finding) -> Repair | str:
     """Move the route above the first one that hides it."""
     handler = function_at(service, finding)
@@ -140,7 +147,7 @@ def fix(service: Service, finding: Finding) -> Repair | str:
         return "the function is declared as several routes, or on a router that cannot be told"
     above = routes[0].router.routes[: routes[0].router.routes.index(routes[0])]
     first = next((route.handler for route in above if _hides(route, routes[0])), None)
-    body = _body(handler)
+    body = body_of(handler)
     if first is None or handler.node not in body or first.node not in body:
         return "the two routes are not declared side by side"
     between = body[body.index(first.node) : body.index(handler.node)]
@@ -153,38 +160,12 @@ def _obstacle(service: Service, later: Route, between: Sequence[ast.stmt]) -> st
         return "it would hide a route in its turn: both match the same requests"
     if not all(isinstance(statement, _QUIET) for statement in between):
         return "what stands between the two routes may depend on their order"
-    if not _bound(between).isdisjoint({later.handler.name, *_used(later.handler.node)}):
+    if not bound(between).isdisjoint({later.handler.name, *used_to_define(later.handler.node)}):
         return "it uses what is defined between the two routes"
     return None
 
 
 _QUIET = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign, ast.Import, ast.ImportFrom)
-
-
-def _body(handler: Function) -> Sequence[ast.stmt]:
-    parent = handler.parent
-    return parent.node.body if isinstance(parent, Class | Function) else parent.tree.body
-
-
-def _bound(statements: Sequence[ast.stmt]) -> set[str]:
-    """The names that these statements give a value."""
-    found: set[str] = set()
-    for statement in statements:
-        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            found.add(statement.name)
-        elif isinstance(statement, ast.Import | ast.ImportFrom):
-            found.update((alias.asname or alias.name).partition(".")[0] for alias in statement.names)
-        else:
-            found.update(n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
-    return found
-
-
-def _used(node: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
-    """The names that defining a function needs: in its decorators, defaults and annotations, those in texts too."""
-    header = [*node.decorator_list, node.args, *([node.returns] if node.returns is not None else [])]
-    inner = [inner for part in header for inner in ast.walk(part)]
-    texts = " ".join(n.value for n in inner if isinstance(n, ast.Constant) and isinstance(n.value, str))
-    return {n.id for n in inner if isinstance(n, ast.Name)} | set(re.findall(r"[^\W\d]\w*", texts))
 
 
 EXAMPLES = [
@@ -319,6 +300,31 @@ EXAMPLES = [
         app.include_router(router)  # found
     """,
         by_hand=2,
+    ),
+    Bad(
+        """
+        from fastapi import APIRouter, FastAPI
+
+        health = APIRouter()
+        api = APIRouter()
+        v1 = APIRouter(prefix="/v1")
+
+        @health.get("/health")
+        def alive(): ...
+
+        api.include_router(health)
+        v1.include_router(health)
+
+        def create_app():
+            app = FastAPI()
+            app.include_router(api)
+            app.include_router(v1)
+            app.include_router(health)  # found
+            return app
+
+        app = create_app()
+    """,
+        by_hand=1,
     ),
     Good("""
         from fastapi import APIRouter, FastAPI

@@ -17,13 +17,15 @@ from fastness.tool.findings import Severity
 from fastness.tool.project import Service
 from fastness.tool.project.hints import arguments
 from fastness.tool.project.routes import Route
-from fastness.tool.project.symbols import CallSite, Function, last_name
+from fastness.tool.project.symbols import CallSite, Function, constant, handed_on, last_name
 from fastness.tool.project.values import ClassValue, External
+from fastness.tool.project.walk import walk
 
 _HOOK = re.compile(r"webhook|callback|hook|event|proxy|graphql|ingest|mcp|rpc", re.IGNORECASE)
 _CHECKS = re.compile(r"model_validate|parse_obj|validate|verify|construct_event|TypeAdapter|load")
 _MAPPINGS = {"dict", "Dict", "Mapping", "MutableMapping"}
 _LISTS = {"list", "List"}
+_NO_MODEL = re.compile(r"(?:fastapi|starlette)\..*|.*(?:Error|Exception|Response)")
 _WHOLE = re.compile(r"body|data|payload|json|req(?:uest)?(?:_(?:data|body))?|item|obj|inputs?")
 
 
@@ -49,12 +51,12 @@ def _untyped(service: Service, route: Route) -> str | None:
         declared = parameter.annotation
         if declared is not None and _WHOLE.fullmatch(parameter.arg):
             declared = _present(declared)
-        if declared is not None and _is_open(declared):
+        if declared is not None and (_is_open(declared) or _has_fixed_keys(declared, parameter.arg, handler)):
             return f"{parameter.arg}: {ast.unparse(declared)}"
     for site in handler.calls:
         targets = service.resolver.targets(site)
         if site.name == "json" and any(isinstance(v, External) and v.path == "fastapi.Request().json" for v in targets):
-            return None if _validated_inside(service, handler) else "request.json()"
+            return None if _validated_inside(service, handler, site) else "request.json()"
     return None
 
 
@@ -85,15 +87,68 @@ def _is_open(annotation: ast.expr) -> bool:
     return name in _LISTS and _is_open(inside[0])
 
 
-def _validated_inside(service: Service, handler: Function) -> bool:
-    """The raw body is given to a model in the function, or its signature is checked."""
-    return any(_CHECKS.match(site.name) or _makes_model(service, site) for site in handler.calls)
+def _has_fixed_keys(annotation: ast.expr, name: str, handler: Function) -> bool:
+    """`rows: list[dict[str, str]]`, of which `row["id"]` is read: the keys are known, and nobody asks for them."""
+    if isinstance(annotation, ast.Subscript) and last_name(annotation.value) in _LISTS:
+        annotation = arguments(annotation)[0]
+    if not isinstance(annotation, ast.Subscript) or last_name(annotation.value) not in _MAPPINGS:
+        return False
+    names = {name}
+    for node in handler.nodes:
+        if isinstance(node, ast.For | ast.comprehension) and isinstance(node.iter, ast.Name) and node.iter.id == name:
+            names |= {node.target.id} if isinstance(node.target, ast.Name) else set()
+    if any(isinstance(node, ast.Compare) and isinstance(constant(node.left), str) for node in handler.nodes):
+        return False
+    return any(
+        isinstance(node, ast.Subscript)
+        and isinstance(node.ctx, ast.Load)
+        and isinstance(constant(node.slice), str)
+        and isinstance(node.value, ast.Name)
+        and node.value.id in names
+        for node in handler.nodes
+    )
 
 
-def _makes_model(service: Service, site: CallSite) -> bool:
-    """A class is called that may look at what it is given: no class of the project that is no model does."""
-    made = [value.definition for value in service.resolver.targets(site) if isinstance(value, ClassValue)]
-    return any(map(service.is_model, made)) if made else site.name[:1].isupper()
+def _validated_inside(service: Service, handler: Function, read: CallSite) -> bool:
+    """The raw body is given to a model, here or in what is called next, or its signature is checked."""
+    held = {
+        name for name, bindings in handler.bindings.items() if any(b.value and read.node in walk(b.value) for b in bindings)
+    }
+    held |= {name for name, bindings in handler.bindings.items() if any(_part_of(b.value, held) for b in bindings)}
+    if any(_CHECKS.match(site.name) or _makes_model(service, site, held, read.node) for site in handler.calls):
+        return True
+    for edge in service.graph.edges(handler):
+        if _is_given(edge.site.node, held, read.node):
+            names = {parameter.arg for parameter, _ in edge.target.parameters} - {"self", "cls"}
+            if any(_CHECKS.match(site.name) or _makes_model(service, site, names) for site in edge.target.calls):
+                return True
+    return False
+
+
+def _part_of(value: ast.expr | None, held: set[str]) -> bool:
+    """`data["name"]`, `data.get("name")`."""
+    while isinstance(value, ast.Subscript | ast.Attribute | ast.Call | ast.BoolOp):
+        if isinstance(value, ast.Call) and last_name(value) not in {"get", "pop"}:
+            return False
+        value = value.values[0] if isinstance(value, ast.BoolOp) else value.func if isinstance(value, ast.Call) else value.value
+    return isinstance(value, ast.Name) and value.id in held
+
+
+def _is_given(call: ast.Call, held: set[str], read: ast.AST | None = None) -> bool:
+    inside = (inner for passed in handed_on(call) for inner in walk(passed))
+    return any(inner is read or (isinstance(inner, ast.Name) and inner.id in held) for inner in inside)
+
+
+def _makes_model(service: Service, site: CallSite, held: set[str], read: ast.AST | None = None) -> bool:
+    """A class is given the body that may look at it: no answer, no exception, no class of the project that is no model does."""
+    if not _is_given(site.node, held, read):
+        return False
+    targets = service.resolver.targets(site)
+    made = [value.definition for value in targets if isinstance(value, ClassValue)]
+    paths = [value.path for value in targets if isinstance(value, External)]
+    if made:
+        return any(map(service.is_model, made))
+    return site.name[:1].isupper() and not any(map(_NO_MODEL.fullmatch, paths or [site.name]))
 
 
 EXAMPLES = [
@@ -127,6 +182,68 @@ EXAMPLES = [
         def f(body: dict | None = None):  # found
             return body
     """),
+    Bad("""
+        from fastapi import FastAPI, HTTPException, Request
+        from fastapi.responses import JSONResponse
+        from pydantic import BaseModel
+        from app.work import run
+
+        app = FastAPI()
+
+        class Answer(BaseModel):
+            text: str
+
+        @app.post("/a")
+        async def a(request: Request):  # found
+            given = await request.json()
+            if not given["prompt"]:
+                raise HTTPException(422, given["prompt"])
+            return JSONResponse(run(given))
+
+        @app.post("/b")
+        async def b(request: Request):  # found
+            given = await request.json()
+            made = run(given)
+            return Answer(text=made)
+
+        @app.post("/rows")
+        def rows(rows: list[dict[str, str]]):  # found
+            return [row["id"] for row in rows]
+    """),
+    Good(
+        """
+        from fastapi import FastAPI, Request
+        from pydantic import BaseModel
+
+        app = FastAPI()
+
+        class Order(BaseModel):
+            name: str
+
+        def made_of(given):
+            return Order(**given)
+
+        @app.post("/a")
+        async def a(request: Request):
+            given = await request.json()
+            return made_of(given)
+
+        @app.post("/b")
+        async def b(request: Request):
+            given = await request.json()
+            name = given.get("name")
+            return Order(name=name)
+
+        @app.post("/labels")
+        def labels(labels: dict[str, str]):
+            return [f"{key}={value}" for key, value in labels.items()]
+
+        @app.post("/moves")
+        def moves(body: dict[str, int]):
+            return body["from"] if "from" in body else 0
+    """,
+        "a model is made of it one call away, or of its parts, and mappings with any keys, or of which each is asked for",
+    ),
     Good("""
         from fastapi import Depends, FastAPI, Request
         from pydantic import BaseModel

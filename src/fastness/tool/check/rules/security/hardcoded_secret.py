@@ -15,17 +15,21 @@ from collections.abc import Iterator
 from functools import cached_property
 
 from fastness.tool.check.knowledge.secrets import dsn_password, is_dummy, is_literal_secret, names_secret, signs
-from fastness.tool.check.rule import Bad, Found, Good, found, module_of, rule
+from fastness.tool.check.rule import Bad, Found, Good, found, module_of, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service, literals
 from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import Binding, Class, Function, Kind, Scope, constant, last_name
+from fastness.tool.project.symbols import Binding, CallSite, Class, Function, Kind, Scope, constant, last_name
 from fastness.tool.project.walk import walk
 
 # Where nothing but a developer's machine or a compose network answers.
 _LOCAL = re.compile(r"@(?:localhost|127\.0\.0\.1|db|database|postgres|redis|mongo|rabbitmq)(?:[:/]|$)")
 
 _CONFIGURES = re.compile(r"(?:Settings|Config|Conf|Configuration)$")
+_HASHES = re.compile(
+    r"^hashpw$|^hash_?(?:password|pw)|password_hash$|^get_hash|^(?:hash|encrypt)_?password|hash_pass|^hash$", re.IGNORECASE
+)
+_PASSWORD = re.compile(r"pass(?:word|wd|phrase)|pwd", re.IGNORECASE)
 _ENVIRONMENT = ("os.getenv", "os.environ.get", "decouple.config")
 
 
@@ -47,6 +51,7 @@ def check(module: Module, service: Service) -> Iterator[Found]:
         if held and (not isinstance(scope, Class) or _may_hold(service, scope)):
             yield from held
     yield from _fallbacks(service, module, guards)
+    yield from _seeded(module)
 
 
 def _fallbacks(service: Service, module: Module, guards: _Guards) -> Iterator[Found]:
@@ -60,6 +65,50 @@ def _fallbacks(service: Service, module: Module, guards: _Guards) -> Iterator[Fo
                 continue
             if is_literal_secret(default) and service.resolver.calls(site, *_ENVIRONMENT) and default not in guards.texts:
                 yield found(site.scope, site.node, f"the default of {variable} is a secret in the source")
+
+
+def _seeded(module: Module) -> Iterator[Found]:
+    """`User(password_hash=hash_password("admin"))`: an account that everybody who reads this can use; one finding per function."""
+    seeds: dict[Function, list[CallSite]] = {}
+    for name in sorted(filter(_HASHES.search, module.calls_by_name.names)):
+        for site in module.calls_by_name.get(name, ()):
+            text = _hashed(site.node)
+            if text is None or not isinstance(site.scope, Function) or module.only_as_script(site.node):
+                continue
+            if is_literal_secret(text) and not is_dummy(text) and _is_kept(site.node, site.scope):
+                seeds.setdefault(site.scope, []).append(site)
+    for function, (first, *others) in seeds.items():
+        evidence = [proof(function, site.node, "here too") for site in others]
+        message = f"the password of an account that {function.qualified} makes is in the source"
+        yield found(function, first.node, message, *evidence, count=1 + len(others))
+
+
+def _hashed(call: ast.Call) -> str | None:
+    given = call.args[0] if call.args else next((k.value for k in call.keywords if k.arg in {"password", "secret"}), None)
+    if isinstance(given, ast.Call) and last_name(given) == "encode" and isinstance(given.func, ast.Attribute):
+        given = given.func.value
+    value = constant(given)
+    return value.decode("latin-1") if isinstance(value, bytes) else value if isinstance(value, str) else None
+
+
+def _is_kept(call: ast.Call, function: Function) -> bool:
+    """What was hashed becomes the password of something: what a guess is compared with, to take as long, does not."""
+    wanted: set[ast.AST] = {call}
+    for name, bindings in function.bindings.items():
+        if any(binding.value is not None and call in walk(binding.value) for binding in bindings) and not is_dummy(name):
+            wanted |= {node for node in function.nodes if isinstance(node, ast.Name) and node.id == name}
+    for node in function.nodes:
+        if isinstance(node, ast.Call):
+            given = [keyword.value for keyword in node.keywords if keyword.arg and _PASSWORD.search(keyword.arg)]
+        elif isinstance(node, ast.Dict):
+            given = [v for k, v in zip(node.keys, node.values, strict=True) if _PASSWORD.search(str(constant(k)))]
+        elif isinstance(node, ast.Assign):
+            given = [node.value] if any(isinstance(t, ast.Attribute) and _PASSWORD.search(t.attr) for t in node.targets) else []
+        else:
+            continue
+        if any(inner in wanted for value in given for inner in walk(value)):
+            return True
+    return False
 
 
 def _may_hold(service: Service, defined: Class) -> bool:
@@ -182,6 +231,39 @@ EXAMPLES = [
                 log.warning("set JWT_SECRET")
             return value
     """),
+    Bad("""
+        import bcrypt
+        from app.models import User
+
+        def hash_password(password: str) -> bytes:
+            return bcrypt.hashpw(password.encode(), bcrypt.gensalt())
+
+        def seed(db):
+            db.add(User(name="admin", password_hash=hash_password("admin"), is_admin=True))  # found
+            hashed = bcrypt.hashpw(b"letmein", bcrypt.gensalt())
+            db.add(User(name="robot", password_hash=hashed))
+
+        def reset(user):
+            user.hashed_password = hash_password("welcome")  # found
+    """),
+    Good(
+        """
+        import os
+        from app.models import User
+        from app.security import hash_password, verify
+
+        def seed(db):
+            db.add(User(name="admin", password_hash=hash_password(os.environ["ADMIN_PASSWORD"])))
+
+        def login(db, name, password):
+            user = db.get(User, name)
+            compared = hash_password("nobody") if user is None else user.password_hash
+            return verify(password, compared)
+
+        log_secret_patterns: str = "password,token,secret"
+    """,
+        "the seed's password comes from outside, a guess for nobody takes as long, and words that are looked for are none",
+    ),
     Bad("""
         from decouple import config
         from pydantic import BaseModel, Field

@@ -18,7 +18,7 @@ from fastness.tool.findings import Severity
 from fastness.tool.project import Service
 from fastness.tool.project.module import Module
 from fastness.tool.project.resolve import Resolver
-from fastness.tool.project.symbols import CallSite, Class, Function, Kind
+from fastness.tool.project.symbols import CallSite, Class, Function, Kind, constant, last_name
 from fastness.tool.project.values import External, Instance
 
 _LEVELS = ("debug", "info", "warning", "warn", "error", "exception", "critical", "log", "print", "success", "trace",
@@ -34,6 +34,8 @@ _HARMLESS = re.compile(
 )
 _LOGGING = {"logging", "loguru", "structlog", "rich", "logfire", "uvicorn"}
 _MOCK = re.compile(r"Mock|Fake|Dummy|Stub|Console")
+_TOKEN = re.compile(r"token|authorization|jwt|bearer", re.IGNORECASE)
+_KEY = re.compile(r"key", re.IGNORECASE)
 _PUSH = re.compile(r"push|device|fcm|apns", re.IGNORECASE)
 # Where a token is a word of some language.
 _LANGUAGES = frozenset({
@@ -41,6 +43,11 @@ _LANGUAGES = frozenset({
 })  # fmt: skip
 _DUMPS = {"dict", "json", "model_dump", "model_dump_json"}
 _COMMAND_LINES = {"typer", "click", "argparse", "fire", "cyclopts"}
+# A link that logs in whoever follows it.
+_LINK = re.compile(
+    r"(?:magic|log_?in|sign_?(?:in|up)|auth|verif|reset|confirm|invit|activat|password)[^\s]*[?&](\w*(?:code|token|otp|secret|key))=$",
+    re.IGNORECASE,
+)
 _MASKS = {"len", "bool", "type", "mask", "redact", "hash", "id", "isinstance", "hide", "obfuscate", "truncate"}
 
 
@@ -63,6 +70,8 @@ def _secrets(site: CallSite, service: Service) -> Iterator[str]:
     for name, node in _values(site):
         if _names_secret(name) and not _is_no_key(name, site) and not _hides_itself(node, site, service.resolver):
             yield f"{name} is written to the log"
+        elif (secret := _in_link(node, site)) is not None:
+            yield f"{name} is written to the log, a link with its {secret}"
         elif (held := _held_by_model(node, site, service)) is not None:
             yield f"{name} is written to the log with its {held}"
 
@@ -134,7 +143,10 @@ def _values(site: CallSite) -> Iterator[tuple[str, ast.expr]]:
         elif isinstance(node, ast.Subscript):
             if isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
                 yield node.slice.value, node
-            # a slice shows a part only
+            elif isinstance(node.slice, ast.Slice) and _shows_much(node.value, node.slice):
+                pending.append(node.value)
+        elif isinstance(node, ast.Call) and _asks_by_name(node):
+            yield str(constant(node.args[0])), node
         elif isinstance(node, ast.FormattedValue):
             pending.append(node.value)
         elif isinstance(node, ast.JoinedStr | ast.BinOp | ast.Dict | ast.Tuple | ast.List):
@@ -149,6 +161,36 @@ def _values(site: CallSite) -> Iterator[tuple[str, ast.expr]]:
         }:
             inner = node.func.value if isinstance(node.func, ast.Attribute) else None
             pending += [*node.args, *([inner] if inner is not None else [])]
+
+
+def _asks_by_name(node: ast.Call) -> bool:
+    """`headers.get("Authorization")`."""
+    return isinstance(node.func, ast.Attribute) and last_name(node) == "get" and bool(node.args)
+
+
+def _shows_much(whole: ast.expr, part: ast.Slice) -> bool:
+    """The first characters, and so many that they tell: tokens begin with what is the same in all, keys with their kind."""
+    first, length = constant(part.lower), constant(part.upper)
+    if first not in {None, 0} or not isinstance(length, int):
+        return False
+    name = str(constant(whole.slice)) if isinstance(whole, ast.Subscript) else ast.unparse(whole)
+    most = 40 if _TOKEN.search(name) else 9 if _KEY.search(name) else 4
+    return length > most
+
+
+def _in_link(node: ast.expr, site: CallSite) -> str | None:
+    """The parameter with which a link that was made in the function logs in whoever follows it."""
+    if not isinstance(node, ast.Name) or not isinstance(site.scope, Function):
+        return None
+    for binding in site.scope.bindings.get(node.id, ()):
+        parts = binding.value.values if isinstance(binding.value, ast.JoinedStr) else []
+        before = ""
+        for part in parts:
+            matched = _LINK.search(before) if isinstance(part, ast.FormattedValue) else None
+            if matched is not None:
+                return matched[1]
+            before += str(constant(part)) if isinstance(part, ast.Constant) else "{}"
+    return None
 
 
 def _names_secret(name: str) -> bool:
@@ -199,6 +241,33 @@ EXAMPLES = [
             logger.debug(f"received {user.model_dump()}")  # found
             logger.debug("sending with %s", mail_creds)  # found
     """),
+    Bad("""
+        import logging
+
+        logger = logging.getLogger(__name__)
+
+        def invite(base, code, email, headers, secret_key, password):
+            link = f"{base}/auth/magic?code={code}&email={email}"
+            logger.info(f"give them this link: {link}")  # found
+            logger.info("asked with %s", headers.get("Authorization"))  # found
+            logger.info(f"bad key {secret_key[:10]}...")  # found
+            logger.info(f"bad password {password[0:5]}...")  # found
+    """),
+    Good(
+        """
+        import logging
+
+        logger = logging.getLogger(__name__)
+
+        def invite(base, page, code, headers, api_key, access_token, settings):
+            link = f"{base}/countries?code={code}"
+            logger.info("see %s", link)
+            logger.info("asked with %s", headers.get("Accept"))
+            logger.info(f"key {api_key[:8]}..., token {access_token[:20]}... of {settings.get(page)}")
+            logger.info(f"key ends in {api_key[-4:]}")
+    """,
+        "a link that opens nothing, a header that is no secret, and beginnings that are the same for many",
+    ),
     Good(
         """
         import logging

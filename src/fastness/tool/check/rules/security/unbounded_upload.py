@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from fastness.tool.check.knowledge import limits
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
-from fastness.tool.project import Service
+from fastness.tool.project import Service, literals
 from fastness.tool.project.resolve import Resolver
 from fastness.tool.project.symbols import CallSite, Function
-from fastness.tool.project.values import External
+from fastness.tool.project.values import Elements, External
 from fastness.tool.project.walk import walk
 
 _READS = {"fastapi.UploadFile().read", "fastapi.UploadFile().file.read"}
@@ -33,6 +33,29 @@ def check(service: Service) -> Iterator[Found]:
         for function in module.functions:
             if not _looks_at_size_first(function):
                 yield from _of(function, service.resolver)
+    yield from _read_by_fastapi(service)
+
+
+def _read_by_fastapi(service: Service) -> Iterator[Found]:
+    """`avatar: Annotated[bytes, File()]`: the whole of it is read before the endpoint sees anything."""
+    seen: set[Function] = set()
+    for route in service.routes:
+        handler = route.handler
+        if handler in seen or not handler.module.is_service or not handler.module.mentions("bytes"):
+            continue
+        seen.add(handler)
+        for parameter, default in handler.parameters:
+            values = service.resolver.annotation(parameter.annotation, handler.parent)
+            flat = [inner for value in values for inner in (value.of if isinstance(value, Elements) else (value,))]
+            declared = [*literals.metadata(service.resolver, parameter.annotation, handler.parent), (default, handler.parent)]
+            if External("bytes()") in flat and any(
+                isinstance(one, ast.Call) and "fastapi.File" in service.resolver.paths(one.func, where)
+                for one, where in declared
+            ):
+                yield found(
+                    handler, parameter, f"{handler.qualified} takes {parameter.arg} as bytes: all of it is read into memory"
+                )
+                break
 
 
 def _of(function: Function, resolver: Resolver) -> Iterator[Found]:
@@ -80,6 +103,20 @@ EXAMPLES = [
         @app.post("/b")
         def b(files: list[UploadFile]):
             return [f.file.read() for f in files]  # found
+    """),
+    Bad("""
+        from typing import Annotated
+        from fastapi import Body, FastAPI, File
+
+        app = FastAPI()
+
+        @app.post("/a")
+        def a(avatar: Annotated[bytes, File()]):  # found
+            return len(avatar)
+
+        @app.post("/b")
+        def b(pages: list[bytes] = File(...), note: bytes = Body()):  # found
+            return len(pages)
     """),
     Good("""
         from fastapi import FastAPI, UploadFile

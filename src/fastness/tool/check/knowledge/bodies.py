@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from fastness.tool.project import Service, literals
 from fastness.tool.project.routes import Route
-from fastness.tool.project.symbols import Class, argument, constant
+from fastness.tool.project.symbols import Class, Scope, argument, constant
 from fastness.tool.project.values import Elements, External, Instance
 
 
@@ -39,3 +39,35 @@ def shows_text(service: Service, owner: Class, field: ast.AST, option: str, valu
         return False
     said = [field.value, *(extra for extra, _ in literals.metadata(service.resolver, field.annotation, owner))]
     return not any(isinstance(one, ast.Call) and constant(argument(one, option)) is value for one in said)
+
+
+def validated(service: Service, model: Class) -> set[object]:
+    """The names of the fields that a validator of the model looks at."""
+    return {
+        constant(given)
+        for base in service.resolver.mro(model)
+        if isinstance(base, Class)
+        for method in base.methods
+        for decorator in method.decorators
+        if isinstance(decorator, ast.Call)
+        for given in decorator.args
+    }
+
+
+def part(service: Service, model: Class, path: str) -> tuple[Class, ast.AnnAssign] | None:
+    """The field at the end of `order.lines`, with the class that declares it; None when a validator looks at it."""
+    name, _, rest = path.partition(".")
+    owner, node = fields(service, model).get(name, (model, None))
+    if not isinstance(node, ast.AnnAssign) or name in validated(service, model):
+        return None
+    if not rest:
+        return owner, node
+    values = service.resolver.annotation(node.annotation, owner)
+    inner = next((v.definition for v in values if isinstance(v, Instance) and service.is_model(v.definition)), None)
+    return part(service, inner, rest) if inner is not None else None
+
+
+def options(service: Service, annotation: ast.expr | None, default: ast.expr | None, scope: Scope) -> set[str | None]:
+    """The names of what is said of a field or parameter: of `Field(max_length=50)`, `Annotated[str, Field(le=1)]`."""
+    declared = [default, *(extra for extra, _ in literals.metadata(service.resolver, annotation, scope))]
+    return {keyword.arg for one in declared if isinstance(one, ast.Call) for keyword in one.keywords}

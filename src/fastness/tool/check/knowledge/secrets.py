@@ -33,6 +33,7 @@ _PLACEHOLDER = re.compile(
 _CONSTANT = re.compile(r"(?!YOUR|MY|CHANGE|REPLACE|SUPER|DEV)(?:__)?[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+(?:__)?|\[\w+\]")
 _PUBLISHED = ("pk_live_", "pk_test_", "phc_")  # of Stripe and PostHog: they identify an account, and open nothing
 _DSN = re.compile(r"^[a-z][a-z0-9+._]*://[^\s:/@{}]+:([^\s@/{}]+)@[^\s]+$", re.IGNORECASE)
+_PASSWORD = re.compile(r"(?<![a-z])(?:password|passwd|passphrase)(?![a-z])(?:_?\d)?(?=$|_)", re.IGNORECASE)
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -40,6 +41,12 @@ def names_secret(name: str) -> bool:
     """A variable, field or key of this name holds a secret."""
     snake = _CAMEL.sub("_", name)
     return bool(_SECRET.search(snake)) and not _NOT.search(snake)
+
+
+def names_password(name: str) -> bool:
+    """A field of this name takes what somebody types to log in, or to set it."""
+    snake = _CAMEL.sub("_", name)
+    return bool(_PASSWORD.search(snake)) and (names_secret(snake) or snake[-1].isdigit())
 
 
 def signs(name: str) -> bool:

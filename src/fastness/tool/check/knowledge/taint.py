@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from fastness.tool.check.knowledge.bodies import fields
+from fastness.tool.check.knowledge.bodies import fields, validated
 from fastness.tool.check.knowledge.checked import CHECKS, Checks, is_ending, takes
 from fastness.tool.check.knowledge.handed import handed, inside, leading_to
 from fastness.tool.check.rule import proof
@@ -215,16 +215,7 @@ class Taint:
             return False
         if isinstance(node.value, ast.Call) and any(k.arg in {"pattern", "regex"} for k in node.value.keywords):
             return False
-        validated = (
-            constant(argument)
-            for base in self.service.resolver.mro(model)
-            if isinstance(base, Class)
-            for method in base.methods
-            for decorator in method.decorators
-            if isinstance(decorator, ast.Call)
-            for argument in decorator.args
-        )
-        return name not in set(validated)
+        return name not in validated(self.service, model)
 
     def _item(self, node: ast.Subscript, function: Function, names: Mapping[str, str]) -> str | None:
         inner = node.value

@@ -53,6 +53,17 @@ _CPU = re.compile(
     r"|shutil\.make_archive|zipfile\.ZipFile\(\)\.(?:writestr|extractall)|numpy\.(?:load|save|loadtxt|genfromtxt)"
     r"|cv2\.(?:imread|imdecode|resize|imwrite)|sklearn\..*\.(?:fit|fit_transform)|whisper\..*\.transcribe|ffmpeg\..*\.run"
 )
+_MODEL = re.compile(
+    r"(?:openai|anthropic|groq|together|mistralai|cohere|litellm|ollama|google\.(?:genai|generativeai)|langchain\w*|llama_index|vertexai"
+    r"|dashscope|zhipuai|huggingface_hub|replicate|fireworks)\..*\.?(?:a?create|a?generate\w*|a?invoke|a?stream|a?chat\w*|a?complet\w+"
+    r"|send_message\w*|a?embed\w*|a?predict|a?run|a?parse)"
+)
+
+
+@cache
+def asks_model(path: str) -> bool:
+    """The call is answered by a language model, which is paid by the word."""
+    return bool(_MODEL.fullmatch(path))
 
 
 @cache

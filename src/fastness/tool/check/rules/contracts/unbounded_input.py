@@ -1,31 +1,25 @@
 """A client decides how much the service works.
 
 `limit: int = 100` is a default, not a bound: `?limit=10000000` loads the table into memory and holds a connection while
-it does.
+it does. A list in a body, of which each element is a query or a call, a number of repetitions, and a text that a language model
+is asked are the same on a write. A password of any length is cut or refused with an error of its own by what hashes it.
 
-Give the bound to the parameter: `limit: Annotated[int, Query(ge=1, le=100)] = 20`.
+Give the bound to the parameter or the field: `limit: Annotated[int, Query(ge=1, le=100)] = 20`, `Field(max_length=50)`.
 """
 
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 from itertools import islice
 
-from fastness.tool.check.knowledge.bodies import fields
+from fastness.tool.check.knowledge import amounts, decided, pages
 from fastness.tool.check.repair import Edit, Repair, argument_added, function_at, imported, is_written, replaced, text_of
-from fastness.tool.check.rule import Bad, Found, Good, found, module_of, proof, rule
+from fastness.tool.check.rule import Bad, Found, Good, found, module_of, position, proof, rule
 from fastness.tool.findings import Finding, Fix, Severity
 from fastness.tool.project import Service, literals
 from fastness.tool.project.routes import Route
-from fastness.tool.project.symbols import Class, Function, Scope, constant
-from fastness.tool.project.values import External, Instance
-from fastness.tool.project.walk import walk
-
-_LIMIT = re.compile(r"^(?:limit|page_size|per_page|items_per_page|pageSize|perPage|size|page_limit|count|top_k|take|first)$")
-_BOUNDS = {"le", "lt"}
-_FIELDS = ("fastapi.Query", "fastapi.Path", "fastapi.Body", "pydantic.Field", "fastapi.param_functions.Query", "fastapi.Form")
+from fastness.tool.project.symbols import Class, Function, Scope
 
 
 @rule(
@@ -47,6 +41,7 @@ def check(service: Service) -> Iterator[Found]:
         evidence = [proof(reader, node, "declared here")] if at is not node else []
         evidence += [proof(handler, handler.node, "used by this endpoint")] if handler is not reader else []
         yield found(reader, at, f"{name} of {reader.qualified} has no upper bound", *evidence, count=count)
+    yield from _of_writes(service)
 
 
 def _read(service: Service, route: Route) -> Iterator[tuple[Function | Class, ast.AST, str]]:
@@ -56,90 +51,35 @@ def _read(service: Service, route: Route) -> Iterator[tuple[Function | Class, as
     made = {one: service.resolver.method(one, "__init__") for one in classes}
     models = [one for one in classes if made[one] is None]
     for function in (*functions, *filter(None, made.values())):
-        for parameter in _unbounded(service, function, route.path or ""):
+        for parameter in pages.parameters(service, function, route.path or ""):
             yield function, parameter, parameter.arg
             break
-        models += _query_models(service, function)
-    for owner, node in (pair for model in dict.fromkeys(models) for pair in islice(_unbounded_fields(service, model), 1)):
+        models += pages.models(service, function)
+    for owner, node in (pair for model in dict.fromkeys(models) for pair in islice(pages.fields_of(service, model), 1)):
         yield owner, node, ast.unparse(node.target)
 
 
-def _query_models(service: Service, function: Function) -> Iterator[Class]:
-    """`query: Annotated[Page, Query()]`: each field of the model is a parameter."""
-    scope = function.parent
-    for parameter, default in function.parameters:
-        declared = [*literals.metadata(service.resolver, parameter.annotation, scope), (default, scope)]
-        if any(isinstance(d, ast.Call) and "fastapi.Query" in service.resolver.paths(d.func, where) for d, where in declared):
-            for value in service.resolver.annotation(parameter.annotation, scope):
-                if isinstance(value, Instance) and service.is_model(value.definition):
-                    yield value.definition
+def _of_writes(service: Service) -> Iterator[Found]:
+    """What the bodies of writes decide the amount of: one finding per model, and one for all passwords."""
+    causes: dict[object, dict[ast.AST, decided.Part]] = {}
+    for part in decided.parts(service):
+        cause = decided.HASHED if part.use.kind == decided.HASHED else part.holder
+        causes.setdefault(cause, {}).setdefault(part.node, part)
+    for cause, of_cause in causes.items():
+        # In a model the first field stands for all; the passwords of several are told in the order of their endpoints.
+        first, *others = sorted(of_cause.values(), key=lambda part: 0 if cause == decided.HASHED else position(part.node)[0])
+        evidence = [proof(first.use.function, first.use.node, _WHAT[first.use.kind].format(first.name))]
+        evidence += [proof(other.holder, other.node, f"{other.name} of {other.holder.qualified} too") for other in others]
+        message = f"{first.name} of {first.holder.qualified} has no upper bound"
+        yield found(first.holder, first.node, message, *evidence, count=1 + len(others))
 
 
-def _unbounded_fields(service: Service, model: Class) -> Iterator[tuple[Class, ast.AnnAssign]]:
-    validated = {
-        constant(given)
-        for base in service.resolver.mro(model)
-        if isinstance(base, Class)
-        for method in base.methods
-        for decorator in method.decorators
-        if isinstance(decorator, ast.Call)
-        for given in decorator.args
-    }
-    for name, (owner, node) in fields(service, model).items():
-        if (
-            isinstance(node, ast.AnnAssign)
-            and name not in validated
-            and _LIMIT.match(name)
-            and _is_number(service, node.annotation, owner)
-        ):
-            declared = [d for d, _ in literals.metadata(service.resolver, node.annotation, owner)]
-            calls = [call for call in (*declared, node.value) if isinstance(call, ast.Call)]
-            if not any(_is_dependency_or_bound(service, call, owner) for call in calls):
-                yield owner, node
-
-
-def _unbounded(service: Service, function: Function, path: str) -> Iterator[ast.arg]:
-    scope = function.parent
-    for parameter, default in function.parameters:
-        if (
-            not _LIMIT.match(parameter.arg)
-            or "{" + parameter.arg in path
-            or not _is_number(service, parameter.annotation, scope)
-        ):
-            continue
-        declared = [d for d, _ in literals.metadata(service.resolver, parameter.annotation, scope)]
-        fields = [node for node in (*declared, default) if isinstance(node, ast.Call)]
-        if any(_is_dependency_or_bound(service, node, scope) for node in fields) or _checked_inside(function, parameter.arg):
-            continue
-        if parameter.arg == "count" and not isinstance(default, ast.Call | ast.Constant):
-            continue
-        yield parameter
-
-
-def _is_number(service: Service, annotation: ast.expr | None, scope: Scope) -> bool:
-    values = service.resolver.annotation(annotation, scope)
-    return any(isinstance(value, External) and value.path == "int()" for value in values)
-
-
-def _is_dependency_or_bound(service: Service, node: ast.Call, scope: Scope) -> bool:
-    paths = service.resolver.paths(node.func, scope)
-    if paths & {"fastapi.Depends", "fastapi.Security", "fastapi.Header", "fastapi.Cookie"}:
-        return True
-    bound = any(k.arg in _BOUNDS or k.arg is None for k in node.keywords)
-    return bound or not paths & set(_FIELDS)
-
-
-def _checked_inside(function: Function, name: str) -> bool:
-    """`min(limit, 100)`, or a comparison that bounds it."""
-    return any(_bounds(node, name) for node in walk(function.node))
-
-
-def _bounds(node: ast.AST, name: str) -> bool:
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in {"min", "clamp"}:
-        return any(isinstance(one, ast.Name) and one.id == name for one in node.args)
-    if isinstance(node, ast.Compare) and isinstance(node.left, ast.Name) and node.left.id == name:
-        return any(isinstance(op, ast.Gt | ast.GtE) for op in node.ops)
-    return False
+_WHAT = {
+    amounts.LOOPED: "waits for something outside for each of {}",
+    amounts.REPEATED: "does as much as {} says",
+    decided.HASHED: "takes {}, which is hashed",
+    amounts.ASKED: "asks a language model with all of {}",
+}
 
 
 def fix(service: Service, finding: Finding) -> Repair | None:
@@ -149,17 +89,17 @@ def fix(service: Service, finding: Finding) -> Repair | None:
         return _fix_field(service, finding)
     edits: list[Edit] = []
     defaults = dict(function.parameters)
-    for parameter in _unbounded(service, function, ""):
+    for parameter in pages.parameters(service, function, ""):
         one = _bounded(service, function.parent, parameter.annotation, defaults[parameter], ("fastapi", "Query"))
         if one is None:
             return None
         edits += one
-    return Repair(tuple(edits))
+    return Repair(tuple(edits)) if edits else None
 
 
 def _fix_field(service: Service, finding: Finding) -> Repair | None:
     for model in service.project.modules[finding.path].classes:
-        for owner, node in _unbounded_fields(service, model):
+        for owner, node in pages.fields_of(service, model):
             if owner is model and node.lineno == finding.line:
                 edits = _bounded(service, owner, node.annotation, node.value, ("pydantic", "Field"))
                 return Repair(edits) if edits is not None else None
@@ -172,7 +112,7 @@ def _bounded(
     module = module_of(scope)
     fields = [(n, module_of(s)) for n, s in literals.metadata(service.resolver, annotation, scope)]
     fields += [(default, module)] if isinstance(default, ast.Call) else []
-    declared = [(n, m) for n, m in fields if isinstance(n, ast.Call) and service.resolver.paths(n.func, scope) & set(_FIELDS)]
+    declared = [(n, m) for n, m in fields if isinstance(n, ast.Call) and service.resolver.paths(n.func, scope) & pages.FIELDS]
     usual = literals.default(service.resolver, default, scope) if default is not None else None
     for node, _ in declared:
         usual = node.args[0] if node.args and usual in (None, default) else usual
@@ -245,6 +185,137 @@ EXAMPLES = [
         def b(page: Annotated[Slice, Depends()], window: Window = Depends()) -> Found:
             return Found(count=page.size + window.per_page)
     """),
+    Bad(
+        """
+        # file: app/main.py
+        import asyncio
+        from typing import Optional
+        import httpx
+        from fastapi import FastAPI
+        from openai import AsyncOpenAI
+        from passlib.context import CryptContext
+        from pydantic import BaseModel, Field
+        from app.work import answer, search_all
+
+        app = FastAPI()
+        client = AsyncOpenAI()
+        hashing = CryptContext(schemes=["argon2"])
+
+        class Search(BaseModel):
+            queries: list[str] = Field(..., min_length=1)  # found
+            region: str
+
+        @app.post("/searches")
+        def search(body: Search):
+            return search_all(body.queries)
+
+        class Chat(BaseModel):
+            prompt: str  # found
+            user: str
+            n: int = 1
+
+        @app.post("/chats")
+        async def chat(body: Chat):
+            if body.n < 1:
+                raise ValueError("n")
+            messages = [{"role": "user", "content": body.prompt}]
+            first = await client.chat.completions.create(messages=messages, user=body.user)
+            return first, await asyncio.gather(*(answer() for _ in range(body.n)))
+
+        class Item(BaseModel):
+            name: str
+
+        @app.post("/items")
+        async def create(items: list[Item]):  # found
+            names = [item.name for item in items]
+            async with httpx.AsyncClient() as http:
+                return [await http.put(f"https://example.org/{name}") for name in names]
+
+        class Login(BaseModel):
+            name: str
+            password: str  # found
+
+        class Change(BaseModel):
+            new_password: str
+
+        @app.post("/login")
+        def login(login: Login):
+            return hashing.verify(login.password, "")
+
+        @app.post("/change")
+        def change(change: Change):
+            return hashing.hash(change.new_password)
+
+        @app.get("/pages")
+        def pages(n: Optional[int] = 5):  # found
+            return n
+        # file: app/work.py
+        import requests
+
+        def search_all(queries):
+            return [ask(query) for query in queries]
+
+        def ask(query):
+            return requests.get("https://example.org", params={"q": query}, timeout=3)
+
+        async def answer(): ...
+    """,
+        by_hand=4,
+    ),
+    Good(
+        """
+        from typing import Annotated
+        import httpx
+        from fastapi import FastAPI, HTTPException, UploadFile
+        from passlib.context import CryptContext
+        from pydantic import BaseModel, Field, field_validator
+
+        app = FastAPI()
+        hashing = CryptContext(schemes=["argon2"])
+
+        class Search(BaseModel):
+            queries: list[str] = Field(max_length=20)
+            names: list[str]
+            tags: list[str]
+            pages: int
+            prompt: str
+
+            @field_validator("tags")
+            def few(cls, value): ...
+
+        @app.post("/searches")
+        def search(body: Search):
+            if len(body.names) > 20:
+                raise HTTPException(422)
+            for one in [*body.queries]:
+                print(one)
+            for name in body.names:
+                httpx.get("https://example.org", params={"q": name})
+            for query in body.queries:
+                httpx.get("https://example.org", params={"q": query})
+            for tag in body.tags:
+                httpx.get("https://example.org", params={"q": tag})
+            for page in range(min(body.pages, 10)):
+                httpx.get("https://example.org", params={"page": page})
+            return [name.upper() for name in body.names], body.prompt
+
+        @app.post("/files")
+        async def store(files: list[UploadFile]):
+            return [await file.read(100) for file in files]
+
+        class Login(BaseModel):
+            password: Annotated[str, Field(max_length=72)]
+
+        class Mailbox(BaseModel):
+            host: str
+            password: str
+
+        @app.post("/login")
+        def login(login: Login, mailbox: Mailbox):
+            return hashing.verify(login.password, "")
+    """,
+        "bounded where they are declared, measured or cut before the work, not worked on for each, or a password of elsewhere",
+    ),
     Good("""
         from typing import Annotated
         from fastapi import FastAPI, Query

@@ -68,7 +68,7 @@ def _fallbacks(service: Service, module: Module, guards: _Guards) -> Iterator[Fo
 
 
 def _seeded(module: Module) -> Iterator[Found]:
-    """`User(password_hash=hash_password("admin"))`: an account that everybody who reads this can use; one finding per function."""
+    """`User(password_hash=hash_password("admin"))`: an account for everybody who reads this; one finding per function."""
     seeds: dict[Function, list[CallSite]] = {}
     for name in sorted(filter(_HASHES.search, module.calls_by_name.names)):
         for site in module.calls_by_name.get(name, ()):

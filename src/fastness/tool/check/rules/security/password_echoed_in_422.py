@@ -18,15 +18,13 @@ from fastness.tool.boot import Probed
 from fastness.tool.boot.app import BootedRoute
 from fastness.tool.check.knowledge import errors, versions
 from fastness.tool.check.knowledge.bodies import bodies, fields
-from fastness.tool.check.knowledge.secrets import names_secret
+from fastness.tool.check.knowledge.secrets import names_password
 from fastness.tool.check.knowledge.served import Served
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
 from fastness.tool.project.symbols import Class, Function
 
-_PASSWORD = re.compile(r"(?<![a-z])(?:password|passwd|passphrase)(?![a-z])(?:_?\d)?(?=$|_)", re.IGNORECASE)
-_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _INVALID = {"RequestValidationError", "422", "HTTP_422_UNPROCESSABLE_ENTITY", "HTTP_422_UNPROCESSABLE_CONTENT"}
 _PICKS = re.compile(r"""["'](?:msg|loc|type)["']|include_input\s*=\s*False|["']input["']|exclude|\.title\b""")
 
@@ -64,11 +62,8 @@ def _fields(service: Service) -> Iterator[tuple[Class, ast.AST, str]]:
 
 def _is_password(name: str, field: ast.AST) -> bool:
     """The name speaks of a password and not of a rule for some, and the type is that of no date or switch."""
-    snake = _CAMEL.sub("_", name)
-    if not _PASSWORD.search(snake) or not (names_secret(snake) or snake[-1].isdigit()):
-        return False
     declared = ast.unparse(field.annotation) if isinstance(field, ast.AnnAssign) else ""
-    return not re.search(r"\b(?:bool|int|float|date|datetime)\b", declared)
+    return names_password(name) and not re.search(r"\b(?:bool|int|float|date|datetime)\b", declared)
 
 
 def _own_handlers(service: Service) -> list[Function] | None:

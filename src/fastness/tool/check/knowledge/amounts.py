@@ -1,7 +1,7 @@
 """What a client's body makes an endpoint do as often, or for as long, as the client likes: followed from the body to the work.
 
-A list costs what is done for each element, a number what is repeated that often, a text what is asked of a model that charges
-by the word.
+A list costs what is done for each element, a number what is repeated that often or waited for that long, a text what is asked
+of a model that charges by the word.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from fastness.tool.project.reading import known_once
 from fastness.tool.project.symbols import Function, constant, handed_on, last_name
 from fastness.tool.project.walk import own, walk
 
-LOOPED, REPEATED, ASKED = "looped", "repeated", "asked"
+LOOPED, REPEATED, AWAITED, ASKED = "looped", "repeated", "awaited", "asked"
 _DEEPEST = 4  # calls between the endpoint and the work
 _SAME = {"list", "set", "tuple", "enumerate", "sorted", "reversed", "zip", "dict", "tqdm", "as_completed", "iter"}
 _VIEWS = {"items", "values", "keys", "strip", "copy"}
@@ -120,7 +120,7 @@ def _measured(function: Function, held: Mapping[str, str]) -> Iterator[str]:
 def _bounds(test: ast.Compare) -> bool:
     """`n > 100` is a bound, `n < 1` and `len(names) > 0` are none."""
     given = [constant(side) for side in (test.left, *test.comparators) if isinstance(side, ast.Constant)]
-    least = any(isinstance(value, int) and value <= 1 for value in given)
+    least = len(given) == len(test.comparators) and all(isinstance(value, int | float) and value <= 1 for value in given)
     return not least and any(isinstance(op, ast.Gt | ast.GtE | ast.Lt | ast.LtE) for op in test.ops)
 
 
@@ -135,8 +135,12 @@ def _within(service: Service, function: Function, held: Mapping[str, str]) -> It
                 counted = next((part for one in iterated.args if (part := _part(one, held))), None)
                 if counted:
                     yield Use(counted, REPEATED, function, node)
-        elif isinstance(node, ast.Call) and last_name(node) == "limit":
-            yield from (Use(part, REPEATED, function, node) for one in node.args if (part := _part(one, held)))
+        elif isinstance(node, ast.Call) and last_name(node) in {"limit", "sleep"}:
+            kind = REPEATED if last_name(node) == "limit" else AWAITED
+            yield from (Use(part, kind, function, node) for one in node.args if (part := _part(one, held)))
+        elif isinstance(node, ast.Call):
+            waits = (keyword.value for keyword in node.keywords if keyword.arg == "timeout")
+            yield from (Use(part, AWAITED, function, node) for one in waits if (part := _part(one, held)))
     if any(work.asks_model(call.target.path) for call in service.graph.outward(function)):
         yield from _asked(service, function, held)
 

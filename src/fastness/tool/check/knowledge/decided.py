@@ -25,6 +25,13 @@ _HASHING = ("bcrypt", "argon2", "passlib", "pwdlib")
 _ELSEWHERE = {"host", "port", "server", "smtp_host", "smtp_port", "database"}  # whose password it is beside these
 _TEXTS = {"str()", "pydantic.SecretStr()"}
 _BOUNDED = {"max_length", "max_items", "pattern", "regex", "le", "lt", None}
+_WHAT = {
+    amounts.LOOPED: "waits for something outside for each of {}",
+    amounts.REPEATED: "does as much as {} says",
+    amounts.AWAITED: "waits as long as {} says",
+    HASHED: "takes {}, which is hashed",
+    amounts.ASKED: "asks a language model with all of {}",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +47,11 @@ class Part:
     node: ast.AST
     name: str
     use: Use
+
+    @property
+    def work(self) -> str:
+        """What is done with it, as evidence tells it."""
+        return _WHAT[self.use.kind].format(self.name)
 
 
 def imports(module: Module, *libraries: str) -> bool:
@@ -112,8 +124,8 @@ def _fits(service: Service, use: amounts.Use, annotation: ast.expr | None, defau
     lists = [value.of for value in values if isinstance(value, Elements)]
     if use.kind == amounts.LOOPED:
         return bool(lists) and not any(_is_one_of_few(service, inner) for of in lists for inner in of)
-    if use.kind == amounts.REPEATED:
-        return External("int()") in values
+    if use.kind in {amounts.REPEATED, amounts.AWAITED}:
+        return External("int()") in values or (use.kind == amounts.AWAITED and External("float()") in values)
     return (is_text or bool(lists)) and _PROMPT.search(name) is not None
 
 

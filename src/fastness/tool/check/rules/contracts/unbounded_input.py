@@ -13,7 +13,7 @@ import ast
 from collections.abc import Iterator
 from itertools import islice
 
-from fastness.tool.check.knowledge import amounts, decided, pages
+from fastness.tool.check.knowledge import decided, pages
 from fastness.tool.check.repair import Edit, Repair, argument_added, function_at, imported, is_written, replaced, text_of
 from fastness.tool.check.rule import Bad, Found, Good, found, module_of, position, proof, rule
 from fastness.tool.findings import Finding, Fix, Severity
@@ -65,21 +65,14 @@ def _of_writes(service: Service) -> Iterator[Found]:
     for part in decided.parts(service):
         cause = decided.HASHED if part.use.kind == decided.HASHED else part.holder
         causes.setdefault(cause, {}).setdefault(part.node, part)
-    for cause, of_cause in causes.items():
+    for by, of_cause in causes.items():
         # In a model the first field stands for all; the passwords of several are told in the order of their endpoints.
-        first, *others = sorted(of_cause.values(), key=lambda part: 0 if cause == decided.HASHED else position(part.node)[0])
-        evidence = [proof(first.use.function, first.use.node, _WHAT[first.use.kind].format(first.name))]
+        told = list(of_cause.values())
+        first, *others = told if by == decided.HASHED else sorted(told, key=lambda part: position(part.node))
+        evidence = [proof(first.use.function, first.use.node, first.work)]
         evidence += [proof(other.holder, other.node, f"{other.name} of {other.holder.qualified} too") for other in others]
         message = f"{first.name} of {first.holder.qualified} has no upper bound"
         yield found(first.holder, first.node, message, *evidence, count=1 + len(others))
-
-
-_WHAT = {
-    amounts.LOOPED: "waits for something outside for each of {}",
-    amounts.REPEATED: "does as much as {} says",
-    decided.HASHED: "takes {}, which is hashed",
-    amounts.ASKED: "asks a language model with all of {}",
-}
 
 
 def fix(service: Service, finding: Finding) -> Repair | None:
@@ -212,12 +205,14 @@ EXAMPLES = [
         class Chat(BaseModel):
             prompt: str  # found
             user: str
+            patience: float | None = None
             n: int = 1
 
         @app.post("/chats")
         async def chat(body: Chat):
             if body.n < 1:
                 raise ValueError("n")
+            await asyncio.sleep(body.patience)
             messages = [{"role": "user", "content": body.prompt}]
             first = await client.chat.completions.create(messages=messages, user=body.user)
             return first, await asyncio.gather(*(answer() for _ in range(body.n)))
@@ -285,7 +280,7 @@ EXAMPLES = [
 
         @app.post("/searches")
         def search(body: Search):
-            if len(body.names) > 20:
+            if not 0 < len(body.names) <= 20:
                 raise HTTPException(422)
             for one in [*body.queries]:
                 print(one)

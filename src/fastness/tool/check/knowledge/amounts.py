@@ -181,12 +181,15 @@ def _waits(service: Service, function: Function, loop: ast.AST) -> bool:
     edges = {edge.site.node: edge.target for edge in service.graph.edges(function)}
     outward = _outward(service, function)
     for node in own([loop]):
-        if isinstance(node, ast.Await | ast.AsyncWith):
+        if isinstance(node, ast.AsyncWith) or (isinstance(node, ast.Await) and node.value not in edges):
             return True
         if isinstance(node, ast.Call):
             if last_name(node) in _SENDS or any(blocking.kind(path) in _WAITS for path in outward.get(node, ())):
                 return True
-            if node in edges and (edges[node].is_async or edges[node] in _waiting(service)):
+            called = edges.get(node)
+            if called is not None and (
+                called.has_await or (called.is_async and called.is_empty) or called in _waiting(service)
+            ):
                 return True
     return False
 

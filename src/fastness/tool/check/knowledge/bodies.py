@@ -7,8 +7,12 @@ from collections.abc import Iterator
 
 from fastness.tool.project import Service, literals
 from fastness.tool.project.routes import Route
-from fastness.tool.project.symbols import Class, Scope, argument, constant
+from fastness.tool.project.symbols import Class, Scope, argument, constant, last_name
 from fastness.tool.project.values import Elements, External, Instance
+
+# What `annotated_types` and validators say by their names.
+_SAID = {"MaxLen": "max_length", "Le": "le", "Lt": "lt", "AfterValidator": "validator", "BeforeValidator": "validator",
+         "WrapValidator": "validator", "PlainValidator": "validator"}  # fmt: skip
 
 
 def bodies(service: Service, route: Route) -> Iterator[tuple[ast.arg, Class]]:
@@ -70,4 +74,5 @@ def part(service: Service, model: Class, path: str) -> tuple[Class, ast.AnnAssig
 def options(service: Service, annotation: ast.expr | None, default: ast.expr | None, scope: Scope) -> set[str | None]:
     """The names of what is said of a field or parameter: of `Field(max_length=50)`, `Annotated[str, Field(le=1)]`."""
     declared = [default, *(extra for extra, _ in literals.metadata(service.resolver, annotation, scope))]
-    return {keyword.arg for one in declared if isinstance(one, ast.Call) for keyword in one.keywords}
+    calls = [one for one in declared if isinstance(one, ast.Call)]
+    return {keyword.arg for call in calls for keyword in call.keywords} | {_SAID.get(last_name(call), "") for call in calls}

@@ -24,7 +24,7 @@ HASHED = "hashed"
 _HASHING = ("bcrypt", "argon2", "passlib", "pwdlib")
 _ELSEWHERE = {"host", "port", "server", "smtp_host", "smtp_port", "database"}  # whose password it is beside these
 _TEXTS = {"str()", "pydantic.SecretStr()"}
-_BOUNDED = {"max_length", "max_items", "pattern", "regex", "le", "lt", None}
+_BOUNDED = {"max_length", "max_items", "pattern", "regex", "le", "lt", "validator", None}
 _WHAT = {
     amounts.LOOPED: "waits for something outside for each of {}",
     amounts.REPEATED: "does as much as {} says",

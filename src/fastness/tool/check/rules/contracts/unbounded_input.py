@@ -261,6 +261,7 @@ EXAMPLES = [
         """
         from typing import Annotated
         import httpx
+        from annotated_types import MaxLen
         from fastapi import FastAPI, HTTPException, UploadFile
         from passlib.context import CryptContext
         from pydantic import BaseModel, Field, field_validator
@@ -270,6 +271,7 @@ EXAMPLES = [
 
         class Search(BaseModel):
             queries: list[str] = Field(max_length=20)
+            pairs: Annotated[list[str], MaxLen(20)]
             names: list[str]
             tags: list[str]
             pages: int
@@ -288,15 +290,20 @@ EXAMPLES = [
                 httpx.get("https://example.org", params={"q": name})
             for query in body.queries:
                 httpx.get("https://example.org", params={"q": query})
+            for pair in body.pairs:
+                httpx.get("https://example.org", params={"q": pair})
             for tag in body.tags:
                 httpx.get("https://example.org", params={"q": tag})
             for page in range(min(body.pages, 10)):
                 httpx.get("https://example.org", params={"page": page})
             return [name.upper() for name in body.names], body.prompt
 
+        async def plain(text):
+            return text.strip()
+
         @app.post("/files")
-        async def store(files: list[UploadFile]):
-            return [await file.read(100) for file in files]
+        async def store(files: list[UploadFile], labels: list[str]):
+            return [await file.read(100) for file in files], [await plain(label) for label in labels]
 
         class Login(BaseModel):
             password: Annotated[str, Field(max_length=72)]

@@ -76,7 +76,7 @@ def _asked(function: Function) -> Iterator[str]:
         for parameter, _ in function.parameters
         if [binding.kind for binding in function.bindings.get(parameter.arg, ())] == [Kind.PARAMETER]
     }
-    for node in function.nodes:
+    for node in function.of(ast.If, ast.While, ast.IfExp, ast.For, ast.AsyncFor, ast.BoolOp):
         if isinstance(node, ast.If | ast.While | ast.IfExp):
             tested: ast.expr = node.test
         elif isinstance(node, ast.For | ast.AsyncFor):

@@ -59,6 +59,7 @@ class Module:
         self.is_package = path.endswith("__init__.py")
         self.bit = self.inner_bit = 0
         self.outline: Outline | None = None
+        self._mentioned: dict[str, bool] = {}
 
     def __repr__(self) -> str:
         return f"<Module {self.path}>"
@@ -200,7 +201,13 @@ class Module:
 
     def mentions(self, *words: str) -> bool:
         """One of the words stands in the text: a cheap reason to look closer, never a reason to report."""
-        return any(word in self.text for word in words)
+        for word in words:
+            known = self._mentioned.get(word)
+            if known is None:
+                known = self._mentioned[word] = word in self.text
+            if known:
+                return True
+        return False
 
 
 class CallsByName:

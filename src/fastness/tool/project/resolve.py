@@ -380,7 +380,7 @@ class Resolver(Hierarchy):
 
 def own_nodes(function: Function, kind: type[_N]) -> Iterator[_N]:
     """Nodes of a kind in the function's own body, not in the functions inside it."""
-    return (node for node in function.nodes if isinstance(node, kind))
+    return iter(function.of(kind))
 
 
 def _literal(node: ast.expr | None) -> Values:

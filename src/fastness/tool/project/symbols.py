@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from fastness.tool.project.walk import own
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fastness.tool.project.module import Module
 
 FunctionNode: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
+_N = TypeVar("_N", bound=ast.AST)
 
 
 class Kind(Enum):
@@ -108,6 +109,7 @@ class Function:
     has_await: bool = False
     is_generator: bool = False
     _nodes: list[ast.AST] | None = field(default=None, repr=False)
+    _of: dict[tuple[type[ast.AST], ...], list[Any]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         self.line = self.node.lineno
@@ -154,6 +156,13 @@ class Function:
         if self._nodes is None:
             self._nodes = list(own(self.node.body))
         return self._nodes
+
+    def of(self, *kinds: type[_N]) -> list[_N]:
+        """Those of the nodes that are of these kinds."""
+        found = self._of.get(kinds)
+        if found is None:
+            found = self._of[kinds] = [node for node in self.nodes if node.__class__ in kinds]
+        return found
 
     @property
     def body(self) -> list[ast.stmt]:

@@ -1,12 +1,16 @@
 """Client libraries in an `async def`: those that hold the event loop are found, and those that do not are not."""
 
+import re
 from collections.abc import Iterable
 
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from fastness.tool.check.config import Config
 from fastness.tool.check.engine import check
 from fastness.tool.check.examples import project
+from fastness.tool.check.knowledge import blocking
 from fastness.tool.check.rules import catalogue
 
 CHAIN = """
@@ -111,3 +115,16 @@ def test_a_client_that_holds_the_loop_is_found(made: str, does: str) -> None:
 def test_a_client_that_lets_the_loop_go_on_is_not(made: str, does: str) -> None:
     """What is awaited, what only builds a request, and what a library's own thread does."""
     assert not _found(made, does)
+
+
+PATTERNS = [(kind, pattern) for kind, patterns in blocking._PATTERNS.items() for pattern in patterns]
+
+
+@pytest.mark.parametrize(("kind", "pattern"), PATTERNS)
+@settings(max_examples=10, deadline=None)
+@given(data=st.data())
+def test_a_pattern_is_asked_for_whatever_it_matches(kind: str, pattern: str, data: st.DataObject) -> None:
+    """Only the patterns of a path's own package are compiled, and none is left out that would match."""
+    path = data.draw(st.from_regex(re.compile(pattern, re.ASCII), fullmatch=True))
+    assume("\n" not in path)
+    assert blocking.kind(path) is not None, kind

@@ -106,7 +106,7 @@ def _spread(function: Function, given: Mapping[str, str]) -> dict[str, str]:
 
 def _measured(function: Function, held: Mapping[str, str]) -> Iterator[str]:
     """The parts that are compared, or whose length is, and those that `min` cuts."""
-    for node in function.nodes:
+    for node in function.of(ast.Compare, ast.Call):
         if isinstance(node, ast.Compare):
             for side in (node.left, *node.comparators):
                 subject = side.args[0] if isinstance(side, ast.Call) and last_name(side) == "len" and side.args else side
@@ -125,7 +125,7 @@ def _bounds(test: ast.Compare) -> bool:
 
 
 def _within(service: Service, function: Function, held: Mapping[str, str]) -> Iterator[Use]:
-    for node in function.nodes:
+    for node in function.of(*_LOOPS, ast.Call):
         if isinstance(node, _LOOPS):
             iterated = node.iter if isinstance(node, ast.For | ast.AsyncFor) else node.generators[0].iter
             part = _part(iterated, held)

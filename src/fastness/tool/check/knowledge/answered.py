@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeAlias
 
 from fastness.tool.check.knowledge import answers
 from fastness.tool.check.knowledge.responses import parts, put_into
@@ -19,6 +21,8 @@ from fastness.tool.project.reading import known_once
 from fastness.tool.project.resolve import own_nodes
 from fastness.tool.project.symbols import Function, argument, constant, last_name
 from fastness.tool.project.walk import walk
+
+_Place: TypeAlias = tuple[int, int, int | None, int | None]
 
 _THREADS = frozenset(path.rpartition(".")[2] for path in OFFLOADED)
 _WENT_WELL = re.compile(r"(?:\b|_)(?:success|successful|succeeded|ok|valid)\b", re.IGNORECASE)
@@ -119,13 +123,13 @@ def _is_same(one: ast.AST, other: ast.Call) -> bool:
     return isinstance(one, ast.Call) and _place(one) == _place(other)
 
 
-def _place(node: ast.Call) -> tuple[int, int, int | None, int | None]:
+def _place(node: ast.Call) -> _Place:
     return node.lineno, node.col_offset, node.end_lineno, node.end_col_offset
 
 
 def _returned(function: Function) -> Iterator[ast.expr]:
     """What a function returns, or what a generator yields."""
-    for node in function.nodes:
+    for node in function.of(ast.Yield, ast.YieldFrom, ast.Return):
         gives = isinstance(node, ast.Yield | ast.YieldFrom) or (isinstance(node, ast.Return) and not function.is_generator)
         value = getattr(node, "value", None) if gives else None
         if isinstance(value, ast.expr):
@@ -163,8 +167,8 @@ def _item(node: ast.expr) -> tuple[ast.expr, str | None]:
 
 def _is_checked(function: Function, call: ast.Call, answer: ast.expr) -> bool:
     """The result has a name, which is asked how it went: what went wrong leaves on another way."""
-    names = {target.id for target in _named(function, call)}
-    if not names:
+    names = _names(function).get(_place(call))
+    if names is None:
         return False
     for node in own_nodes(function, ast.If):
         if not any(_asks_how(inner, names) for inner in walk(node.test)):
@@ -180,11 +184,16 @@ def _is_checked(function: Function, call: ast.Call, answer: ast.expr) -> bool:
     return False
 
 
-def _named(function: Function, call: ast.Call) -> Iterator[ast.Name]:
+@lru_cache(maxsize=1 << 14)
+def _names(function: Function) -> Mapping[_Place, set[str]]:
+    """The names that the results of calls are given, by the place of the call."""
+    found: dict[_Place, set[str]] = {}
     for node in own_nodes(function, ast.Assign):
         value = node.value.value if isinstance(node.value, ast.Await) else node.value
-        if _is_same(value, call):
-            yield from (target for target in node.targets if isinstance(target, ast.Name))
+        names = {target.id for target in node.targets if isinstance(target, ast.Name)}
+        if names and isinstance(value, ast.Call):
+            found.setdefault(_place(value), set()).update(names)
+    return found
 
 
 def _asks_how(node: ast.AST, names: set[str]) -> bool:
@@ -198,8 +207,8 @@ def _asks_how(node: ast.AST, names: set[str]) -> bool:
 
 def _is_tested(function: Function, call: ast.Call) -> bool:
     """A condition asks for the result itself, or for its name."""
-    names = {target.id for target in _named(function, call)}
-    for node in function.nodes:
+    names = _names(function).get(_place(call), set())
+    for node in function.of(ast.If, ast.IfExp, ast.While, ast.Assert, ast.BoolOp):
         if isinstance(node, ast.If | ast.IfExp | ast.While | ast.Assert):
             tests = [node.test]
         elif isinstance(node, ast.BoolOp):

@@ -45,13 +45,42 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
         r"zipfile\.ZipFile\(\)\.(?:extract\w*|write)",
     ),
 }
-_COMPILED = [(kind, re.compile("|".join(f"(?:{pattern})" for pattern in patterns))) for kind, patterns in _PATTERNS.items()]
+_HEADS = re.compile(r"(?:^|\(\?:|\|)([A-Za-z_]\w*)(\??)(?!\\w|\w)")
+
+
+def _by_package() -> tuple[dict[str, list[tuple[str, str]]], list[tuple[str, str]]]:
+    """The patterns that can match what belongs to a package, and those for which that cannot be told.
+
+    No project uses more than a few of these libraries, and to compile the patterns of all takes as long as to read 5,000 lines.
+    """
+    of: dict[str, list[tuple[str, str]]] = {}
+    anywhere = []
+    for kind, patterns in _PATTERNS.items():
+        for pattern in patterns:
+            heads = {name for head, optional in _HEADS.findall(pattern) for name in (head, head[: -len(optional) or None])}
+            for head in heads:
+                of.setdefault(head, []).append((kind, pattern))
+            if not heads or _OPEN.match(pattern):
+                anywhere.append((kind, pattern))
+    return of, anywhere
+
+
+_OPEN = re.compile(r"(?:\(\?:)?(?:\.\*|\w+\\w)")
+_OF_PACKAGE, _ANYWHERE = _by_package()
+
+
+@cache
+def _compiled(package: str) -> list[tuple[str, re.Pattern[str]]]:
+    patterns = [*_OF_PACKAGE.get(package, ()), *_ANYWHERE]
+    joined = [(kind, "|".join(f"(?:{pattern})" for of, pattern in patterns if of == kind)) for kind in _PATTERNS]
+    return [(kind, re.compile(pattern)) for kind, pattern in joined if pattern]
 
 
 @cache
 def kind(path: str) -> str | None:
     """Why a call holds its thread, None when it does not, as far as is known."""
-    return next((kind for kind, pattern in _COMPILED if pattern.fullmatch(path)), None)
+    package = path.partition(".")[0].removesuffix("()")
+    return next((kind for kind, pattern in _compiled(package) if pattern.fullmatch(path)), None)
 
 
 def is_in_memory(call: Outward) -> bool:

@@ -44,7 +44,7 @@ class Checks:
     def _subjects(self, function: Function) -> Iterator[ast.expr]:
         targets = {edge.site.node: edge.target for edge in self._service.graph.edges(function)}
         ways = self._ways(function)
-        for node in function.nodes:
+        for node in function.of(ast.Compare, ast.Call):
             if isinstance(node, ast.Compare) and any(isinstance(op, ast.In | ast.NotIn) for op in node.ops):
                 if constant(node.left) != "." and not (node in ways and _only_chooses(node, *ways[node])):
                     yield from (node.left, *node.comparators)
@@ -64,12 +64,11 @@ class Checks:
         """The tests of which neither way ends without a use, with whether there is one where they hold, and where not."""
         uses: set[ast.AST] | None = None
         found: dict[ast.AST, tuple[bool, bool]] = {}
-        for outer in function.nodes:
-            if isinstance(outer, ast.If):
-                uses = self._uses(function) if uses is None else uses
-                held, otherwise = _used(outer.body, uses), _used(outer.orelse, uses)
-                if not (_ends(outer.body) and not held) and not (_ends(outer.orelse) and not otherwise):
-                    found.update(dict.fromkeys(walk(outer.test), (held, otherwise)))
+        for outer in function.of(ast.If):
+            uses = self._uses(function) if uses is None else uses
+            held, otherwise = _used(outer.body, uses), _used(outer.orelse, uses)
+            if not (_ends(outer.body) and not held) and not (_ends(outer.orelse) and not otherwise):
+                found.update(dict.fromkeys(walk(outer.test), (held, otherwise)))
         return found
 
 

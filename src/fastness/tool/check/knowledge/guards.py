@@ -147,7 +147,7 @@ def _guarded_inside(handler: Function) -> bool:
 
 def refuses(function: Function) -> bool:
     """The function raises what becomes a 401 or 403."""
-    raised = (node.exc for node in function.nodes if isinstance(node, ast.Raise) and node.exc is not None)
+    raised = (node.exc for node in function.of(ast.Raise) if node.exc is not None)
     return any(_REFUSES.search(ast.unparse(error)) for error in raised)
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from fastness.tool.check.knowledge import reach
 from fastness.tool.project import Service
 from fastness.tool.project.calls import Edge, Outward
+from fastness.tool.project.reading import known_once
 from fastness.tool.project.symbols import CallSite, Function, Kind, argument
 from fastness.tool.project.values import External, FunctionValue
 
@@ -20,6 +21,19 @@ _FIRST = {
 
 def handed(service: Service, function: Function) -> tuple[list[Edge], list[Outward]]:
     """The calls that a function has others make: of `tasks.add_task(send, mail)` what `send(mail)` would be."""
+    known = _known(service)
+    if function not in known:
+        known[function] = _handed(service, function)
+    return known[function]
+
+
+@known_once
+def _known(_: Service) -> dict[Function, tuple[list[Edge], list[Outward]]]:
+    """What was found out of the functions that somebody has asked about."""
+    return {}
+
+
+def _handed(service: Service, function: Function) -> tuple[list[Edge], list[Outward]]:
     threads, sent = service.graph.in_threads(function)
     edges, outward = list(threads), list(sent)
     for site in function.calls:
@@ -63,19 +77,12 @@ def inside(function: Function) -> Iterator[Function]:
 
 def leading_to(service: Service, ends: Callable[[Outward], bool]) -> Iterator[Function]:
     """What requests run or have run, and makes such a call itself or through others: nothing has to be followed elsewhere."""
-    callers: dict[Function, list[Function]] = {}
-    pending, found = list(reach.from_requests(service)), []
-    run = set(pending)
-    while pending:
-        function = pending.pop()
-        later, sent = handed(service, function)
-        if any(ends(call) for call in (*service.graph.outward(function), *sent)):
-            found.append(function)
-        for target in (*(edge.target for edge in (*service.graph.edges(function), *later)), *inside(function)):
-            callers.setdefault(target, []).append(function)
-            if target not in run:
-                run.add(target)
-                pending.append(target)
+    run, callers = _callers(service)
+    found = [
+        function
+        for function in run
+        if any(ends(call) for call in (*service.graph.outward(function), *handed(service, function)[1]))
+    ]
     seen: set[Function] = set()
     while found:
         function = found.pop()
@@ -83,3 +90,19 @@ def leading_to(service: Service, ends: Callable[[Outward], bool]) -> Iterator[Fu
             seen.add(function)
             yield function
             found += callers.get(function, ())
+
+
+@known_once
+def _callers(service: Service) -> tuple[list[Function], dict[Function, list[Function]]]:
+    """What requests run or have run, and of each who does."""
+    callers: dict[Function, list[Function]] = {}
+    run = list(reach.from_requests(service))
+    seen = set(run)
+    for function in run:  # which gets longer meanwhile
+        later = handed(service, function)[0]
+        for target in (*(edge.target for edge in (*service.graph.edges(function), *later)), *inside(function)):
+            callers.setdefault(target, []).append(function)
+            if target not in seen:
+                seen.add(target)
+                run.append(target)
+    return run, callers

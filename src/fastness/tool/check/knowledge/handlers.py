@@ -13,7 +13,7 @@ _BROAD = {"Exception", "BaseException"}
 
 def tries(function: Function) -> Iterator[ast.Try]:
     """The function's own `try` statements."""
-    return (node for node in function.nodes if isinstance(node, ast.Try))
+    return iter(function.of(ast.Try))
 
 
 def caught(handler: ast.ExceptHandler) -> set[str]:

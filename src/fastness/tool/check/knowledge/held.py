@@ -51,12 +51,14 @@ def puts(service: Service, function: Function) -> Iterator[Put]:
     itself = self_name(function)
     targets = [
         (node, target)
-        for node in function.nodes
-        if isinstance(node, ast.Assign)
+        for node in function.of(ast.Assign)
         for target in node.targets
         if isinstance(target, ast.Attribute) and not is_harmless(target.attr)
     ]
-    given = shared.of_the_request(function, itself) if targets or itself else set()
+    added = list(_added(function, itself)) if itself else []
+    if not targets and not added:
+        return
+    given = shared.of_the_request(function, itself)
     back = _put_back(function) if targets else set()
     for node, target in sorted(targets, key=lambda one: one[0].lineno):
         what = ast.unparse(target)
@@ -68,8 +70,8 @@ def puts(service: Service, function: Function) -> Iterator[Put]:
                 yield Put(node, what, grows=False, made=made)
         elif what.rpartition(".")[0].endswith("app.state") or _is_lasting(service, target.value, function):
             yield Put(node, what, grows=False, made=None)
-    if itself and function.owner is not None:
-        yield from _grown(service, function, function.owner, itself, given)
+    if function.owner is not None:
+        yield from _grown(service, function, function.owner, added, given)
 
 
 def self_name(function: Function) -> str:
@@ -138,9 +140,15 @@ def _callers_share(service: Service, function: Function, parameter: str) -> bool
     return False
 
 
-def _grown(service: Service, method: Function, owner: Class, itself: str, given: set[str]) -> Iterator[Put]:
+def _grown(
+    service: Service,
+    method: Function,
+    owner: Class,
+    places: list[tuple[ast.AST, ast.Attribute, list[ast.expr]]],
+    given: set[str],
+) -> Iterator[Put]:
     """Collections of the object that a request puts something into, and nothing takes anything out of."""
-    for node, held, added in _added(method, itself):
+    for node, held, added in places:
         name = held.attr
         if is_harmless(name) or _OF_ALL.search(name) or not any(_mentions(one, given) for one in added):
             continue
@@ -160,12 +168,12 @@ def _added(method: Function, itself: str) -> Iterator[tuple[ast.AST, ast.Attribu
             held = whole(called.value)
             if _is_held(held, itself):
                 yield site.node, held, [*handed_on(site.node), called.value]
-    for node in method.nodes:
-        if isinstance(node, SETTING):
-            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
-                held = whole(target)
-                if held is not target and _is_held(held, itself):
-                    yield node, held, [target]
+    for node in method.of(*SETTING):
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AugAssign) else []
+        for target in targets:
+            held = whole(target)
+            if held is not target and _is_held(held, itself):
+                yield node, held, [target]
 
 
 def _is_held(node: ast.expr, itself: str) -> TypeGuard[ast.Attribute]:

@@ -162,9 +162,7 @@ def _made_once(function: Function) -> frozenset[int]:
     found: set[int] = set()
     if function.owner is None and not function.globals:
         return frozenset()
-    for node in function.nodes:
-        if not isinstance(node, ast.If):
-            continue
+    for node in function.of(ast.If):
         last, lacking = node.body[-1], _kept(function, missing(node.test))
         if lacking and any(isinstance(one, ast.Assign) and ast.unparse(one.targets[0]) in lacking for one in own(node.body)):
             found.update(id(one) for one in own(node.body) if isinstance(one, ast.Call))

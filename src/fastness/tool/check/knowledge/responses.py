@@ -37,12 +37,17 @@ def put_into(function: Function, call: ast.Call, *, converted: bool = False) -> 
     """
     names = [parameter.arg for parameter, _ in function.parameters]
     bound = function.owner is not None and not function.decorated("staticmethod")
-    leaves = (part for answer in returned(function) for part in parts(answer, function, converted=converted))
-    put = {part.id for part in leaves if isinstance(part, ast.Name)}
+    put = _returned_names(function, converted)
     for position, name in enumerate(names[bound:]):
         given = argument(call, name, position) if name in put else None
         if given is not None:
             yield given
+
+
+@lru_cache(maxsize=1 << 14)
+def _returned_names(function: Function, converted: bool) -> frozenset[str]:
+    leaves = (part for answer in returned(function) for part in parts(answer, function, converted=converted))
+    return frozenset(part.id for part in leaves if isinstance(part, ast.Name))
 
 
 def parts(answer: ast.expr, function: Function, *, converted: bool = True) -> Iterator[ast.expr]:
@@ -114,10 +119,10 @@ def _spans(node: ast.AST, line: int) -> bool:
     return isinstance(node, ast.For | ast.AsyncFor) and node.lineno <= line <= (node.end_lineno or 0)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1 << 14)
 def _fillings(function: Function) -> Mapping[str, Sequence[ast.expr]]:
     found: dict[str, list[ast.expr]] = {}
-    for node in function.nodes:
+    for node in function.of(ast.Assign, ast.AugAssign, ast.Expr):
         for into, value in filled(node):
             found.setdefault(into, []).append(value)
     return found

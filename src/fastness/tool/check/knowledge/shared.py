@@ -20,7 +20,7 @@ def sets(service: Service, function: Function) -> dict[str, ast.AST]:
     """What a function gives to names of modules, and to attributes of what modules hold, of what it is given itself."""
     targets = [
         (node, target)
-        for node in function.nodes
+        for node in function.of(*SETTING)
         if isinstance(node, SETTING)
         for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
         if is_outside(function, target) and not is_harmless(last_name(target))
@@ -45,15 +45,12 @@ def of_process(service: Service, function: Function) -> Iterator[tuple[str, ast.
                 yield "the working directory", site.node
             elif not any(ast.unparse(one.comparators[-1]) == path for one in own_nodes(function, ast.Compare)):
                 yield path, site.node
-    if not function.module.mentions("environ"):
-        return
-    given = of_the_request(function)
-    for node in own_nodes(function, ast.Assign):
+    for node in own_nodes(function, ast.Assign) if function.module.mentions("environ") else ():
         target = node.targets[0]
-        by_request = any(isinstance(inner, ast.Name) and inner.id in given for inner in walk(node.value))
-        table = target.value if by_request and isinstance(target, ast.Subscript) else None
-        if table is not None and "os.environ" in service.resolver.paths(table, function):
-            yield ast.unparse(target), node
+        if isinstance(target, ast.Subscript) and "os.environ" in service.resolver.paths(target.value, function):
+            given = of_the_request(function)
+            if any(isinstance(inner, ast.Name) and inner.id in given for inner in walk(node.value)):
+                yield ast.unparse(target), node
 
 
 _PROCESS = {"insert": ("sys.path.insert",), "append": ("sys.path.append",), "chdir": ("os.chdir",)}
@@ -69,13 +66,14 @@ def is_outside(function: Function, target: ast.expr) -> bool:
 def of_the_request(function: Function, without: str = "") -> set[str]:
     """The parameters of a function, and the names that it makes of them. `without` is none: the object, for its methods."""
     names = {parameter.arg for parameter, _ in function.parameters} - {"cls", without}
+    made = [
+        (name, {node.id for node in walk(binding.value) if isinstance(node, ast.Name)})
+        for name, bindings in function.bindings.items()
+        for binding in bindings
+        if binding.value is not None
+    ]
     for _ in range(3):
-        names |= {
-            name
-            for name, bindings in function.bindings.items()
-            for binding in bindings
-            if binding.value is not None and any(isinstance(n, ast.Name) and n.id in names for n in walk(binding.value))
-        }
+        names |= {name for name, of in made if not names.isdisjoint(of)}
     return names
 
 

@@ -10,6 +10,8 @@ Make a session per request with a dependency. An engine, a `sessionmaker` and a 
 from __future__ import annotations
 
 import ast
+import re
+from bisect import bisect_right
 from collections.abc import Iterator
 
 from fastness.tool.check.knowledge import lasting, reach, sessions, startup
@@ -30,17 +32,30 @@ def check(service: Service) -> Iterator[Found]:
             if isinstance(node, ast.Assign) and _on_state(node.targets[0]) and _made(service, node.value, entry):
                 yield found(entry, node, f"{ast.unparse(node.targets[0])} is one session for all requests")
     for module in service.project.service:
-        for function in module.functions if module.mentions("ession", "connect") else ():
+        for function in _keeping(module) if module.mentions("ession", "connect") else ():
             yield from _on_lasting(service, function)
 
 
+def _keeping(module: Module) -> list[Function]:
+    """The functions in which an attribute is given something named as a session is: what else there is need not be read."""
+    functions = sorted(module.functions, key=lambda one: one.line)
+    starts = [one.line for one in functions]
+    places: dict[int, None] = {}
+    for kept in _KEPT.finditer(module.text):
+        if _NAMED.search(kept[0]):
+            places[bisect_right(starts, module.text.count("\n", 0, kept.start()) + 1) - 1] = None
+    return [functions[place] for place in places if place >= 0 and functions[place].name != "__init__"]
+
+
+_KEPT = re.compile(r"self\.\w+(?: *:[^=\n]+)? *=(?!=).*")
+_NAMED = re.compile(r"ession|onn|\bdb\b|Local")
 _ENTERING = ("__enter__", "__aenter__")
 
 
 def _on_lasting(service: Service, method: Function) -> Iterator[Found]:
     """A method keeps a session on its object, which other requests have too."""
     itself = self_name(method)
-    if not itself or method.owner is None or method.name == "__init__":
+    if not itself or method.owner is None:
         return
     for node in method.nodes:
         target = node.targets[0] if isinstance(node, ast.Assign) else None

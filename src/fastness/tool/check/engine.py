@@ -45,6 +45,7 @@ _BOOTED: Mapping[type, Callable[[Service, Boot], object]] = {
 _FEW = 50  # files; to parse so many takes as long as to start a process
 # Families of which many rules ask what calls what: another process can do the others while calls are followed.
 _FOLLOW_CALLS = frozenset({"concurrency", "lifespan", "observability", "persistence", "reliability", "security"})
+_FOLLOWS_TOO = frozenset({"contracts/unbounded-input"})
 _SOURCES: Mapping[type, Source] = {BootedApp: "boot", Served: "boot", Probed: "probe"}
 
 
@@ -87,14 +88,14 @@ def check(
     known = kept.known(service, local) if kept is not None else Known()
     service.resolver.kept_heirs = known.heirs
     apart = apart and len(parts) > 1
-    following = [partial(_outcome, part, service, facts) for part in whole if part.family in _FOLLOW_CALLS]
-    rest = [partial(_outcome, part, service, facts) for part in whole if part.family not in _FOLLOW_CALLS]
+    following = [partial(_outcome, part, service, facts) for part in whole if _follows_calls(part)]
+    rest = [partial(_outcome, part, service, facts) for part in whole if not _follows_calls(part)]
     single = [partial(_of_modules, local, service, known, some, kept is not None) for some in pieces(service, known)]
     # After an edit few files are left to ask. All of them would be read once more by a process that follows no calls.
     (rest if known.answers else following).extend(single)
     begun, steps = len(following), len(following) + len(rest)
     with Shared(following) as first, Shared(rest) as second, Beside(second.work, apart=apart) as aside:
-        if apart and any(part.family in _FOLLOW_CALLS for part in whole):
+        if apart and any(_follows_calls(part) for part in whole):
             reach.from_requests(service)  # so that calls are followed once and not by each process
         with Beside(lambda: [first.work(), second.work()], apart=apart) as other:
             done = [
@@ -135,6 +136,10 @@ def check(
         fail_on=config.fail_on,
         documented={rule.name: Documented(rule.practice, rule.title) for rule in catalogue().values()},
     )
+
+
+def _follows_calls(rule: Rule) -> bool:
+    return rule.family in _FOLLOW_CALLS or rule.name in _FOLLOWS_TOO
 
 
 def _facts(service: Service, boot: Boot | None, change: Change | None) -> dict[type, object]:

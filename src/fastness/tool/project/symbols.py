@@ -65,6 +65,7 @@ class CallSite:
         dropped: the result is used by nobody.
         looped: repeated by a loop or comprehension of the same scope.
         deferred: inside a lambda: this scope does not run it.
+        name: the last part of what is called: `get` of `requests.get()`.
     """
 
     node: ast.Call
@@ -73,12 +74,11 @@ class CallSite:
     dropped: bool
     looped: bool
     deferred: bool
+    name: str = field(init=False, repr=False)
 
-    @property
-    def name(self) -> str:
-        """The last part of what is called: `get` of `requests.get()`."""
+    def __post_init__(self) -> None:
         called = self.node.func
-        return called.attr if isinstance(called, ast.Attribute) else called.id if isinstance(called, ast.Name) else ""
+        self.name = called.attr if isinstance(called, ast.Attribute) else called.id if isinstance(called, ast.Name) else ""
 
     def argument(self, keyword: str, position: int | None = None) -> ast.expr | None:
         """The argument of that name, or at that position."""

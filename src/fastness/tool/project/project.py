@@ -248,7 +248,8 @@ class _Roots:
     """The directories from which absolute imports start, for each file.
 
     A directory is a package, and so no such root, when it has an `__init__.py` or when some file imports it by name, unless it
-    is that of a distribution: `common/common/__init__.py`. A package is one as well, after all others, when files in it import
+    is that of a distribution: `common/common/__init__.py`. So is what lies below a package, unless its name is no identifier:
+    nobody can import that. A package is one as well, after all others, when files in it import
     what lies in it without its name: the service is started there.
     """
 
@@ -271,7 +272,7 @@ class _Roots:
             and f"{d}/src/{name}/__init__.py" not in sources
         }
         self.packages |= {d for d in self.directories if d.rpartition("/")[2] == "src" and "src" in imported}
-        self.packages |= {d for d in self.directories if any(str(p) in self.packages for p in PurePosixPath(d).parents)}
+        self.packages |= {d for d in self.directories if self._below_package(d)}
         self._started = set(self._started_in(sources, written))
         self._tops: dict[str, list[str]] = {}
         for path in sources:
@@ -279,6 +280,14 @@ class _Roots:
             top = path[len(root) + 1 if root else 0 :].partition("/")[0].removesuffix(".py")
             if root not in self._tops.setdefault(top, []):
                 self._tops[top].append(root)
+
+    def _below_package(self, directory: str) -> bool:
+        """It lies in a package, and each name from there can be imported: `web-api` in `services` cannot, and starts anew."""
+        while directory and directory.rpartition("/")[2].isidentifier():
+            directory = directory.rpartition("/")[0]
+            if directory in self.packages:
+                return True
+        return False
 
     def _started_in(self, sources: Mapping[str, bytes], written: Mapping[str, set[str]]) -> Iterator[str]:
         """The packages in which files import modules of several others in it: `api.routes`, `core.config` in `app/main.py`.

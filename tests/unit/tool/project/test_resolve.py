@@ -271,6 +271,26 @@ import app.main
     assert _probe(source) == ["FunctionValue load"]
 
 
+def test_a_folder_that_nobody_can_import_starts_anew() -> None:
+    """`services` is imported by name and `services/web-api` cannot be: its own imports start there, not in the package."""
+    source = """
+# file: services/__init__.py
+# file: services/admin/tables.py
+def rows(): ...
+# file: services/admin/main.py
+from services.admin.tables import rows
+# file: services/web-api/app/main.py
+from app.core.db import load, rows
+
+probe([load, rows][0])
+# file: services/web-api/app/core/db.py
+from services.admin.tables import rows
+
+def load(): ...
+"""
+    assert _probe(source) == ["FunctionValue load", "FunctionValue rows"]
+
+
 @pytest.mark.parametrize("folder", ["packages/common", "packages/common/src"])
 def test_the_folder_of_a_distribution_has_the_name_of_its_package(folder: str) -> None:
     """`packages/common/common/__init__.py` is the package `common`, whoever imports it."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from fastness.tool.boot.app import BootedDependency
 from fastness.tool.check.knowledge.served import Served
 from fastness.tool.project import Service
-from fastness.tool.project.routes import Dependency, Route
+from fastness.tool.project.routes import Dependency, Route, Router
 from fastness.tool.project.symbols import CallSite, Class, Function, argument, handed_on, last_name
 from fastness.tool.project.values import External, FunctionValue
 from fastness.tool.project.walk import walk
@@ -169,6 +169,40 @@ def stand_in_front(service: Service, served: Served | None) -> bool:
         return True
     booted = served.app.apps if served is not None else ()
     return any(is_guard_name(entry.name.rpartition(".")[2]) for app in booted for entry in app.middleware)
+
+
+def in_front(service: Service) -> Iterator[Router | None]:
+    """The apps of which a middleware function turns strangers away, itself or by what it calls; None: not told which."""
+    for middleware in service.middleware:
+        if middleware.function is not None and any(_turns_away(one) for one in _run_by(service, middleware.function)):
+            yield middleware.app
+
+
+def _run_by(service: Service, function: Function, steps: int = 3) -> dict[Function, None]:
+    """A function and what it calls, that many calls deep."""
+    found = dict.fromkeys([function])
+    latest = [function]
+    for _ in range(steps):
+        latest = [edge.target for one in latest for edge in service.graph.edges(one) if edge.target not in found]
+        found.update(dict.fromkeys(latest))
+    return found
+
+
+def _turns_away(function: Function) -> bool:
+    """It looks for a credential and answers 401 without one, not only below a path: `if path.startswith("/admin"): ...`."""
+    refusals = [node for node in function.of(ast.Return, ast.Raise, ast.Assign) if _UNKNOWN.search(ast.unparse(node))]
+    if not refusals or not _SENT.search(ast.unparse(function.node)):
+        return False
+    partly = (node for node in function.of(ast.If) if _PARTLY.match(ast.unparse(node.test)))
+    some = {id(inner) for outer in partly for statement in outer.body for inner in walk(statement)}
+    return any(id(node) not in some for node in refusals)
+
+
+_UNKNOWN = re.compile(r"\b401\b|UNAUTHORIZED|Unauthori[sz]ed|NotAuthenticated")
+_SENT = re.compile(
+    r"authorization\b|\bx-api-key|access_token|bearer|(?:cookies|headers)\W+(?:get\()?['\"](?:session|token|jwt)", re.IGNORECASE
+)
+_PARTLY = re.compile(r"(?!not )[^(]*\.startswith\(")
 
 
 def is_starlettes(service: Service, cls: Class | External) -> bool:

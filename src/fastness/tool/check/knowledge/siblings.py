@@ -67,7 +67,7 @@ def _in_one_service(
     service: Service, files: Mapping[Module, list[Route]], protected: Mapping[Module, set[Route]]
 ) -> Iterator[Open]:
     """Of a file in which hardly anything asks, where what is included beside it does."""
-    below: dict[int, list[Route]] = {}
+    writes: dict[int, list[Route]] = {}
     for module, routes in files.items():
         asking = protected[module]
         if len(asking) >= _FEWEST and len(asking) / len(routes) >= _SHARE:
@@ -75,9 +75,9 @@ def _in_one_service(
         private = [one for one in routes if one not in asking and _is_surely_private(service, one, sends=bool(asking))]
         parents = {id(i.parent): i.parent for r in private if r.router for i in r.router.included_in if i.parent is not None}
         for parent in parents.values():
-            if id(parent) not in below:
-                below[id(parent)] = [one for one in _below(parent) if one.writes and not public.says_so(one)]
-            beside = [one for one in below[id(parent)] if one.handler.module is not module and one.handler.module in files]
+            if id(parent) not in writes:
+                writes[id(parent)] = [one for one in below(parent) if one.writes and not public.says_so(one)]
+            beside = [one for one in writes[id(parent)] if one.handler.module is not module and one.handler.module in files]
             guarded = [one for one in beside if one in protected[one.handler.module]]
             if len({one.handler.module for one in guarded}) >= _FILES and len(guarded) / len(beside) >= _MOST:
                 yield Open(private[0], [private[0], *beside], guarded, tuple(private[1:]))
@@ -101,7 +101,8 @@ def _is_surely_private(service: Service, route: Route, *, sends: bool) -> bool:
     return "{" in path and (bool(route.methods & {"PUT", "PATCH", "DELETE"}) or public.is_personal(path))
 
 
-def _below(router: Router) -> Iterator[Route]:
+def below(router: Router) -> Iterator[Route]:
+    """The operations of a router, and of all that it includes."""
     yield from router.routes
     for include in router.includes:
-        yield from _below(include.child)
+        yield from below(include.child)

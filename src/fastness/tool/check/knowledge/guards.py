@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 from fastness.tool.boot.app import BootedDependency
+from fastness.tool.check.knowledge import reach
 from fastness.tool.check.knowledge.served import Served
 from fastness.tool.project import Service
 from fastness.tool.project.routes import Dependency, Route, Router
@@ -174,18 +175,8 @@ def stand_in_front(service: Service, served: Served | None) -> bool:
 def in_front(service: Service) -> Iterator[Router | None]:
     """The apps of which a middleware function turns strangers away, itself or by what it calls; None: not told which."""
     for middleware in service.middleware:
-        if middleware.function is not None and any(_turns_away(one) for one in _run_by(service, middleware.function)):
+        if middleware.function is not None and any(map(_turns_away, reach.near(service, middleware.function))):
             yield middleware.app
-
-
-def _run_by(service: Service, function: Function, steps: int = 3) -> dict[Function, None]:
-    """A function and what it calls, that many calls deep."""
-    found = dict.fromkeys([function])
-    latest = [function]
-    for _ in range(steps):
-        latest = [edge.target for one in latest for edge in service.graph.edges(one) if edge.target not in found]
-        found.update(dict.fromkeys(latest))
-    return found
 
 
 def _turns_away(function: Function) -> bool:

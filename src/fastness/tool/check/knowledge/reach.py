@@ -66,6 +66,17 @@ def _asked(service: Service, target: Function, site: CallSite) -> set[Function]:
     return {method for method in methods if method is not None}
 
 
+def near(service: Service, function: Function, steps: int = 3) -> dict[Function, None]:
+    """A function and what it calls, that many calls deep, nearest first."""
+    found = dict.fromkeys([function])
+    latest = [function]
+    for _ in range(steps):
+        called = (edge.target for one in latest for edge in service.graph.edges(one))
+        latest = [one for one in dict.fromkeys(called) if one not in found]
+        found.update(dict.fromkeys(latest))
+    return found
+
+
 def closure(service: Service, functions: Iterable[Function]) -> set[Function]:
     """These functions, and all that they call or have threads call."""
     seen = set(functions)

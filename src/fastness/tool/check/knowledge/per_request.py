@@ -13,7 +13,7 @@ from fastness.tool.project.walk import walk
 
 _POOLS = {"Engine", "AsyncEngine", "ConnectionPool", "BlockingConnectionPool", "create_pool", "MongoClient",
           "AsyncIOMotorClient", "AsyncMongoClient", "Celery"}  # fmt: skip
-_CLIENTS = {"Client", "AsyncClient", "ClientSession"}
+_CLIENTS = {"Client", "AsyncClient", "ClientSession", "Redis"}
 _CLOSES = r"{}(?:\.sync_engine)?\.(?:close|aclose|dispose|disconnect)"
 _CACHED = re.compile(r"cache|singleton", re.IGNORECASE)
 
@@ -44,19 +44,31 @@ def kept_open(service: Service, function: Function) -> Iterator[tuple[ast.AST, s
 
 
 def closed_again(service: Service, function: Function) -> Iterator[tuple[ast.AST, str]]:
-    """A client for the time of one call."""
+    """A client for the time of one call, entered or closed by name; where something is pinged, that is a probe."""
+    if any(site.name == "ping" for site in function.calls):
+        return
     for node in function.nodes:
         for item in node.items if isinstance(node, ast.With | ast.AsyncWith) else ():
             what = resources.resource(service, item.context_expr, function)
             if what in _CLIENTS:
                 yield item.context_expr, named(what)
+    for name, bindings in function.bindings.items():
+        if name in function.globals or not _closes(function, name):
+            continue
+        for binding in bindings:
+            what = resources.resource(service, binding.value, function) if binding.kind is Kind.ASSIGN else None
+            if what in _CLIENTS and not _is_given_out(function, name):
+                yield binding.node, named(what)
 
 
 def _is_handed_out(function: Function, name: str) -> bool:
     """Somebody else has it, who may close it; what is asked of it, `return client.get(...)`, hands out something else."""
-    asked = {id(node.value) for node in function.nodes if isinstance(node, ast.Attribute)}
-    given = any(isinstance(one, ast.Name) and one.id == name and id(one) not in asked for one in _given_out(function))
-    return given or _closes(function, name)
+    return _is_given_out(function, name) or _closes(function, name)
+
+
+def _is_given_out(function: Function, name: str) -> bool:
+    asked = {id(node.value) for node in function.of(ast.Attribute)}
+    return any(isinstance(one, ast.Name) and one.id == name and id(one) not in asked for one in _given_out(function))
 
 
 def _outlives(function: Function, name: str) -> bool:

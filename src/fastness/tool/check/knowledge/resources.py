@@ -58,7 +58,8 @@ def resource(service: Service, call: ast.expr | None, scope: Scope) -> str | Non
         if not isinstance(value, External) or not _RESOURCE.fullmatch(value.path):
             continue
         if (value.call is not None and value.call[0] is made) or _is_fresh(service, made, value, scope):
-            return value.path.strip("()").rpartition(".")[2]
+            made_as = value.path.strip("()").rpartition(".")[2]
+            return "Redis" if made_as == "from_url" else made_as
     return None
 
 

@@ -97,7 +97,6 @@ EXAMPLES = [
         import httpx
         import redis.asyncio as redis
         from sqlalchemy.ext.asyncio import create_async_engine
-
         client = httpx.AsyncClient()  # found
         cache = redis.from_url("redis://localhost")  # found
         engine = create_async_engine("sqlite+aiosqlite://")  # found
@@ -110,14 +109,12 @@ EXAMPLES = [
                 return create_async_engine(url)
             except ValueError:
                 sys.exit(1)
-
         engine = connected("postgresql+asyncpg://db/orders")  # found
         engines = {"read": create_async_engine("postgresql+asyncpg://replica"), "write": engine}  # found
     """),
     Bad("""
         from fastapi import FastAPI
         from sqlalchemy import create_engine, text
-
         app = FastAPI()
         @app.get("/orders")
         def orders():
@@ -205,28 +202,23 @@ EXAMPLES = [
         from functools import lru_cache
         from fastapi import FastAPI
         from sqlalchemy import create_engine, text
-
         app = FastAPI()
         known = {}
-
         @lru_cache
         def cached():
             engine = create_engine("postgresql://db/orders")
             engine.connect()
             return engine
-
         def of(tenant):
             if tenant not in known:
                 engine = create_engine(f"postgresql://db/{tenant}")
                 known[tenant] = engine
             return known[tenant]
-
         @app.get("/ready")
         def ready():
             probe = create_engine("postgresql://db/orders")
             probe.connect()
             probe.dispose()
-
         @app.get("/orders")
         def orders(tenant: str):
             ours = of(tenant).execution_options(schema_translate_map={None: tenant})
@@ -237,7 +229,6 @@ EXAMPLES = [
     Good(
         """
         import httpx
-
         def load(client): ...
         if __name__ == "__main__":
             client = httpx.Client()
@@ -251,16 +242,13 @@ EXAMPLES = [
         from fastapi import FastAPI
         from sqlalchemy import create_engine, text
         from sqlalchemy.ext.asyncio import create_async_engine
-
         shared = None
         engines = {"read": create_async_engine("postgresql+asyncpg://replica")}
-
         def connected():
             global shared
             if shared is None:
                 shared = create_engine("postgresql://db/orders")
             return shared
-
         @asynccontextmanager
         async def lifespan(app):
             yield
@@ -268,9 +256,7 @@ EXAMPLES = [
                 await engine.dispose()
             if shared is not None:
                 shared.dispose()
-
         app = FastAPI(lifespan=lifespan)
-
         @app.get("/orders")
         def orders():
             engine = connected()
@@ -285,11 +271,9 @@ EXAMPLES = [
         import httpx
         from contextlib import asynccontextmanager
         from fastapi import FastAPI
-
         clients = {"prices": httpx.AsyncClient()}
         others = [httpx.AsyncClient()]
         third = [httpx.AsyncClient()]
-
         @asynccontextmanager
         async def lifespan(app):
             yield
@@ -300,7 +284,6 @@ EXAMPLES = [
                 except httpx.HTTPError:
                     logging.exception("not closed")
             [await client.aclose() for client in third]
-
         app = FastAPI(lifespan=lifespan)
     """,
         "all of a table are closed, at once or one after the other",
@@ -310,16 +293,13 @@ EXAMPLES = [
         from contextlib import asynccontextmanager
         from fastapi import FastAPI
         from sqlalchemy.ext.asyncio import create_async_engine
-
         engine = create_async_engine("sqlite+aiosqlite://")
-
         @asynccontextmanager
         async def lifespan(app):
             async with httpx.AsyncClient() as client:
                 app.state.client = client
                 yield
             await engine.dispose()
-
         app = FastAPI(lifespan=lifespan)
         # file: scripts/load.py
         import httpx
@@ -417,4 +397,23 @@ EXAMPLES = [
     """,
         "closed under the name that its package passes on",
     ),
+    Bad("""
+        import redis
+        import redis.asyncio
+        from fastapi import FastAPI
+        app = FastAPI()
+        @app.post("/refresh")
+        async def refresh():
+            client = await redis.asyncio.from_url("redis://cache")  # found
+            await client.publish("refresh", "all")
+            await client.close()
+        @app.get("/hits")
+        def hits():
+            client = redis.Redis(host="cache")  # found
+            return client.get("hits")
+        @app.get("/ready")
+        def ready():
+            probe = redis.Redis(host="cache")
+            probe.ping(), probe.close()
+    """),
 ]

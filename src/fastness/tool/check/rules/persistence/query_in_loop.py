@@ -29,6 +29,7 @@ _QUERY = re.compile(
 )
 _STATEMENT = frozenset({"execute", "exec"})
 _LOOKUP = 12  # statements
+_LONGEST = 40  # statements of what is still about one item, and no job of its own
 _WRITES = re.compile(
     r"_*(?:commit|flush|add|delete|update|insert|merge|create|save|send|post|publish|enqueue|remove|clean|sync|set(?=_)|apply|reconcile|notify)(?![a-z])"
 )
@@ -48,7 +49,7 @@ def _of(service: Service, function: Function) -> Iterator[Found]:
     queries = {id(site.node): site for site in function.calls if site.looped and not site.deferred and _asks(service, site)}
     through: dict[int, Evidence] = {}
     for edge in service.graph.edges(function):
-        asking = _looks_up(service, edge.target) if edge.site.looped else None
+        asking = _looks_up(service, edge.target) or _asks_first(service, edge.target) if edge.site.looped else None
         if asking is not None:
             queries[id(edge.site.node)] = edge.site
             through[id(edge.site.node)] = proof(asking.scope, asking.node, f"{asking.scope.qualified} asks the database")
@@ -83,17 +84,39 @@ def _looks_up(service: Service, target: Function, steps: int = 3) -> CallSite | 
     Args:
         steps: how many such functions may call each other until the last one asks.
     """
-    if not target.module.is_service or target.is_generator or size(target).statements > _LOOKUP:
-        return None
-    if any(_WRITES.match(name) for name in (target.name, *(site.name for site in target.calls))) or not any(
-        True for _ in own_nodes(target, ast.Return)
-    ):
+    if not _only_reads(target) or size(target).statements > _LOOKUP:
         return None
     query = next((site for site in target.calls if not site.looped and _asks(service, site)), None)
     if query is not None or steps == 1:
         return query
     further = (_looks_up(service, edge.target, steps - 1) for edge in service.graph.edges(target) if not edge.site.looped)
     return next((site for site in further if site is not None), None)
+
+
+def _only_reads(target: Function) -> bool:
+    if not target.module.is_service or target.is_generator or not any(True for _ in own_nodes(target, ast.Return)):
+        return False
+    return not any(_WRITES.match(name) for name in (target.name, *(site.name for site in target.calls)))
+
+
+def _asks_first(service: Service, target: Function) -> CallSite | None:
+    """The query with which a longer function begins, whatever it is given: one for all items could be made before the loop."""
+    if not _only_reads(target) or size(target).statements > _LONGEST:
+        return None
+    sites = {id(site.node): site for site in target.calls if not site.looped}
+    given = {parameter.arg for parameter, _ in target.parameters} - {"self", "cls"}
+    for statement in target.body:
+        if isinstance(statement, ast.If | ast.For | ast.AsyncFor | ast.While | ast.Return | ast.Match):
+            return None
+        nodes = list(own([statement]))
+        for site in (sites[id(node)] for node in nodes if id(node) in sites):
+            if _asks(service, site):
+                session = {node.id for node in walk(site.node.func) if isinstance(node, ast.Name)}
+                asked_for = any(isinstance(node, ast.Name) and node.id in given - session for node in nodes)
+                return site if asked_for else None
+        if isinstance(statement, ast.Assign) and any(isinstance(node, ast.Name) and node.id in given for node in nodes):
+            given |= {node.id for node in statement.targets if isinstance(node, ast.Name)}
+    return None
 
 
 def _repeats(loop: Loop, site: CallSite) -> bool:
@@ -161,10 +184,7 @@ EXAMPLES = [
         from fastapi import Depends, FastAPI
         from sqlalchemy.orm import Session, sessionmaker
         from app.models import Order
-
-        app = FastAPI()
-        get_db = sessionmaker()
-
+        app, get_db = FastAPI(), sessionmaker()
         @app.post("/orders/batch")
         def create(names: list[str], db: Session = Depends(get_db)):
             orders = [Order(name) for name in names]
@@ -181,16 +201,13 @@ EXAMPLES = [
         from fastapi import Depends, FastAPI
         from sqlalchemy import select
         from sqlalchemy.orm import Session, sessionmaker
-
         app = FastAPI()
         get_db = sessionmaker()
-
         def load(db: Session, ids: list[int]):
             result = []
             for id in ids:
                 result.append(db.query(int).filter(id).first())  # found
             return result
-
         @app.get("/")
         def root(db: Session = Depends(get_db)):
             for order in load(db, []):
@@ -201,26 +218,20 @@ EXAMPLES = [
         from fastapi import BackgroundTasks, Depends, FastAPI
         from sqlalchemy import func, select
         from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
-
         class Base(DeclarativeBase): ...
-
         class Item(Base):
             __tablename__ = "items"
-
         app = FastAPI()
         get_db = sessionmaker()
-
         @app.post("/import")
         def load(names: list[str], db: Session = Depends(get_db)):
             for name in names:
                 last = db.query(func.max(Item.position)).scalar()  # found
                 db.add(Item(name=name, position=last + 1))
-
         def fill(names):
             db = get_db()
             for name in names:
                 db.query(Item).filter(Item.name == name).first()  # found
-
         @app.post("/later")
         def later(names: list[str], tasks: BackgroundTasks):
             tasks.add_task(fill, names)
@@ -228,17 +239,13 @@ EXAMPLES = [
     Bad("""
         # file: app/models.py
         from django.db import models
-
         class Named(models.Model):
             name = models.CharField()
-
         class Agent(Named): ...
         # file: app/main.py
         from fastapi import FastAPI
         from app.models import Agent
-
         app = FastAPI()
-
         @app.get("/agents")
         async def agents(names: list[str]):
             return [await Agent.objects.filter(name=name).afirst() for name in names]  # found
@@ -248,10 +255,8 @@ EXAMPLES = [
         from fastapi import Depends, FastAPI
         from sqlalchemy import insert, select, text
         from sqlalchemy.orm import Session, sessionmaker
-
         app = FastAPI()
         get_db = sessionmaker()
-
         @app.post("/tables")
         def create(statements: list[str], tables: list, db: Session = Depends(get_db)):
             for statement in statements:
@@ -274,65 +279,70 @@ EXAMPLES = [
         from typing import Annotated, Protocol
         from fastapi import Depends, FastAPI
         from sqlalchemy.orm import Session, sessionmaker
-
         app = FastAPI()
         Local = sessionmaker()
-
         class Customers(Protocol):
             def get(self, id: int): ...
-
         class SqlCustomers:
             def __init__(self, session: Session):
                 self.session = session
-
             def get(self, id: int):
                 return self.session.get(dict, id)
-
         def customers() -> Customers:
             return SqlCustomers(Local())
-
         def address_of(id, customers: Customers):
             return customers.get(id)
-
         @app.get("/addresses")
         def addresses(ids: list[int], customers: Annotated[Customers, Depends(customers)]):
             return [address_of(id, customers) for id in ids]  # found
-
         @app.get("/invoices")
         def invoices(ids: list[int], customers: Annotated[Customers, Depends(customers)]):
             return [customer for id in ids for customer in named(id, customers)] + several(ids, customers)  # found
-
         def several(ids, customers: Customers):
             found = []
             for id in ids:
                 found.append(customers.get(id))  # found
             return found
-
         def named(id, customers: Customers):
             return [customers.get(id)]
+        def planned(db: Session, shop):
+            taken = db.query(dict).filter(dict.shop == shop.id).all()
+            first = last = pause = None
+            for one in taken:
+                if one.pauses:
+                    pause = one.start; continue
+                first = min(first or one.start, one.start)
+                last = max(last or one.end, one.end); total = last - first
+                mean = total / len(taken); rest = total - mean; best = rest - 1
+            return first, last, pause
+        def opened(db: Session, shop):
+            if shop.closed:
+                return []
+            begin = shop.begin; end = shop.end; first = begin + 1; last = end - 1
+            middle = first + last; half = middle / 2; third = half / 2; rest = third - half
+            some = rest + 1; more = some + 1
+            return [begin, end, more, *db.query(dict).filter(dict.shop == shop.id).all()]
+        @app.get("/slots")
+        def slots(shops: list, db: Session = Depends(Local)):
+            known = [opened(db, shop) for shop in shops]
+            return known, [planned(db, shop) for shop in shops]  # found
     """),
     Good(
         """
         from fastapi import Depends, FastAPI
         from sqlalchemy.orm import Session, sessionmaker
-
         app = FastAPI()
         get_db = sessionmaker()
-
         def customer(db: Session, id: int):
             return db.get(dict, id)
-
         def sessions():
             yield get_db()
-
         def several(db: Session, orders):
             return db.query(dict).filter(orders).all()
-
         def bill(db: Session, order):
             db.add(order)
             db.commit()
             return db.get(dict, order.id)
-
         @app.get("/invoices")
         def invoices(orders: list[dict], db: Session = Depends(get_db)):
             known = {}
@@ -364,14 +374,11 @@ EXAMPLES = [
         from itertools import batched
         from fastapi import Depends, FastAPI
         from sqlalchemy.orm import Session, sessionmaker
-
         class Color(Enum):
             RED = 1
-
         TABLES = ["a", "b"]
         app = FastAPI()
         get_db = sessionmaker()
-
         @app.get("/")
         def root(db: Session = Depends(get_db)):
             for color in Color:
@@ -382,7 +389,6 @@ EXAMPLES = [
                 db.execute(attempt)
             for row in db.query(int).all():
                 print(row)
-
         @app.post("/import")
         def load(ids: list[int], db: Session = Depends(get_db)):
             for portion in batched(ids, 500):
@@ -398,10 +404,8 @@ EXAMPLES = [
         from fastapi import Depends, FastAPI
         from sqlalchemy import select
         from sqlalchemy.orm import Session, sessionmaker
-
         app = FastAPI()
         get_db = sessionmaker()
-
         @app.get("/orders")
         def orders(db: Session = Depends(get_db)):
             prices = dict(db.execute(select(int, int)).all())

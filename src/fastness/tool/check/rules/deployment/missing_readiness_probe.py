@@ -21,6 +21,7 @@ from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
 from fastness.tool.project.module import Module
+from fastness.tool.project.routes import Route, Router
 
 _PROVIDERS = ("fastness.health", "fastapi_healthcheck", "fastapi_health", "healthcheck", "py_healthcheck")
 _FEWEST = 3
@@ -37,12 +38,22 @@ def check(service: Service, served: Served | None, probed: Probed | None) -> Ite
         return
     if len(service.routes) < _FEWEST or _provided(service):
         return
-    app = apps.main(service)
-    named = probes.declared(service, set(apps.served(app))) if app is not None else []
-    named = named or probes.declared(service, set(service.routes))
+    several = apps.alone(service, _FEWEST)
+    faults: dict[object, Found] = {}
+    for app in several or [apps.main(service)]:
+        named = probes.declared(service, set(apps.served(app))) if app is not None else []
+        if not several:
+            named = named or probes.declared(service, set(service.routes))
+        for fault in _of(service, app, named):
+            faults.setdefault((fault.path, fault.line), fault)
+    yield from faults.values()
+
+
+def _of(service: Service, app: Router | None, named: list[Route]) -> Iterator[Found]:
     if not named:
         if app is not None:
-            yield found(app.scope, app.call, f"none of the {len(service.routes)} routes tells whether the service is ready")
+            count = len(set(apps.served(app))) or len(service.routes)
+            yield found(app.scope, app.call, f"none of the {count} routes tells whether the service is ready")
         return
     first, asking = named[0], [probe for probe in named if probes.asks(service, probe)]
     if not asking:
@@ -110,9 +121,7 @@ EXAMPLES = [
     Bad(
         """
         from fastapi import FastAPI
-
         app = FastAPI()  # found
-
         @app.get("/a")
         def a(): ...
     """
@@ -121,11 +130,8 @@ EXAMPLES = [
     Bad(
         """
         from fastapi import Depends, FastAPI
-
         def log(): ...
-
         app = FastAPI(dependencies=[Depends(log)])
-
         @app.get("/health")
         def health():  # found
             return {"status": "ok"}
@@ -138,22 +144,16 @@ EXAMPLES = [
         from datetime import datetime
         from fastapi import Depends, FastAPI
         from pydantic import BaseModel
-
         class Settings:
             version = "1"
-
         class Answer(BaseModel):
             data: dict
             at: str
-
         def settings():
             return Settings()
-
         def success(data):
             return Answer(data=json.loads(json.dumps(data)), at=datetime.now().isoformat())
-
         app = FastAPI()
-
         @app.get("/health")
         async def health(settings=Depends(settings)):  # found
             return success({"status": "ok", "version": settings.version})
@@ -165,10 +165,8 @@ EXAMPLES = [
         from fastapi import Depends, FastAPI, HTTPException
         from sqlalchemy import create_engine, text
         from starlette.authentication import requires
-
         engine = create_engine("sqlite://")
         app = FastAPI()
-
         @app.get("/health")
         @requires("authenticated")
         def health(request):  # found
@@ -181,18 +179,14 @@ EXAMPLES = [
         """
         from fastapi import Depends, FastAPI, HTTPException
         from sqlalchemy import create_engine, text
-
         engine = create_engine("sqlite://")
         app = FastAPI()
-
         def current_user(name: str = ""):
             if not name:
                 raise HTTPException(401)
-
         def answers():
             with engine.connect() as connection:
                 connection.execute(text("select 1"))
-
         @app.get("/health", dependencies=[Depends(current_user)])
         def health():  # found
             answers()
@@ -204,23 +198,18 @@ EXAMPLES = [
         from fastapi import APIRouter, Depends, FastAPI
         from fastapi.security import HTTPBearer
         from sqlalchemy import create_engine, text
-
         engine = create_engine("sqlite://")
         app = FastAPI()
         router = APIRouter()
-
         def answers():
             with engine.connect() as connection:
                 connection.execute(text("select 1"))
-
         class Checks:
             def __init__(self):
                 answers()
-
         @router.get("/health")
         async def health(checks: Checks = Depends(), token=Depends(HTTPBearer(auto_error=False))):
             return {"more": token}
-
         app.include_router(router, prefix="/public")
         app.include_router(router, dependencies=[Depends(HTTPBearer())])
     """
@@ -231,18 +220,13 @@ EXAMPLES = [
         """
         from fastapi import Depends, FastAPI
         from fastapi.security import HTTPBearer
-
         app = FastAPI(dependencies=[Depends(HTTPBearer())])
-
         async def reachable(): ...
-
         @app.get("/readyz")
         async def ready() -> None:  # found
             await reachable()
-
         @app.get("/b")
         def b() -> None: ...
-
         @app.get("/c")
         def c() -> None: ...
     """,
@@ -251,20 +235,14 @@ EXAMPLES = [
     Good(
         """
         from fastapi import APIRouter, FastAPI
-
         app = FastAPI()
         PLATFORM = "".join(["/he", "althz"])
-
         async def reachable(): ...
-
         async def ready() -> None:
             await reachable()
-
         app.add_api_route(PLATFORM, ready)
-
         @app.get("/b")
         def b() -> None: ...
-
         @app.get("/c")
         def c() -> None: ...
     """,
@@ -275,11 +253,8 @@ EXAMPLES = [
         Good(
             f"""
         from fastapi import FastAPI
-
         app = FastAPI()
-
         async def reachable(): ...
-
         @app.{probe}
         async def ready():
             await reachable()
@@ -299,9 +274,7 @@ EXAMPLES = [
     ),
     Good("""
         from fastapi import FastAPI
-
         app = FastAPI()
-
         async def reachable(): ...
 
         @app.get("/readyz")
@@ -414,5 +387,33 @@ EXAMPLES = [
         @internal.get("/healthz")
         async def of_worker():
             await reachable()
+    """),
+    Bad("""
+        # file: orders/main.py
+        from fastapi import FastAPI
+        app = FastAPI()
+        @app.get("/health")
+        def health():  # found
+            return {"status": "ok"}
+        @app.get("/orders")
+        def orders(): ...
+        app.get("/orders/{id}")(orders)
+        # file: stock/main.py
+        from fastapi import FastAPI
+        app = FastAPI()
+        async def reachable(): ...
+        @app.get("/health")
+        async def health():
+            await reachable()
+        @app.get("/stock")
+        def stock(): ...
+        app.get("/stock/{id}")(stock)
+        # file: mails/main.py
+        from fastapi import FastAPI
+        app = FastAPI()  # found
+        @app.get("/mails")
+        def mails(): ...
+        app.get("/mails/{id}")(mails)
+        app.get("/mails/sent")(mails)
     """),
 ]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
+from fastness.tool.check.knowledge.bodies import fields
 from fastness.tool.check.knowledge.responses import is_response, put_into, returned
 from fastness.tool.project import Service
-from fastness.tool.project.symbols import Class, Function, Kind, last_name
+from fastness.tool.project.reading import known_once
+from fastness.tool.project.symbols import CallSite, Class, Function, Kind, Scope, last_name
 from fastness.tool.project.values import ClassValue, Elements, External, FunctionValue, Instance, Value, Values
 from fastness.tool.project.walk import walk
 
@@ -40,7 +43,7 @@ def queried(service: Service, node: ast.expr, handler: Function) -> Class | None
         values = service.resolver.infer(called, scope)
         if values and not any(isinstance(value, External) and value.path.startswith("sqlalchemy") for value in values):
             continue
-        for inner in (*walk(called), *_expanded(called, scope)):  # what it says itself, before what its names were given
+        for inner in (*walk(called), *expanded(called, scope)):  # what it says itself, before what its names were given
             # A session that nobody annotated is known by what it is asked: `session.query(User)`.
             asks = {"query", "select", "get"} if values else {"query"}
             if isinstance(inner, ast.Call) and last_name(inner) in asks and len(inner.args) in {1, 2}:
@@ -78,14 +81,70 @@ def enveloped(service: Service, node: ast.expr, scope: Function) -> Iterator[ast
             yield from put_into(function, called)
 
 
-def _expanded(node: ast.expr, scope: Function, depth: int = 0) -> Iterator[ast.AST]:
+_COLUMNS = re.compile(r".*(?:\.column_attrs|\.__table__\.(?:columns|c))")
+_OPEN = re.compile(
+    r"(?<![\w.])(?:(?:typing\.)?(?:[dD]ict|Mapping)(?:\[str, (?:(?:typing\.)?Any|object)\]|(?!\w|\[))|(?:typing\.)?Any(?!\w))"
+)
+
+
+@known_once
+def _dumping(service: Service) -> frozenset[Function]:
+    """The functions that make a table of every column of what they are given, or are a method of."""
+    modules = [one for one in service.project.service if one.mentions("column_attrs", "__table__")]
+    return frozenset(function for module in modules for function in module.functions if _dumps(function))
+
+
+def _dumps(function: Function) -> bool:
+    return any(_is_of_columns(node) for node in function.of(ast.DictComp)) and bool(returned(function))
+
+
+def _is_of_columns(node: ast.AST) -> bool:
+    if not isinstance(node, ast.DictComp) or last_name(node.value) != "getattr":
+        return False
+    of = node.generators[0]
+    return not of.ifs and _COLUMNS.fullmatch(ast.unparse(of.iter)) is not None
+
+
+def dumped(service: Service, handler: Function) -> Iterator[tuple[CallSite, Function]]:
+    """The calls in what an endpoint returns that dump an object, and what they call."""
+    dumping = _dumping(service)
+    names = {function.name for function in dumping}
+    sites = {id(site.node): site for site in handler.calls if site.name in names} if names else {}
+    for answer in returned(handler) if sites else ():
+        for node in expanded(answer, handler):
+            for value in service.resolver.targets(sites[id(node)]) if id(node) in sites else ():
+                if isinstance(value, FunctionValue) and value.definition in dumping:
+                    yield sites[id(node)], value.definition
+
+
+def takes_any(service: Service, declared: ast.expr, scope: Scope, keys: set[str], depth: int = 3) -> bool:
+    """A response model sends whatever stands under one of these keys, as `rows: list[dict[str, Any]]` does."""
+    if _OPEN.search(ast.unparse(declared)):
+        return True
+    for value in service.resolver.annotation(declared, scope) if depth else ():
+        for model in _models(value):
+            own = [found for name, found in fields(service, model).items() if name in keys]
+            for owner, field in own:
+                if isinstance(field, ast.AnnAssign) and takes_any(service, field.annotation, owner, keys, depth - 1):
+                    return True
+    return False
+
+
+def _models(value: Value) -> Iterator[Class]:
+    if isinstance(value, Elements):
+        yield from (model for inner in value.of for model in _models(inner))
+    elif isinstance(value, Instance):
+        yield value.definition
+
+
+def expanded(node: ast.expr, scope: Function, depth: int = 0) -> Iterator[ast.AST]:
     """Every node of an expression, and of what its names were given: `result = session.execute(statement)`."""
     for inner in walk(node):
         yield inner
         if isinstance(inner, ast.Name) and depth < 3:
             for binding in scope.bindings.get(inner.id, ()):
                 if binding.kind is Kind.ASSIGN and binding.value is not None:
-                    yield from _expanded(binding.value, scope, depth + 1)
+                    yield from expanded(binding.value, scope, depth + 1)
 
 
 def _sources(service: Service, node: ast.expr, scope: Function, depth: int = 0) -> Iterator[tuple[ast.expr, Function]]:

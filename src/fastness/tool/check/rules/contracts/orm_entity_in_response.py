@@ -20,6 +20,7 @@ from fastness.tool.findings import Evidence, Severity
 from fastness.tool.project import Service
 from fastness.tool.project.routes import Route
 from fastness.tool.project.symbols import Function, argument
+from fastness.tool.project.walk import walk
 
 
 @rule(severity=Severity.ERROR, practice="3.4", help="declare a response model with the fields that clients need")
@@ -29,6 +30,7 @@ def check(service: Service, served: Served | None) -> Iterator[Found]:
         if route.handler in seen or route.is_websocket or (served is not None and _has_other_model(served, route.handler)):
             continue
         fault = _declared(service, route) or _undeclared(service, route) or _denylisted(service, route)
+        fault = fault or _dumped(service, route)
         if fault is not None:
             seen.add(route.handler)
             yield fault
@@ -105,6 +107,26 @@ def _denylisted(service: Service, route: Route) -> Found | None:
     return None
 
 
+def _dumped(service: Service, route: Route) -> Found | None:
+    """A table of all columns, made by hand, which the response model takes as it is."""
+    handler = route.handler
+    for site, function in entities.dumped(service, handler) if sends_json(route) else ():
+        keys = {
+            key.value
+            for node in handler.of(ast.Dict)
+            if isinstance(node, ast.Dict)
+            for key, value in zip(node.keys, node.values, strict=True)
+            if isinstance(key, ast.Constant) and any(inner is site.node for inner in walk(value))
+        }
+        model = route.option("response_model")
+        declared, scope = (model, route.scope) if model is not None else (handler.node.returns, handler.parent)
+        if declared is None or entities.takes_any(service, declared, scope, keys):
+            message = f"{handler.qualified} sends what {function.qualified} makes of an entity: every column"
+            return found(handler, handler.node, message, proof(handler, site.node, "sent here"),
+                         proof(function, function.node, "a table of all columns"))  # fmt: skip
+    return None
+
+
 EXAMPLES = [
     Bad("""
         from fastapi import Depends, FastAPI
@@ -112,43 +134,32 @@ EXAMPLES = [
         from fastapi.responses import JSONResponse
         from pydantic import BaseModel
         from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
-
         class Base(DeclarativeBase): ...
-
         class User(Base):
             __tablename__ = "users"
-
         app = FastAPI()
         get_db = sessionmaker()
-
         def find(db: Session):
             return db.query(User).first()
-
         @app.get("/a")
         def a() -> list[User]:  # found
             return []
-
         @app.get("/b")
         def b(db: Session = Depends(get_db)):  # found
             return find(db)
-
         @app.get("/c")
         def c():  # found
             user = User()
             return {"user": jsonable_encoder(user, exclude=["password"])}
-
         @app.get("/d")
         def d(db: Session = Depends(get_db)):  # found
             user = find(db)
             return {"user": jsonable_encoder(user, exclude=["password"])}
-
         class Named(BaseModel):
             user: dict
-
         @app.get("/e", response_model=Named)
         def e(db: Session = Depends(get_db)):  # found
             return JSONResponse({"user": jsonable_encoder(find(db), exclude=["password"])})
-
         @app.get("/f", response_model=Named)
         def f(db: Session = Depends(get_db)):
             return {"user": jsonable_encoder(find(db), exclude=["password"])}
@@ -156,22 +167,16 @@ EXAMPLES = [
     Bad("""
         from django.db import models
         from fastapi import FastAPI
-
         class Token(models.Model): ...
-
         app = FastAPI()
-
         def tokens(user):
             return list(Token.objects.filter(user=user))
-
         @app.get("/tokens")
         def listed(user: int):  # found
             return tokens(user)
-
         @app.get("/tokens/{id}")
         async def one(id: int):  # found
             return await Token.objects.filter(id=id).afirst()
-
         @app.get("/count")
         def count():
             return Token.objects.filter(user=1).count()
@@ -181,19 +186,14 @@ EXAMPLES = [
         from pydantic import BaseModel
         from sqlmodel import Field, SQLModel
         from app import schemas
-
         class User(SQLModel, table=True):
             id: int = Field(primary_key=True)
-
         class UserPublic(SQLModel):
             id: int
-
         app = FastAPI()
-
         @app.get("/a", response_model=UserPublic)
         def a():
             return User(id=1)
-
         @app.get("/b")
         def b() -> list[schemas.User]:
             return []
@@ -382,4 +382,38 @@ EXAMPLES = [
     """,
         "a template shows what it names",
     ),
+    Bad("""
+        from typing import Any
+        from fastapi import APIRouter
+        from pydantic import BaseModel
+        from sqlalchemy import inspect
+        router = APIRouter()
+        class Named(BaseModel):
+            name: str
+        class Page(BaseModel):
+            items: list[dict[str, Any]]
+        class Shop(BaseModel):
+            items: list[Named]
+            extra: dict
+        def row(one):
+            return {column.key: getattr(one, column.key) for column in inspect(one).mapper.column_attrs}
+        class Table:
+            def as_row(self):
+                return {column.name: getattr(self, column.name) for column in self.__table__.columns}
+        def some(one):
+            return {column.key: getattr(one, column.key) for column in one.__table__.columns if column.key == "name"}
+        @router.get("/all", response_model=Page)
+        def everything(db):  # found
+            return {"items": [row(one) for one in db.query(Table)]}
+        @router.get("/first")
+        def first():  # found
+            found = Table().as_row()
+            return found
+        @router.get("/named", response_model=Shop)
+        def named(db):
+            return {"items": [row(one) for one in db.query(Table)]}
+        @router.get("/few")
+        def few(db):
+            return {"items": [some(one) for one in db.query(Table)]}
+    """),
 ]

@@ -15,17 +15,17 @@ def main(service: Service) -> Router | None:
     return max(candidates, key=lambda app: len(app.includes) + len(app.routes), default=None)
 
 
-def alone(service: Service, fewest: int) -> list[Router]:
-    """The apps of a repository of several services: those that serve some routes, none in or above another's directory."""
+def alone(service: Service, fewest: int) -> dict[str, Router]:
+    """The apps of a repository of several services, by directory: those that serve some routes, none in or above another's."""
     found: dict[str, Router] = {}
     for app in service.apps:
         module = app.scope if isinstance(app.scope, Module) else app.scope.module
         if not app.included_in and module.is_service and len(set(served(app))) >= fewest:
             here = f"{module.path.rpartition('/')[0]}/"
             if any(here != other and (here.startswith(other) or other.startswith(here)) for other in found):
-                return []
+                return {}
             found.setdefault(here, app)
-    return list(found.values()) if len(found) > 1 else []
+    return found if len(found) > 1 else {}
 
 
 def served(router: Router, _seen: set[int] | None = None) -> Iterator[Route]:

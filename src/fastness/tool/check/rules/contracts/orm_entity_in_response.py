@@ -112,9 +112,8 @@ def _dumped(service: Service, route: Route) -> Found | None:
     handler = route.handler
     for site, function in entities.dumped(service, handler) if sends_json(route) else ():
         keys = {
-            key.value
+            str(key.value)
             for node in handler.of(ast.Dict)
-            if isinstance(node, ast.Dict)
             for key, value in zip(node.keys, node.values, strict=True)
             if isinstance(key, ast.Constant) and any(inner is site.node for inner in walk(value))
         }

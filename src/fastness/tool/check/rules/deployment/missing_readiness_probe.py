@@ -39,14 +39,18 @@ def check(service: Service, served: Served | None, probed: Probed | None) -> Ite
     if len(service.routes) < _FEWEST or _provided(service):
         return
     several = apps.alone(service, _FEWEST)
-    faults: dict[object, Found] = {}
-    for app in several or [apps.main(service)]:
+    if not several:
+        app = apps.main(service)
         named = probes.declared(service, set(apps.served(app))) if app is not None else []
-        if not several:
-            named = named or probes.declared(service, set(service.routes))
-        for fault in _of(service, app, named):
-            faults.setdefault((fault.path, fault.line), fault)
-    yield from faults.values()
+        yield from _of(service, app, named or probes.declared(service, set(service.routes)))
+        return
+    told: set[tuple[str, int]] = set()  # services may share the router that answers
+    for here, app in several.items():
+        beside = {route for route in service.routes if route.handler.module.path.startswith(here)}
+        for fault in _of(service, app, probes.declared(service, {*apps.served(app), *beside})):
+            if (fault.path, fault.line) not in told:
+                told.add((fault.path, fault.line))
+                yield fault
 
 
 def _of(service: Service, app: Router | None, named: list[Route]) -> Iterator[Found]:
@@ -276,15 +280,12 @@ EXAMPLES = [
         from fastapi import FastAPI
         app = FastAPI()
         async def reachable(): ...
-
         @app.get("/readyz")
         async def ready():
             await reachable()
-
         @app.get("/livez")
         def live():
             return "ok"
-
         @app.get("/c")
         def c(): ...
     """),

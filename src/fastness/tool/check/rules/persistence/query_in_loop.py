@@ -48,9 +48,12 @@ def check(service: Service) -> Iterator[Found]:
 def _of(service: Service, function: Function) -> Iterator[Found]:
     queries = {id(site.node): site for site in function.calls if site.looped and not site.deferred and _asks(service, site)}
     through: dict[int, Evidence] = {}
+    less_plain: set[int] = set()
     for edge in service.graph.edges(function):
-        asking = _looks_up(service, edge.target) or _asks_first(service, edge.target) if edge.site.looped else None
+        short = _looks_up(service, edge.target) if edge.site.looped else None
+        asking = short or (_asks_first(service, edge.target) if edge.site.looped else None)
         if asking is not None:
+            less_plain |= {id(edge.site.node)} if short is None else set()
             queries[id(edge.site.node)] = edge.site
             through[id(edge.site.node)] = proof(asking.scope, asking.node, f"{asking.scope.qualified} asks the database")
     if not queries:
@@ -67,7 +70,7 @@ def _of(service: Service, function: Function) -> Iterator[Found]:
             if (_feeds(loop, site) and not _spared(loop, site) if id(site.node) in through else _repeats(loop, site))
         ]
         if inside:
-            first = min(inside, key=lambda site: site.node.lineno)
+            first = min(inside, key=lambda site: (id(site.node) in less_plain, site.node.lineno))
             message = f"{function.qualified} asks the database once per {ast.unparse(generators(loop)[0].target)}"
             evidence = [proof(function, loop, "the loop"), *(through[id(s.node)] for s in inside if id(s.node) in through)]
             evidence += [proof(function, site.node, "and here") for site in inside if site is not first]
@@ -201,8 +204,7 @@ EXAMPLES = [
         from fastapi import Depends, FastAPI
         from sqlalchemy import select
         from sqlalchemy.orm import Session, sessionmaker
-        app = FastAPI()
-        get_db = sessionmaker()
+        app, get_db = FastAPI(), sessionmaker()
         def load(db: Session, ids: list[int]):
             result = []
             for id in ids:
@@ -221,8 +223,7 @@ EXAMPLES = [
         class Base(DeclarativeBase): ...
         class Item(Base):
             __tablename__ = "items"
-        app = FastAPI()
-        get_db = sessionmaker()
+        app, get_db = FastAPI(), sessionmaker()
         @app.post("/import")
         def load(names: list[str], db: Session = Depends(get_db)):
             for name in names:
@@ -255,8 +256,7 @@ EXAMPLES = [
         from fastapi import Depends, FastAPI
         from sqlalchemy import insert, select, text
         from sqlalchemy.orm import Session, sessionmaker
-        app = FastAPI()
-        get_db = sessionmaker()
+        app, get_db = FastAPI(), sessionmaker()
         @app.post("/tables")
         def create(statements: list[str], tables: list, db: Session = Depends(get_db)):
             for statement in statements:
@@ -331,8 +331,7 @@ EXAMPLES = [
         """
         from fastapi import Depends, FastAPI
         from sqlalchemy.orm import Session, sessionmaker
-        app = FastAPI()
-        get_db = sessionmaker()
+        app, get_db = FastAPI(), sessionmaker()
         def customer(db: Session, id: int):
             return db.get(dict, id)
         def sessions():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -267,6 +268,7 @@ class _Roots:
             for d, name in named.items()
             if name in imported
             and name not in {"src", "lib"}
+            and (name not in sys.stdlib_module_names or self._holds(d, written, sources))
             # The folder of a distribution has the name of the package that lies in it.
             and f"{d}/{name}/__init__.py" not in sources
             and f"{d}/src/{name}/__init__.py" not in sources
@@ -280,6 +282,12 @@ class _Roots:
             top = path[len(root) + 1 if root else 0 :].partition("/")[0].removesuffix(".py")
             if root not in self._tops.setdefault(top, []):
                 self._tops[top].append(root)
+
+    def _holds(self, directory: str, written: Mapping[str, set[str]], sources: Mapping[str, bytes]) -> bool:
+        """Something is imported from it: `import platform` means Python's own, `from platform.web import app` may not."""
+        start = f"{directory.rpartition('/')[2]}."
+        inner = {name.split(".")[1] for names in written.values() for name in names if name.startswith(start)}
+        return any(f"{directory}/{name}" in self.directories or f"{directory}/{name}.py" in sources for name in inner)
 
     def _below_package(self, directory: str) -> bool:
         """It lies in a package, and each name from there can be imported: `web-api` in `services` cannot, and starts anew."""

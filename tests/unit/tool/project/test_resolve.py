@@ -310,6 +310,23 @@ probe([load, rows][0])
     assert _probe(source) == ["FunctionValue load", "FunctionValue rows"]
 
 
+@pytest.mark.parametrize("package", ["app", "platform.app"])
+def test_a_directory_may_be_named_as_a_module_of_python_is(package: str) -> None:
+    """`import platform` is not of the directory of that name, unless something in it is imported so."""
+    source = f"""
+# file: platform/app/__init__.py
+# file: platform/app/db.py
+import platform
+
+def load(): ...
+# file: platform/app/main.py
+from {package}.db import load
+
+probe(load)
+"""
+    assert _probe(source) == ["FunctionValue load"]
+
+
 def test_a_collection_holds_what_is_put_into_it_and_not_into_another() -> None:
     """A local of the same name, another object's attribute and texts say nothing about it."""
     source = """

@@ -13,8 +13,9 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 
+from fastness.tool.check.knowledge.bypasses import bound_by_calls, bypasses
+from fastness.tool.check.knowledge.configured import asks_for, may_be_missing, missing_secret, set_secret
 from fastness.tool.check.knowledge.reach import from_requests
-from fastness.tool.check.knowledge.secrets import names_secret
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
@@ -22,9 +23,9 @@ from fastness.tool.project.symbols import Function, constant, handed_on, last_na
 from fastness.tool.project.walk import own, walk
 
 _GUARD = re.compile(
-    r"auth|verify|require|check|current_user|validate_(?:token|key|signature)|guard|protect|permission", re.IGNORECASE
+    r"auth|verify|require|check|current_(?:user|admin|principal|account)|validate_(?:token|key|signature)|guard|protect|permission",
+    re.IGNORECASE,
 )
-_SECRET = re.compile(r"secret|api_?key|signing_key|public_key|auth_?token|webhook_?token|jwks", re.IGNORECASE)
 _SIGNATURE = re.compile(r"signature|(?:^|_)sig(?:$|_)|hmac", re.IGNORECASE)
 _VERIFIES = re.compile(
     r"verif|construct_event|compare_digest|(?:validate|check|valid)_\w*(?:signature|token|key|secret|hmac)", re.IGNORECASE
@@ -35,18 +36,15 @@ _NO = re.compile(r"\b40[013]\b|UNAUTHORIZED|FORBIDDEN|^False$")
 
 @rule(severity=Severity.ERROR, practice="6.1", help="refuse to start without the secret, instead of letting everybody in")
 def check(service: Service) -> Iterator[Found]:
-    guards: dict[Function, None] = {}
-    for middleware in service.middleware:
-        guards.update(dict.fromkeys(service.run_by(middleware)))
-    for route in service.routes:
-        for dependency in service.tree(route):
-            if isinstance(dependency.target, Function) and _GUARD.search(dependency.target.qualified):
-                guards[dependency.target] = None
+    guards = _guards(service)
     for guard in guards:
-        for node in guard.nodes:
-            if isinstance(node, ast.If) and (name := _missing_secret(node.test, guard)) and _lets_in(node.body, guard):
+        for node in guard.of(ast.If):
+            if (name := missing_secret(node.test, guard)) and _lets_in(node.body, guard):
                 yield found(guard, node, f"without {name}, {guard.qualified} lets every request through")
         yield from _checked_if_set(guard)
+    for guard in {**guards, **_asked_by(guards, service)}:
+        if guard.module.is_service:
+            yield from (found(guard, node, told) for node, told in bypasses(service.resolver, guard))
     for function in from_requests(service):
         if function not in guards:
             yield from _verified_if_set(function)
@@ -54,10 +52,27 @@ def check(service: Service) -> Iterator[Found]:
             yield from _verified_if_sent(function)
 
 
+def _guards(service: Service) -> dict[Function, None]:
+    guards: dict[Function, None] = {}
+    for middleware in service.middleware:
+        guards.update(dict.fromkeys(service.run_by(middleware)))
+    for route in service.routes:
+        for dependency in service.tree(route):
+            if isinstance(dependency.target, Function) and _GUARD.search(dependency.target.qualified):
+                guards[dependency.target] = None
+    return guards
+
+
+def _asked_by(guards: Iterable[Function], service: Service) -> dict[Function, None]:
+    """Those to whom guards leave what the client sent."""
+    called = (edge.target for guard in guards for edge in service.graph.edges(guard))
+    return {target: None for target in called if _VERIFIES.search(target.name) or "token" in target.name.lower()}
+
+
 def _checked_if_set(guard: Function) -> Iterator[Found]:
     """`if SECRET and given != SECRET: raise`, and nothing else in this guard refuses anybody."""
     for node in guard.nodes:
-        if isinstance(node, ast.If) and (name := _set_secret(node.test, guard)) and _refuses(own(node.body)):
+        if isinstance(node, ast.If) and (name := set_secret(node.test, guard)) and _refuses(own(node.body)):
             inside = {id(part) for part in (*own(node.body), *walk(node.test))}
             others = [part for part in guard.nodes if id(part) not in inside]
             if not _refuses(others) and not any(isinstance(n, ast.Call) and _VERIFIES.search(last_name(n)) for n in others):
@@ -67,21 +82,24 @@ def _checked_if_set(guard: Function) -> Iterator[Found]:
 def _verified_if_set(function: Function) -> Iterator[Found]:
     """`if SECRET: verify(...)` with nothing in its place, and `if not SECRET: return True` of what verifies."""
     verifies = _VERIFIES.search(function.name) or any(_VERIFIES.search(site.name) for site in function.calls)
-    for node in function.nodes if verifies else ():
-        if not isinstance(node, ast.If):
-            continue
-        name = None if _OPTIONAL.search(ast.unparse(node.test)) else _set_secret(node.test, function)
+    for node in function.of(ast.If) if verifies else ():
+        name = None if _OPTIONAL.search(ast.unparse(node.test)) else set_secret(node.test, function)
         calls = [part for part in (*own(node.body), *walk(node.test)) if isinstance(part, ast.Call)]
         checked = name is not None and any(_VERIFIES.search(last_name(call)) for call in calls)
-        if checked and not _refuses(own(node.orelse)) and not _asks_for(name or "", function):
+        if checked and not _refuses(own(node.orelse)) and not asks_for(name or "", function):
             yield found(function, node, f"without {name}, {function.qualified} takes every request for genuine")
-        missing = _missing_secret(node.test, function)
-        if (
-            missing
-            and _VERIFIES.search(function.name)
-            and any(isinstance(part, ast.Return) and constant(part.value) is True for part in own(node.body))
-        ):
+        missing = missing_secret(node.test, function)
+        agrees = any(isinstance(part, ast.Return) and constant(part.value) is True for part in own(node.body))
+        if missing and ((agrees and _VERIFIES.search(function.name)) or _taken_as_it_is(node)):
             yield found(function, node, f"without {missing}, {function.qualified} takes every request for genuine")
+
+
+def _taken_as_it_is(branch: ast.If) -> bool:
+    """`if not SECRET: event = json.loads(body) else: event = verify(body, SECRET)`."""
+    if any(isinstance(node, ast.Raise | ast.Return) for node in own(branch.body)):
+        return False
+    unverified, verified = bound_by_calls(branch.body), bound_by_calls(branch.orelse)
+    return any(_VERIFIES.search(last_name(call)) and name in unverified for name, call in verified.items())
 
 
 def _verified_if_sent(function: Function) -> Iterator[Found]:
@@ -91,37 +109,13 @@ def _verified_if_sent(function: Function) -> Iterator[Found]:
             continue
         sent, *others = node.test.values
         name = sent.id if isinstance(sent, ast.Name) else ""
-        if not _SIGNATURE.search(name) or not _may_be_missing(name, function) or not _refuses(own(node.body)):
+        if not _SIGNATURE.search(name) or not may_be_missing(name, function) or not _refuses(own(node.body)):
             continue
         calls = [
             part for other in others for part in walk(other) if isinstance(part, ast.Call) and _VERIFIES.search(last_name(part))
         ]
-        if any(name in map(last_name, handed_on(call)) for call in calls) and not _asks_for(name, function):
+        if any(name in map(last_name, handed_on(call)) for call in calls) and not asks_for(name, function):
             yield found(function, node, f"{function.qualified} verifies {name} only if one is sent")
-
-
-def _asks_for(name: str, function: Function) -> bool:
-    """`if not signature`, `if settings.secret is None`: its absence is looked at."""
-    for node in function.nodes:
-        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not) and not isinstance(node.operand, ast.Call):
-            subject = node.operand
-        elif isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Is | ast.Eq):
-            subject = node.left
-        else:
-            continue
-        if last_name(subject) == name:
-            return True
-    return False
-
-
-def _may_be_missing(name: str, function: Function) -> bool:
-    for parameter, default in function.parameters:
-        if parameter.arg == name:
-            given = default.args[0] if isinstance(default, ast.Call) and default.args else default
-            declared = "" if parameter.annotation is None else ast.unparse(parameter.annotation)
-            return (isinstance(given, ast.Constant) and given.value is None) or "None" in declared or "Optional" in declared
-    values = [binding.value for binding in function.bindings.get(name, ()) if binding.value is not None]
-    return any(isinstance(value, ast.Call) and last_name(value) == "get" for value in values)
 
 
 def _refuses(nodes: Iterable[ast.AST]) -> bool:
@@ -131,47 +125,6 @@ def _refuses(nodes: Iterable[ast.AST]) -> bool:
         or (isinstance(node, ast.Return) and node.value is not None and _NO.search(ast.unparse(node.value)) is not None)
         for node in nodes
     )
-
-
-def _set_secret(test: ast.expr, guard: Function) -> str | None:
-    """The name of the configured secret that must be there for this branch."""
-    subject = test.values[0] if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And) else test
-    if isinstance(subject, ast.Compare) and len(subject.ops) == 1 and isinstance(subject.ops[0], ast.IsNot):
-        subject = subject.left
-    return _secret(subject, guard) if isinstance(subject, ast.Name | ast.Attribute | ast.Call) else None
-
-
-def _missing_secret(test: ast.expr, guard: Function) -> str | None:
-    """The name of the configured secret whose absence is tested for."""
-    subject: ast.expr | None = None
-    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-        subject = test.operand
-    elif isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Is | ast.Eq):
-        compared = test.comparators[0]
-        subject = test.left if isinstance(compared, ast.Constant) and not compared.value else None
-    return _secret(subject, guard) if subject is not None else None
-
-
-def _secret(subject: ast.expr, guard: Function) -> str | None:
-    if isinstance(subject, ast.Call):
-        variable = subject.args[0] if subject.args else None
-        text = variable.value if isinstance(variable, ast.Constant) else None
-        return text if isinstance(text, str) and _SECRET.search(text) and last_name(subject) in {"getenv", "get"} else None
-    name = last_name(subject)
-    if not (_SECRET.search(name) or names_secret(name)):
-        return None
-    if isinstance(subject, ast.Name):
-        return name if _from_configuration(subject, guard) else None
-    return name if re.search(r"settings|config|env|\bself\.", ast.unparse(subject), re.IGNORECASE) else None
-
-
-def _from_configuration(name: ast.Name, guard: Function) -> bool:
-    """The name is a setting, not something that the request brought."""
-    bindings = guard.bindings.get(name.id)
-    if bindings is None:
-        return True  # the module's
-    texts = [ast.unparse(binding.value) for binding in bindings if binding.value is not None]
-    return any(re.search(r"environ|getenv|settings|config", text, re.IGNORECASE) and "request" not in text for text in texts)
 
 
 def _lets_in(body: list[ast.stmt], guard: Function) -> bool:
@@ -271,6 +224,65 @@ EXAMPLES = [
             if settings.webhook_secret:  # found
                 if not hmac.compare_digest(x_signature, await request.body()):
                     raise HTTPException(401)
+    """),
+    Bad("""
+        # file: app/settings.py
+        from pydantic_settings import BaseSettings
+
+        class Settings(BaseSettings):
+            environment: str = "development"
+            webhook_secret: str = ""
+
+            @property
+            def is_development(self) -> bool:
+                return self.environment.lower() in ("dev", "development")
+
+        settings = Settings()
+        # file: app/security.py
+        import base64
+        import json
+        from fastapi import Header, HTTPException
+        from app.settings import settings
+
+        def verify_token(token):
+            try:
+                return provider.verify(token)
+            except Exception:
+                return json.loads(base64.urlsafe_b64decode(token.split(".")[1]))  # found
+
+        async def get_current_user(authorization: str | None = Header(None)):
+            if not authorization:
+                if settings.is_development:  # found
+                    return {"id": "somebody"}
+                raise HTTPException(401)
+            return verify_token(authorization)
+
+        async def get_current_admin(x_token: str = Header()):
+            if x_token == "sesame-of-admins":  # found
+                return first_admin()
+            raise HTTPException(401)
+
+        async def get_current_user_id() -> str:
+            return "somebody"  # found
+        # file: app/main.py
+        import json
+        import payments
+        from fastapi import Depends, FastAPI, Request
+        from app.security import get_current_admin, get_current_user, get_current_user_id
+        from app.settings import settings
+
+        app = FastAPI()
+
+        @app.get("/")
+        def root(a=Depends(get_current_user), b=Depends(get_current_admin), c=Depends(get_current_user_id)): ...
+
+        @app.post("/hooks/payments")
+        async def paid(request: Request):
+            if not settings.webhook_secret:  # found
+                event = json.loads(await request.body())
+            else:
+                event = payments.construct_event(await request.body(), settings.webhook_secret)
+            return event["type"]
     """),
     Good("""
         import os
@@ -378,5 +390,29 @@ EXAMPLES = [
                 raise HTTPException(401)
     """,
         "what is missing is refused as well",
+    ),
+    Good(
+        """
+        import base64
+        import json
+        import os
+        from fastapi import Depends, FastAPI, Header, HTTPException
+
+        app = FastAPI()
+        ENVIRONMENT = os.getenv("ENVIRONMENT", "production")
+
+        async def get_current_user(authorization: str = Header("")):
+            if ENVIRONMENT == "development":
+                if authorization == "sesame-of-all":
+                    return {"id": "somebody"}
+                return json.loads(base64.urlsafe_b64decode(authorization.split(".")[1]))
+            if authorization == "Bearer":
+                return None
+            raise HTTPException(401)
+
+        @app.get("/")
+        def root(user=Depends(get_current_user)): ...
+    """,
+        "what is for development is off unless somebody switches it on",
     ),
 ]

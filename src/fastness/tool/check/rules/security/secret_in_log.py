@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 
 from fastness.tool.check.knowledge.bodies import fields, shows_text
+from fastness.tool.check.knowledge.requested import all_headers, login_body
 from fastness.tool.check.rule import Bad, Found, Good, found, module_of, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
@@ -41,6 +42,7 @@ _PUSH = re.compile(r"push|device|fcm|apns", re.IGNORECASE)
 _LANGUAGES = frozenset({
     "lark", "ply", "antlr4", "tokenize", "tiktoken", "tokenizers", "transformers", "sqlparse", "pygments", "spacy", "nltk",
 })  # fmt: skip
+_SHOWS = {"str", "repr", "format", "get_secret_value", "dict", "items", "decode"}
 _DUMPS = {"dict", "json", "model_dump", "model_dump_json"}
 _COMMAND_LINES = {"typer", "click", "argparse", "fire", "cyclopts"}
 # A link that logs in whoever follows it.
@@ -72,6 +74,10 @@ def _secrets(site: CallSite, service: Service) -> Iterator[str]:
             yield f"{name} is written to the log"
         elif (secret := _in_link(node, site)) is not None:
             yield f"{name} is written to the log, a link with its {secret}"
+        elif all_headers(node, site, service):
+            yield "every header of a request is written to the log, Authorization and Cookie with them"
+        elif login_body(node, site, service):
+            yield f"{name} is written to the log, the body of a request that can hold a password"
         elif (held := _held_by_model(node, site, service)) is not None:
             yield f"{name} is written to the log with its {held}"
 
@@ -136,8 +142,8 @@ def _values(site: CallSite) -> Iterator[tuple[str, ast.expr]]:
     ]
     while pending:
         node = pending.pop(0)
-        if isinstance(node, ast.Name):
-            yield node.id, node
+        if isinstance(node, ast.Name | ast.DictComp):
+            yield getattr(node, "id", ""), node
         elif isinstance(node, ast.Attribute):
             yield node.attr, node
         elif isinstance(node, ast.Subscript):
@@ -153,12 +159,7 @@ def _values(site: CallSite) -> Iterator[tuple[str, ast.expr]]:
             pending += [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)]
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _DUMPS:
             pending += [] if node.args or node.keywords else [node.func.value]
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in {
-            "str",
-            "repr",
-            "format",
-            "get_secret_value",
-        }:
+        elif isinstance(node, ast.Call) and last_name(node) in _SHOWS:
             inner = node.func.value if isinstance(node.func, ast.Attribute) else None
             pending += [*node.args, *([inner] if inner is not None else [])]
 
@@ -253,6 +254,62 @@ EXAMPLES = [
             logger.info(f"bad key {secret_key[:10]}...")  # found
             logger.info(f"bad password {password[0:5]}...")  # found
     """),
+    Bad("""
+        import logging
+        from fastapi import FastAPI, Request
+
+        logger = logging.getLogger(__name__)
+        app = FastAPI()
+
+        def forwarded(headers):
+            kept = {}
+            for key, value in dict(headers).items():
+                if key.lower() not in ["host"]:
+                    kept[key] = value
+            return kept
+
+        @app.middleware("http")
+        async def trace(request: Request, call_next):
+            body = await request.body()
+            headers = {k: v for k, v in dict(request.headers).items() if k.lower() not in ["host"]}
+            sent_headers = forwarded(request.headers)
+            logger.info("asked with %s", dict(request.headers))  # found
+            logger.info(f"asked with {request.headers}")  # found
+            logger.info(f"asked with {headers}")  # found
+            logger.info(f"passing on {sent_headers}")  # found
+            logger.info(f"asked for {body.decode()}")  # found
+            return await call_next(request)
+
+        @app.post("/login")
+        async def login(request: Request):
+            form = await request.form()
+            logger.info("login: %s", form)  # found
+    """),
+    Good(
+        """
+        import logging
+        from fastapi import FastAPI, Request
+
+        logger = logging.getLogger(__name__)
+        app = FastAPI()
+        SHOWN = {"user-agent", "accept"}
+
+        @app.middleware("http")
+        async def trace(request: Request, call_next):
+            headers = {k: v for k, v in request.headers.items() if k.lower() not in {"authorization", "cookie"}}
+            shown_headers = {k: v for k, v in request.headers.items() if k in SHOWN}
+            logger.info(f"asked with {headers}, {shown_headers}, {request.headers.get('accept')}")
+            response = await call_next(request)
+            logger.info(f"answered with {response.headers}")
+            return response
+
+        @app.post("/orders")
+        async def order(request: Request):
+            body = await request.json()
+            logger.info("order: %s", body)
+    """,
+        "credentials are left out, or the body has none",
+    ),
     Good(
         """
         import logging

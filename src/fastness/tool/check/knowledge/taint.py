@@ -20,7 +20,7 @@ from fastness.tool.findings import Evidence
 from fastness.tool.project import Service, literals
 from fastness.tool.project.calls import Edge
 from fastness.tool.project.routes import Route
-from fastness.tool.project.symbols import CallSite, Class, Function, constant, last_name
+from fastness.tool.project.symbols import Binding, CallSite, Class, Function, constant, last_name
 from fastness.tool.project.values import Elements, External, Instance, Value, Values
 from fastness.tool.project.walk import walk
 
@@ -355,14 +355,24 @@ class Taint:
             before = len(names)
             for name, bindings in function.bindings.items():
                 for binding in bindings:
-                    if name not in names and binding.value is not None and not isinstance(binding.node, ast.arg):
-                        source = self.tainted(binding.value, function, names)
+                    if name not in names and not isinstance(binding.node, ast.arg):
+                        source = self._bound(binding, function, names)
                         if source is not None:
                             names[name] = source
             if len(names) == before:
                 break
         checked = {source.partition(".")[0] for source in self._checked(function, names)}
         return {name: source for name, source in names.items() if source.partition(".")[0] not in checked}
+
+    def _bound(self, binding: Binding, function: Function, names: Mapping[str, str]) -> str | None:
+        if binding.value is not None:
+            return self.tainted(binding.value, function, names)
+        if binding.unpacked is None or binding.unpacked[1] != 0:
+            return None
+        # `name, ending = filename.rsplit(".", 1)`: what stands in front holds every slash.
+        whole = binding.unpacked[0]
+        apart = isinstance(whole, ast.Call) and last_name(whole) in {"rsplit", "rpartition", "splitext"}
+        return self.tainted(ast.Subscript(whole, ast.Constant(0)), function, names) if apart else None
 
     def _checked(self, function: Function, names: Mapping[str, str], *, nested: bool = True) -> Iterator[str]:
         """The sources that the function, or one that it calls, compares with a list or hands to something that checks."""

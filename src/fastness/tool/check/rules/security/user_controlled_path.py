@@ -115,6 +115,16 @@ EXAMPLES = [
             if "." not in file.filename or not file.filename.endswith((".png", ".pdf")):
                 raise ValueError
             open(os.path.join("uploads", file.filename), "wb").close()  # found
+
+        @app.post("/g")
+        def g(file: UploadFile):
+            name, ending = file.filename.rsplit(".", 1)
+            open(os.path.join("uploads", f"{name}_small.{ending}"), "wb").close()  # found
+
+        @app.post("/h")
+        def h(file: UploadFile):
+            name, ending = os.path.splitext(file.filename)
+            open(f"uploads/{name}-large{ending}", "wb").close()  # found
     """),
     Bad("""
         import re
@@ -167,6 +177,11 @@ EXAMPLES = [
         @app.post("/d")
         def d(file: UploadFile):
             open(f"uploads/{uuid.uuid4()}_{file.filename}", "wb").close()
+
+        @app.post("/e")
+        def e(file: UploadFile):
+            name, ending = file.filename.rsplit(".", 1)
+            open(os.path.join("uploads", f"{uuid.uuid4()}.{ending}"), "wb").close()
     """,
         "an own name, a cleaned name, the last component, and a name behind a prefix",
     ),

@@ -12,8 +12,8 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from functools import cached_property
 
+from fastness.tool.check.knowledge.refused import Refusals
 from fastness.tool.check.knowledge.secrets import dsn_password, is_dummy, is_literal_secret, names_secret, signs
 from fastness.tool.check.rule import Bad, Found, Good, found, module_of, proof, rule
 from fastness.tool.findings import Severity
@@ -26,6 +26,8 @@ from fastness.tool.project.walk import walk
 _LOCAL = re.compile(r"@(?:localhost|127\.0\.0\.1|db|database|postgres|redis|mongo|rabbitmq)(?:[:/]|$)")
 
 _CONFIGURES = re.compile(r"(?:Settings|Config|Conf|Configuration)$")
+# What tests are configured with, which opens nothing.
+_OF_TESTS = re.compile(r"^_?(?:Test|Testing)(?=[A-Z_]|$)|Test(?:s|ing)?(?:Settings|Config|Conf|Configuration)$|^TEST_|^test_")
 _HASHES = re.compile(
     r"^hashpw$|^hash_?(?:password|pw)|password_hash$|^get_hash|^(?:hash|encrypt)_?password|hash_pass|^hash$", re.IGNORECASE
 )
@@ -39,7 +41,7 @@ _ENVIRONMENT = ("os.getenv", "os.environ.get", "decouple.config")
     help="read it from the environment or a secret store without a default, and fail when it is missing",
 )
 def check(module: Module, service: Service) -> Iterator[Found]:
-    guards = _Guards(module)
+    guards = Refusals(module)
     scopes: list[Scope] = [module, *module.classes]
     for scope in scopes:
         held = [
@@ -54,7 +56,7 @@ def check(module: Module, service: Service) -> Iterator[Found]:
     yield from _seeded(module)
 
 
-def _fallbacks(service: Service, module: Module, guards: _Guards) -> Iterator[Found]:
+def _fallbacks(service: Service, module: Module, guards: Refusals) -> Iterator[Found]:
     """`os.environ.get("JWT_SECRET", "secret")` inside of functions."""
     for name in ("get", "getenv"):
         for site in module.calls_by_name.get(name, ()):
@@ -113,6 +115,8 @@ def _is_kept(call: ast.Call, function: Function) -> bool:
 
 def _may_hold(service: Service, defined: Class) -> bool:
     """Settings, however they are read, or a plain class of constants; fields of request models and tables are not values."""
+    if _OF_TESTS.search(defined.name):
+        return False
     if service.is_settings(defined) or _CONFIGURES.search(defined.name):
         return True
     return not service.is_model(defined) and not service.is_entity(defined) and not _is_enum(service, defined)
@@ -122,7 +126,7 @@ def _is_enum(service: Service, defined: Class) -> bool:
     return service.resolver.derives(defined, "enum.Enum", "enum.StrEnum", "enum.IntEnum", "typing.TypedDict", "typing.Protocol")
 
 
-def _binding(service: Service, scope: Scope, name: str, binding: Binding, guards: _Guards) -> Iterator[Found]:
+def _binding(service: Service, scope: Scope, name: str, binding: Binding, guards: Refusals) -> Iterator[Found]:
     if binding.kind is not Kind.ASSIGN or binding.value is None or not _may_tell(name, binding.value):
         return
     if module_of(scope).only_as_script(binding.node):
@@ -155,6 +159,8 @@ def _may_tell(name: str, value: ast.expr) -> bool:
     """Asked of everything that is bound, so before anything is resolved."""
     if not isinstance(value, ast.Constant | ast.Call | ast.BoolOp):
         return False
+    if _OF_TESTS.search(name):
+        return False
     return names_secret(name) or signs(name) or any("://" in str(constant(part)) for part in walk(value))
 
 
@@ -165,49 +171,6 @@ def _inside(node: ast.expr) -> ast.expr:
     if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.Or):
         return node.values[-1]
     return node
-
-
-class _Guards:
-    """What a module refuses, read when first asked for: `if self.secret == "changethis": raise`, `assert SECRET`."""
-
-    def __init__(self, module: Module) -> None:
-        self._module = module
-
-    @cached_property
-    def texts(self) -> set[str]:
-        """What is compared with."""
-        compared = (side for test in self._tests if isinstance(test, ast.Compare) for side in walk(test))
-        return {side.value for side in compared if isinstance(side, ast.Constant) and isinstance(side.value, str)}
-
-    @cached_property
-    def names(self) -> set[str]:
-        """What must not be empty."""
-        return {
-            last_name(part)
-            for test in self._tests
-            if isinstance(test, ast.Assert) or _asks_for_any(test)
-            for part in walk(test)
-            if isinstance(part, ast.Name | ast.Attribute)
-        }
-
-    @cached_property
-    def _tests(self) -> list[ast.AST]:
-        if not self._module.mentions("raise") and not self._module.mentions("assert"):
-            return []
-        tests: list[ast.AST] = []
-        for node in walk(self._module.tree):
-            if isinstance(node, ast.Assert):
-                tests += [node, *walk(node.test)]
-            elif isinstance(node, ast.If) and any(isinstance(inner, ast.Raise) for inner in walk(node)):
-                tests += walk(node.test)
-        return tests
-
-
-def _asks_for_any(test: ast.AST) -> bool:
-    """`not SECRET`, `len(SECRET) < 32`; `given != SECRET` asks whether it is the same."""
-    if isinstance(test, ast.Compare):
-        return any(isinstance(side, ast.Constant | ast.Tuple) for side in (test.left, *test.comparators))
-    return isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not)
 
 
 EXAMPLES = [
@@ -365,6 +328,28 @@ EXAMPLES = [
         JWT_SECRET = JWT_SECRET or secrets.token_hex()
     """,
         "an empty one is refused, or replaced",
+    ),
+    Good(
+        """
+        from pydantic import Field, field_validator
+        from pydantic_settings import BaseSettings
+
+        class Settings(BaseSettings):
+            SECRET_KEY: str = Field(default="")
+
+            @field_validator("SECRET_KEY")
+            @classmethod
+            def is_strong(cls, value: str) -> str:
+                if not value or len(value) < 32:
+                    raise ValueError("SECRET_KEY must have 32 characters")
+                return value
+
+        class TestSettings(Settings):
+            SECRET_KEY: str = "of-tests-and-nobody-else"
+
+        TEST_PASSWORD = "Wonderland1"
+    """,
+        "an empty one is refused by a validator; what tests are configured with opens nothing",
     ),
     Bad("""
         import os

@@ -132,6 +132,14 @@ def only_wants_header(service: Service, route: Route) -> bool:
     return bool(schemes) and all(schemes) and not _guarded_inside(route.handler)
 
 
+def lacks(service: Service, route: Route) -> str:
+    """What an operation does in place of asking who is calling."""
+    strangers = unheard(service, route)
+    if strangers:
+        return f"goes on when {getattr(strangers[0].target, 'name', '')} finds nobody"
+    return "looks at no token, only for one" if only_wants_header(service, route) else "asks for no credentials"
+
+
 def _is_booted_guard(dependency: BootedDependency) -> bool:
     name = dependency.callee.name if dependency.callee is not None else ""
     return dependency.scheme or bool(dependency.scopes) or bool(_GUARD.search(name.rpartition(".")[2]))

@@ -26,6 +26,7 @@ _FOR_ALL = re.compile(
 )
 # What one gets here, and does not look at: `/token`, `/access_token`, but not `/token_check`, and not `/sessions/{id}`.
 _GIVEN = re.compile(r"(?:^|[/ _-])(?:token|session)(?=$| |/)|/sessions(?=$| )")
+_PAID = re.compile(_BEFORE + r"payments?|deposits?|billing|subscriptions?" + _AFTER)  # its session is no login's
 _FOR_READING = re.compile(
     _BEFORE + r"version|config|configuration|status|statuses|tests?|schemas?|metrics|static|logos?|icons?|shared?|preview|embed"
     r"|options|choices|defaults?|enums?|faqs?|about|blog|terms|privacy|pricing|countries|languages|currencies|timezones"
@@ -46,7 +47,7 @@ def says_so(route: Route) -> bool:
     """A word of its path or name is one of what is there for strangers."""
     path = _PARAMETER.sub(lambda named: "public" if _CAPABILITY.search(named[1]) else "-", route.path or "")
     words = _words(f"{path} {route.handler.name}")
-    if _FOR_ALL.search(words) or _GIVEN.search(words):
+    if _FOR_ALL.search(words) or (_GIVEN.search(words) and not _PAID.search(words)):
         return True
     return only_reads(route) and bool(_FOR_READING.search(words))
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from fastness.tool.check.knowledge import guards, public
+from fastness.tool.check.knowledge.bodies import bodies, fields
 from fastness.tool.check.knowledge.served import Served
 from fastness.tool.project import Service
 from fastness.tool.project.module import Module
@@ -17,6 +19,9 @@ _MOST = 0.8
 _SHARE = 0.5  # of the siblings that are guarded
 _FEWEST = 2
 _FILES = 3
+_OF_SOMEBODY = re.compile(
+    r"^(?:user|member|customer|patient|employee|owner|tenant|order|invoice|payment|booking)_?id$", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,13 @@ class Open:
     like: list[Route]
     guarded: list[Route]
     others: tuple[Route, ...] = ()
+
+    @property
+    def compared(self) -> str:
+        """How many of what it is compared with ask."""
+        if self.guarded[0].handler.module is self.route.handler.module:
+            return f"{len(self.guarded)} of its {len(self.like) - 1} siblings do"
+        return f"{len(self.guarded)} of {len(self.like) - 1} writes in the files beside this one do"
 
 
 def open_ones(service: Service, served: Served | None) -> Iterator[Open]:
@@ -73,7 +85,7 @@ def _in_one_service(
         if len(asking) >= _FEWEST and len(asking) / len(routes) >= _SHARE:
             continue
         private = [one for one in routes if one not in asking and _is_surely_private(service, one, sends=bool(asking))]
-        parents = {id(i.parent): i.parent for r in private if r.router for i in r.router.included_in if i.parent is not None}
+        parents = {id(router): router for one in private if one.router for router in _around(one.router)}
         for parent in parents.values():
             if id(parent) not in writes:
                 writes[id(parent)] = [one for one in below(parent) if one.writes and not public.says_so(one)]
@@ -84,6 +96,13 @@ def _in_one_service(
                 break
 
 
+def _around(router: Router) -> Iterator[Router]:
+    """What it is included in; or itself, of operations that stand beside the routers it includes."""
+    if router.includes:
+        yield router
+    yield from (include.parent for include in router.included_in if include.parent is not None)
+
+
 def _is_for_all(route: Route) -> bool:
     return public.says_so(route) or public.gives_nothing(route.handler) or guards.tells_strangers_apart(route.handler)
 
@@ -91,6 +110,7 @@ def _is_for_all(route: Route) -> bool:
 def _is_surely_private(service: Service, route: Route, *, sends: bool) -> bool:
     """It changes one of many things, or is about somebody's, and everything that it depends on is known.
 
+    A client that creates says himself whose it is, `order_id`, `user_id`: that is no registration and no contact form.
     `sends`: or it sends what a client wants to whom he wants.
     """
     if _is_for_all(route) or not all(isinstance(one.target, Function | Class) for one in service.tree(route)):
@@ -98,7 +118,17 @@ def _is_surely_private(service: Service, route: Route, *, sends: bool) -> bool:
     if sends and route.writes and route.handler.name.startswith("send_"):
         return True
     path = f"{(route.router.prefix if route.router is not None else None) or ''}{route.path}"
+    if route.methods == {"POST"} and any(map(_OF_SOMEBODY.search, _taken(service, route))):
+        return True
     return "{" in path and (bool(route.methods & {"PUT", "PATCH", "DELETE"}) or public.is_personal(path))
+
+
+def _taken(service: Service, route: Route) -> Iterator[str]:
+    """The names of what a client sends: parameters, and fields of the body."""
+    injected = {dependency.parameter for dependency in service.parameters(route.handler)}
+    yield from (parameter.arg for parameter, _ in route.handler.parameters if parameter.arg not in injected)
+    for _, model in bodies(service, route):
+        yield from fields(service, model)
 
 
 def below(router: Router) -> Iterator[Route]:

@@ -19,7 +19,6 @@ from fastness.tool.check.knowledge.siblings import below, open_ones
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
-from fastness.tool.project.routes import Route
 
 
 @rule(severity=Severity.WARNING, practice="6.1", help="guard the router, and put what is public in a router of its own")
@@ -32,11 +31,8 @@ def check(service: Service, served: Served | None) -> Iterator[Found]:
     refused = {route for app in fronted if app is not None for route in below(app)}
     for one in (one for one in open_ones(service, served) if one.route not in refused):
         route, example = one.route, one.guarded[0]
-        message = f"{'/'.join(sorted(route.methods))} {route.path} ({route.handler.qualified}) {_lacks(service, route)}"
-        if example.handler.module is route.handler.module:
-            message += f"; {len(one.guarded)} of its {len(one.like) - 1} siblings do"
-        else:
-            message += f"; {len(one.guarded)} of {len(one.like) - 1} writes in the files beside this one do"
+        message = f"{'/'.join(sorted(route.methods))} {route.path} ({route.handler.qualified}) {guards.lacks(service, route)}"
+        message += f"; {one.compared}"
         evidence = [proof(example.handler, example.handler.node, "a guarded sibling")]
         evidence += [proof(other.handler, other.handler.node, "this one neither") for other in one.others]
         yield found(
@@ -47,13 +43,6 @@ def check(service: Service, served: Served | None) -> Iterator[Found]:
             count=1 + len(one.others),
             source="boot" if served is not None and served.routes(route.handler) else None,
         )
-
-
-def _lacks(service: Service, route: Route) -> str:
-    unheard = guards.unheard(service, route)
-    if unheard:
-        return f"goes on when {getattr(unheard[0].target, 'name', '')} finds nobody"
-    return "looks at no token, only for one" if guards.only_wants_header(service, route) else "asks for no credentials"
 
 
 EXAMPLES = [
@@ -99,7 +88,7 @@ EXAMPLES = [
     Bad("""
         # file: app/main.py
         from fastapi import APIRouter
-        from app import breaks, forms, orders, products, stores
+        from app import breaks, deposits, forms, orders, products, stores
 
         api = APIRouter(prefix="/api")
         api.include_router(orders.router)
@@ -107,18 +96,21 @@ EXAMPLES = [
         api.include_router(stores.router)
         api.include_router(breaks.router)
         api.include_router(forms.router)
+        api.include_router(deposits.router)
         # file: app/orders.py
         from fastapi import APIRouter, Security
         router = APIRouter(prefix="/orders", dependencies=[Security(str)])
         @router.post("")
         def order(text: str): ...
         router.put("/{id}")(order)
+        router.patch("/{id}")(order)
         router.delete("/{id}")(order)
         # file: app/products.py
         from fastapi import APIRouter, Security
         router = APIRouter(prefix="/products", dependencies=[Security(str)])
         @router.put("/{id}")
         def replace(id: int): ...
+        router.post("")(replace)
         router.patch("/{id}")(replace)
         router.delete("/{id}")(replace)
         # file: app/stores.py
@@ -127,6 +119,8 @@ EXAMPLES = [
         @router.delete("/{id}")
         def close(id: int): ...
         router.put("/{id}")(close)
+        router.post("")(close)
+        router.patch("/{id}")(close)
         # file: app/breaks.py
         from fastapi import APIRouter, Depends
         from somewhere import is_known
@@ -146,6 +140,13 @@ EXAMPLES = [
         def send_mail(to: str): ...  # found
         @router.put("/webhooks/{id}")
         def call(id: int): ...
+        # file: app/deposits.py
+        from fastapi import APIRouter
+
+        router = APIRouter(prefix="/deposits")
+
+        @router.post("")
+        def pay(order_id: int, amount: int): ...  # found
     """),
     Bad("""
         from fastapi import APIRouter, Depends, FastAPI

@@ -7,9 +7,9 @@ import re
 
 from fastness.tool.project import Service
 from fastness.tool.project.routes import Middleware
-from fastness.tool.project.symbols import Class, Function, argument
+from fastness.tool.project.symbols import Class, Function, argument, constant, last_name
 from fastness.tool.project.values import External
-from fastness.tool.project.walk import walk
+from fastness.tool.project.walk import own, walk
 
 _LIMIT = re.compile(
     r"(?:body|content|upload|request|payload).*(?:size|limit|length)|(?:size|limit).*(?:body|content|upload|request|payload)",
@@ -53,6 +53,53 @@ def counts_tries(function: Function) -> bool:
 def holds_for_all(service: Service, middleware: Middleware) -> bool:
     """A middleware that limits how often something is called does so for all operations."""
     return not isinstance(middleware.cls, External) or not only_as_decorated(service, middleware.cls.path)
+
+
+def lets_pass(service: Service, middleware: Middleware, path: str) -> bool:
+    """A middleware hands on without a look: `if not path.startswith("/api"): return await call_next(request)`."""
+    method = service.resolver.method(middleware.cls, "dispatch") if isinstance(middleware.cls, Class) else None
+    if method is None or "{?}" in path:
+        return False
+    for branch in method.of(ast.If):
+        goes_on = any(isinstance(node, ast.Call) and last_name(node) == "call_next" for node in own(branch.body))
+        if goes_on and isinstance(branch.body[-1], ast.Return) and _holds(branch.test, path, method):
+            return True
+    return False
+
+
+def _holds(test: ast.expr, path: str, function: Function) -> bool | None:  # noqa: PLR0911 - one dispatch
+    """Whether a condition about the path of a request holds for this one; None: it asks for more than the path."""
+    match test:
+        case ast.Name():
+            values = [binding.value for binding in function.bindings.get(test.id, ())]
+            return _holds(values[0], path, function) if len(values) == 1 and values[0] is not None else None
+        case ast.UnaryOp(op=ast.Not()):
+            held = _holds(test.operand, path, function)
+            return None if held is None else not held
+        case ast.BoolOp():
+            all_held = [_holds(value, path, function) for value in test.values]
+            decides = isinstance(test.op, ast.Or)
+            return decides if decides in all_held else None if None in all_held else not decides
+        case ast.Call(func=ast.Attribute(attr="startswith", value=asked), args=[given]) if _is_path(asked):
+            texts = _texts(given)
+            return path.startswith(texts) if texts else None
+        case ast.Compare(ops=[ast.In()], left=ast.Constant(value=str(part)), comparators=[asked]) if _is_path(asked):
+            return part in path
+        case ast.Compare(ops=[ast.In() | ast.Eq()], left=asked, comparators=[given]) if _is_path(asked):
+            texts = _texts(given)
+            return path in texts if texts else None
+    return None
+
+
+def _is_path(node: ast.expr) -> bool:
+    return last_name(node) == "path"
+
+
+def _texts(node: ast.expr) -> tuple[str, ...]:
+    """The texts that are written out."""
+    listed = node.elts if isinstance(node, ast.Tuple | ast.List | ast.Set) else [node]
+    texts = [text for one in listed if isinstance(text := constant(one), str)]
+    return tuple(texts) if len(texts) == len(listed) else ()
 
 
 def only_as_decorated(service: Service, path: str) -> bool:

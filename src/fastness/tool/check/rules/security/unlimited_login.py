@@ -14,12 +14,13 @@ import re
 from collections.abc import Iterator
 
 from fastness.tool.check.knowledge import limits
+from fastness.tool.check.knowledge.proofs import takes_what_nobody_guesses
 from fastness.tool.check.knowledge.served import Served
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
-from fastness.tool.project import Service, literals
+from fastness.tool.project import Service
 from fastness.tool.project.routes import Dependency, Route
-from fastness.tool.project.symbols import Class, Function, Scope, argument, constant, last_name
+from fastness.tool.project.symbols import Class, Function, last_name
 from fastness.tool.project.values import External
 
 _LOGIN = re.compile(
@@ -29,13 +30,11 @@ _LOGIN = re.compile(
     r"(?:$|[/_-])",
     re.IGNORECASE,
 )
-_RESET = re.compile(r"(?:^|[/_-])reset(?:$|[/_-])", re.IGNORECASE)  # of a password, or of anything
+_MAYBE = re.compile(r"(?:^|[/_-])reset(?:$|[/_-])|/auth/?$", re.IGNORECASE)  # of a password, or of anything
 _ACCOUNT = re.compile(r"password|passwd|email", re.IGNORECASE)
 _CREDENTIALS = re.compile(r"password|passwd|otp|code|email|username|credential", re.IGNORECASE)
 _HOLDS_THEM = re.compile(r"Credentials|Login|SignIn|Password")
 _FIELDS = {"password", "email", "username", "otp"}
-_CODE = re.compile(r"code|token|key|secret|nonce|hash", re.IGNORECASE)
-_LONG = 20  # letters and digits: more than 100 bits
 _FORM = "OAuth2PasswordRequestForm"
 _CALLER = re.compile(
     r"current_?(?:active_)?(?:user|super|admin)|\bget_(?:\w+_)?(?:user|claims|account)\b|verify_\w+key|admin_?user|superuser"
@@ -56,8 +55,7 @@ _NOT_A_TRY = re.compile(
     help="limit attempts by client and by account",
 )
 def check(service: Service, served: Served | None) -> Iterator[Found]:
-    if any(_names_limit(middleware.cls) and limits.holds_for_all(service, middleware) for middleware in service.middleware):
-        return
+    limiting = [one for one in service.middleware if _names_limit(one.cls) and limits.holds_for_all(service, one)]
     if served is not None and any(
         _LIMITER.search(entry.name) and not limits.only_as_decorated(service, entry.name)
         for app in served.app.apps
@@ -69,6 +67,9 @@ def check(service: Service, served: Served | None) -> Iterator[Found]:
         if route.handler in seen or not _is_login(service, route) or _limited(service, route) or _knows_caller(service, route):
             continue
         if served is not None and _all_limited(served, route.handler):
+            continue
+        paths = service.prefixes(route)
+        if limiting and all(any(not limits.lets_pass(service, one, path) for one in limiting) for path in paths):
             continue
         seen.add(route.handler)
         yield found(route.handler, route.handler.node, f"{route.path or route.handler.name} can be tried without limit")
@@ -93,11 +94,11 @@ def _is_login(service: Service, route: Route) -> bool:
     if any(_target_name(dependency) == _FORM for dependency in service.parameters(route.handler)):
         return True
     path = _path(route)
-    if _NOT_A_TRY.search(f"{path}/{route.handler.name}") or _takes_what_nobody_guesses(service, route):
+    if _NOT_A_TRY.search(f"{path}/{route.handler.name}") or takes_what_nobody_guesses(service, route):
         return False
     if _LOGIN.search(path):
         return _declares(service, route, _CREDENTIALS) or _takes_from_request(service, route)
-    return bool(_RESET.search(path)) and _declares(service, route, _ACCOUNT)
+    return bool(_MAYBE.search(path)) and _declares(service, route, _ACCOUNT)
 
 
 def _path(route: Route) -> str:
@@ -117,28 +118,6 @@ def _declares(service: Service, route: Route, names: re.Pattern[str]) -> bool:
             if isinstance(definition, Class) and any(names.search(name) for name, _ in definition.fields):
                 return True
     return False
-
-
-def _takes_what_nobody_guesses(service: Service, route: Route) -> bool:
-    """A UUID, a code that must be as long, or a token that is exchanged for another: they need no limit."""
-    taken: dict[str, tuple[ast.expr | None, ast.expr | None, Scope]] = {}
-    for parameter, default in route.handler.parameters:
-        taken[parameter.arg] = (parameter.annotation, default, route.handler.parent)
-        for value in service.resolver.annotation(parameter.annotation, route.handler.parent):
-            definition = getattr(value, "definition", None)
-            if isinstance(definition, Class):
-                taken |= {name: (field.annotation, field.value, definition) for name, field in definition.fields}
-    if "refresh_token" in taken and "password" not in taken:
-        return True
-    return any(_CODE.search(name) and _is_long(service, *said) for name, said in taken.items())
-
-
-def _is_long(service: Service, annotation: ast.expr | None, default: ast.expr | None, scope: Scope) -> bool:
-    if External("uuid.UUID()") in service.resolver.annotation(annotation, scope):
-        return True
-    said = [default, *(extra for extra, _ in literals.metadata(service.resolver, annotation, scope))]
-    bounds = [constant(argument(one, "min_length")) for one in said if isinstance(one, ast.Call)]
-    return any(isinstance(bound, int) and bound >= _LONG for bound in bounds)
 
 
 def _takes_from_request(service: Service, route: Route) -> bool:
@@ -360,6 +339,27 @@ EXAMPLES = [
     """,
         "the middleware limits everything",
     ),
+    Bad("""
+        from fastapi import FastAPI
+        from slowapi.middleware import SlowAPIMiddleware
+
+        class PublicRateLimit(SlowAPIMiddleware):
+            async def dispatch(self, request, call_next):
+                path = request.url.path
+                is_public = path.startswith(("/api/public", "/api/shop")) or "/public/" in path
+                if not is_public:
+                    return await call_next(request)
+                return await super().dispatch(request, call_next)
+
+        app = FastAPI()
+        app.add_middleware(PublicRateLimit)
+
+        @app.post("/api/shop/login")
+        def login(username: str, password: str): ...
+
+        @app.post("/api/admin/auth")
+        def login_admin(username: str, password: str): ...  # found
+    """),
     Good(
         """
         from uuid import UUID

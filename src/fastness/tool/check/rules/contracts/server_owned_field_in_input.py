@@ -25,6 +25,7 @@ _ALWAYS = frozenset(
 _PRIVILEGE = re.compile(
     r"is_superuser|is_admin|is_staff|(?:is_)?(?:email_|phone_)?verified|is_locked|locked_until|(?:\w+_)?(?:failed|login)_attempts"
     r"|balance|tenant_id|owner_id"
+    r"|(?:approved|rejected|verified|restricted|blocked|banned|suspended|moderated)_(?:at|by|by_id)|(?:\w+_)?approval_required"
 )
 # What callers may do to themselves makes none of them an administrator: `/me`, `required_permissions=["self.update"]`.
 _OWN = re.compile(r"(?:^|/)(?:me|self|myself)(?:/|$)")
@@ -98,6 +99,21 @@ EXAMPLES = [
         @app.patch("/me")
         def update(profile: Profile):  # found
             return 1
+    """),
+    Bad("""
+        from fastapi import FastAPI
+        from pydantic import BaseModel
+
+        class Guest(BaseModel):
+            name: str
+            restricted_by_id: int | None = None
+            management_approval_required: bool = False
+
+        app = FastAPI()
+
+        @app.post("/guests")
+        def create(guest: Guest):  # found
+            return guest.name
     """),
     Bad("""
         from fastapi import Depends, FastAPI

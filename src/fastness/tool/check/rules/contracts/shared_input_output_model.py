@@ -9,7 +9,8 @@ Give each direction a model of its own; let them share a base.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 
 from fastness.tool.check.knowledge.bodies import bodies, fields, shows_text
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
@@ -20,6 +21,7 @@ from fastness.tool.project.symbols import Class
 from fastness.tool.project.values import Elements, Instance, Values
 
 _PASSWORDS = ("password", "hashed_password", "password_hash", "passwd")
+_SECRETS = re.compile(r"(?:client_|webhook_|signing_|api_)?secret|(?:private|signing)_key")
 
 
 @rule(severity=Severity.WARNING, practice="3.1", help="give input and output a model each, with a common base")
@@ -31,7 +33,7 @@ def check(service: Service) -> Iterator[Found]:
             continue
         seen.add(route.handler)
         output = dict.fromkeys(_models(_response(service, route)))
-        for model in output:
+        for model in dict.fromkeys([*output, *_held(service, output)]):
             if model not in told and (inherited := _sent_back(service, route, model)) is not None:
                 told.add(model)
                 base, node, name = inherited
@@ -46,13 +48,26 @@ def check(service: Service) -> Iterator[Found]:
 
 
 def _sent_back(service: Service, route: Route, model: Class) -> tuple[Class, ast.AST, str] | None:
-    """A password that a model of answers has from a base: who added it thought of the input."""
+    """A password that a model of answers has from a base: who added it thought of the input; or another secret that is read.
+
+    What makes a secret may show it once.
+    """
     if route.option("response_model_exclude") is not None or route.option("response_model_include") is not None:
         return None
     for name, (owner, node) in fields(service, model).items():
-        if name in _PASSWORDS and owner is not model and shows_text(service, owner, node, "exclude", value=True):
+        wanted = name in _PASSWORDS or (not route.writes and _SECRETS.fullmatch(name) is not None)
+        if wanted and owner is not model and shows_text(service, owner, node, "exclude", value=True):
             return owner, node, name
     return None
+
+
+def _held(service: Service, models: Iterable[Class]) -> Iterator[Class]:
+    """The models of an envelope's fields: `data: list[UserOut]`."""
+    for model in models:
+        for owner, node in fields(service, model).values():
+            if isinstance(node, ast.AnnAssign):
+                held = _models(service.resolver.annotation(node.annotation, owner))
+                yield from (one for one in held if service.is_model(one))
 
 
 def _response(service: Service, route: Route) -> Values:
@@ -105,6 +120,30 @@ EXAMPLES = [
 
         @app.post("/users", response_model=UserOut)
         def create(user: UserIn): ...
+    """),
+    Bad("""
+        from fastapi import FastAPI
+        from pydantic import BaseModel
+
+        class HookBase(BaseModel):
+            url: str
+            secret: str | None = None
+
+        class HookIn(HookBase): ...
+
+        class HookOut(HookBase):
+            id: int
+
+        class Hooks(BaseModel):
+            data: list[HookOut]
+
+        app = FastAPI()
+
+        @app.get("/hooks", response_model=Hooks)
+        def hooks(): ...  # found
+
+        @app.post("/hooks", response_model=HookOut)
+        def create(hook: HookIn): ...
     """),
     Good("""
         from fastapi import Depends, FastAPI

@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 from fastness.tool.boot import Probed
+from fastness.tool.check.knowledge.reflected import reflected_origins
 from fastness.tool.check.knowledge.served import Served
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
@@ -31,6 +32,7 @@ _STAGE = re.compile(r"dev|local|debug|test|prod|stag|environment|\benv\b", re.IG
 _DEVELOPMENT = re.compile(r"(?:^|_)(?:dev|devel|development|local|localhost|debug|test|testing)(?:$|_)")
 _PRODUCTION = re.compile(r"(?:^|_)(?:prod|production|staging)(?:$|_)")
 _OTHER = {"dev": "prod", "prod": "dev"}
+_BY_HAND = "every origin is allowed, with credentials: the answer names the one that asks"
 _FOREIGN = "https://fastness-check.example"
 
 
@@ -39,14 +41,25 @@ def check(service: Service, served: Served | None, probed: Probed | None) -> Ite
     faults = [fault for m in service.middleware if _is_cors(m) for fault in _of_one(service, m, served)]
     if served is not None:
         faults += _made_elsewhere(service, served)
+    faults += _by_hand(service)
     yield from faults
     answer = probed.answer("origin", 200) if probed is not None else None
-    if served is None or probed is None or answer is None or any(fault.source == "boot" for fault in faults):
+    if (
+        served is None
+        or probed is None
+        or answer is None
+        or any(fault.source == "boot" or fault.message == _BY_HAND for fault in faults)
+    ):
         return
     credentials = answer.header("access-control-allow-credentials") == "true"
     if credentials and answer.header("access-control-allow-origin") == probed.origin:
         message = f"a page of {probed.origin} may read what this app answers to its users' cookies: it reflects every origin"
         yield replace(served.at_app(message), source="probe")
+
+
+def _by_hand(service: Service) -> Iterator[Found]:
+    for module in service.project.service:
+        yield from (found(function, origin, _BY_HAND) for function, origin in reflected_origins(module))
 
 
 def _is_cors(middleware: Middleware) -> bool:
@@ -199,12 +212,49 @@ EXAMPLES = [
         @app.middleware("http")
         async def cors(request, call_next):
             response = await call_next(request)
-            response.headers["Access-Control-Allow-Origin"] = request.headers.get("origin", "*")
-            response.headers["Access-Control-Allow-Credentials"] = "true"
+            allow = "Access-Control-Allow-"
+            response.headers[allow + "Origin"] = request.headers.get("origin", "*")
+            response.headers[allow + "Credentials"] = "true"
             return response
     """,
         booted=True,
     ),
+    Bad("""
+        from fastapi import FastAPI, Request
+        from fastapi.responses import JSONResponse
+
+        app = FastAPI()
+
+        @app.exception_handler(RuntimeError)
+        async def failed(request: Request, error):
+            return JSONResponse({}, 500, headers={
+                "Access-Control-Allow-Origin": request.headers.get("origin", "*"),  # found
+                "Access-Control-Allow-Credentials": "true",
+            })
+
+        @app.middleware("http")
+        async def cors(request: Request, call_next):
+            response = await call_next(request)
+            origin = request.headers.get("Origin")
+            if origin:
+                response.headers["Access-Control-Allow-Origin"] = origin  # found
+                response.headers["Access-Control-Allow-Credentials"] = "true"
+            return response
+    """),
+    Good("""
+        from fastapi import FastAPI, Request
+
+        app = FastAPI()
+
+        @app.middleware("http")
+        async def cors(request: Request, call_next):
+            response = await call_next(request)
+            origin = request.headers.get("Origin")
+            if origin in {"https://example.org"}:
+                response.headers["Access-Control-Allow-Origin"] = origin
+                response.headers["Access-Control-Allow-Credentials"] = "true"
+            return response
+    """),
     Good(
         """
         import os

@@ -8,7 +8,7 @@ import re
 from fastness.tool.project import Service
 from fastness.tool.project.symbols import CallSite, Function, handed_on, last_name
 from fastness.tool.project.values import FunctionValue
-from fastness.tool.project.walk import walk
+from fastness.tool.project.walk import own, walk
 
 _REQUESTS = {"request", "req", "websocket", "http_request", "self.request"}
 _BODIES = {"body", "json", "form"}
@@ -18,28 +18,39 @@ _CHOOSES = re.compile(
     r"authorization|cookie|sensitive|redact|mask|secret|saniti|scrub|safe|allow|white_?list|block|black_?list|exclude|hidden|private",
     re.IGNORECASE,
 )
+_SETTING = re.compile(r"environ|getenv|settings|config|debug", re.IGNORECASE)
 _LOGS_IN = re.compile(
     r"log_?in|sign_?(?:in|up)|regist(?:er|ration)|password|(?:get|create|issue|access|refresh)_token|authenticat", re.IGNORECASE
 )
 
 
-def all_headers(node: ast.expr, site: CallSite, service: Service, depth: int = 0) -> bool:
+def all_headers(node: ast.expr, site: CallSite, service: Service) -> bool:
     """The value holds every header of a request, `Authorization` and `Cookie` with them."""
+    return _all_headers(node, site, service, 0) and not _is_asked_for(site)
+
+
+def _is_asked_for(site: CallSite) -> bool:
+    """A setting, off by default as a rule, asks for this line: `if settings.log_headers`."""
+    branches = site.scope.of(ast.If) if isinstance(site.scope, Function) else []
+    return any(_SETTING.search(ast.unparse(one.test)) and site.node in own(one.body) for one in branches)
+
+
+def _all_headers(node: ast.expr, site: CallSite, service: Service, depth: int) -> bool:
     match node:
         case ast.Attribute(attr="headers"):
             return ast.unparse(node.value) in _REQUESTS
         case (
             ast.Call(func=ast.Name(id="dict"), args=[whole]) | ast.Call(func=ast.Attribute(attr="items" | "copy", value=whole))
         ):
-            return all_headers(whole, site, service, depth)
+            return _all_headers(whole, site, service, depth)
         case ast.Call():
-            given = [one for one in handed_on(node) if all_headers(one, site, service, depth + 1)] if depth < 2 else []
+            given = [one for one in handed_on(node) if _all_headers(one, site, service, depth + 1)] if depth < 2 else []
             return bool(given) and _copied_by(node, site, service)
         case ast.DictComp(generators=[only]):
-            return _copies(node) and all_headers(only.iter, site, service, depth)
+            return _copies(node) and _all_headers(only.iter, site, service, depth)
         case ast.Name() if depth < 2 and isinstance(site.scope, Function) and "header" in node.id.lower():
             values = [binding.value for binding in site.scope.bindings.get(node.id, ())]
-            return bool(values) and all(one is not None and all_headers(one, site, service, depth + 1) for one in values)
+            return bool(values) and all(one is not None and _all_headers(one, site, service, depth + 1) for one in values)
     return False
 
 
@@ -69,7 +80,7 @@ def _copies(node: ast.AST) -> bool:
 def login_body(node: ast.expr, site: CallSite, service: Service) -> bool:
     """The value is the whole body of a request that can be a login: in its endpoint, or in a middleware, which sees all."""
     scope = site.scope
-    if not isinstance(scope, Function) or not _is_body(node, scope):
+    if not isinstance(scope, Function) or not _is_body(node, scope) or _is_asked_for(site):
         return False
     return bool(_LOGS_IN.search(scope.name)) or any(scope in service.run_by(middleware) for middleware in service.middleware)
 

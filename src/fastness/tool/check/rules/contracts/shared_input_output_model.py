@@ -21,7 +21,8 @@ from fastness.tool.project.symbols import Class
 from fastness.tool.project.values import Elements, Instance, Values
 
 _PASSWORDS = ("password", "hashed_password", "password_hash", "passwd")
-_SECRETS = re.compile(r"(?:client_|webhook_|signing_|api_)?secret|(?:private|signing)_key")
+# A client's own, of a payment or checkout, is made to be handed to it.
+_SECRETS = re.compile(r"(?:webhook_|signing_|api_)?secret|(?:private|signing)_key")
 
 
 @rule(severity=Severity.WARNING, practice="3.1", help="give input and output a model each, with a common base")

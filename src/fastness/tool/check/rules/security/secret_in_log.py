@@ -299,6 +299,8 @@ EXAMPLES = [
             headers = {k: v for k, v in request.headers.items() if k.lower() not in {"authorization", "cookie"}}
             shown_headers = {k: v for k, v in request.headers.items() if k in SHOWN}
             logger.info(f"asked with {headers}, {shown_headers}, {request.headers.get('accept')}")
+            if settings.log_headers:
+                logger.info(f"asked with {request.headers}")
             response = await call_next(request)
             logger.info(f"answered with {response.headers}")
             return response
@@ -308,7 +310,7 @@ EXAMPLES = [
             body = await request.json()
             logger.info("order: %s", body)
     """,
-        "credentials are left out, or the body has none",
+        "credentials are left out, or a setting asks for them, or the body has none",
     ),
     Good(
         """

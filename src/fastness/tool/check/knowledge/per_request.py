@@ -15,7 +15,6 @@ _POOLS = {"Engine", "AsyncEngine", "ConnectionPool", "BlockingConnectionPool", "
           "AsyncIOMotorClient", "AsyncMongoClient", "Celery"}  # fmt: skip
 _CLIENTS = {"Client", "AsyncClient", "ClientSession", "Redis"}
 _CLOSES = r"{}(?:\.sync_engine)?\.(?:close|aclose|dispose|disconnect)"
-_CACHED = re.compile(r"cache|singleton", re.IGNORECASE)
 
 
 def named(what: str) -> str:
@@ -25,7 +24,7 @@ def named(what: str) -> str:
 
 def kept_open(service: Service, function: Function) -> Iterator[tuple[ast.AST, str]]:
     """A pool that only this run of the function holds, and a client that nothing closes: where it is made, and what it is."""
-    if any(_CACHED.search(ast.unparse(decorator)) for decorator in function.decorators):
+    if resources.is_cached(function):
         return
     for name, bindings in function.bindings.items():
         for binding in bindings:

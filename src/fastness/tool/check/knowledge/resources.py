@@ -31,6 +31,7 @@ _CLOSED = re.compile(rf"\.(?:{'|'.join(_CLOSES)})\b")
 _BEFORE = re.compile(r"(?:[\w.]|\[[^\]\n]*\]|\([^()\n]*\))+$")
 _CLOSED_BY = re.compile(r"(?:clos\w+|dispos\w+|disconnect\w*|shutdown\w*|stop\w*)\(([^\n()]{1,80})\)")
 _WORD = re.compile(r"\w+$")
+_CACHED = re.compile(r"cache|singleton", re.IGNORECASE)
 _NEAR = 4  # lines in which a loop begins before it closes
 _BEHIND = 60  # characters after which a comprehension says what it is over
 # `async with client:` and `enter_async_context(client)` close what they are given by name.
@@ -81,6 +82,11 @@ def parts(making: Function) -> Iterator[tuple[str, ast.Call]]:
             yield target.attr, node.value
 
 
+def is_cached(function: Function) -> bool:
+    """A decorator keeps what the function gives: `@lru_cache`."""
+    return any(_CACHED.search(ast.unparse(decorator)) for decorator in function.decorators)
+
+
 def broker(service: Service, call: ast.expr | None, scope: Scope) -> str | None:
     """A call makes a Celery app, which holds a pool of connections to the broker once it is used."""
     is_made = isinstance(call, ast.Call) and "celery.Celery" in service.resolver.paths(call.func, scope)
@@ -93,6 +99,8 @@ def _is_fresh(service: Service, call: ast.Call, result: External, scope: Scope) 
         if not isinstance(value, FunctionValue):
             continue
         function = value.definition
+        if is_cached(function):
+            continue
         fresh = {id(site.node) for site in function.calls} - {id(node.value) for node in _keeping(function)}
         # Where the function says what it returns, its own `return`s say where that was made.
         returned = (result,) if result.call is not None else _returned(service, function)

@@ -31,6 +31,9 @@ _PLACEHOLDER = re.compile(
 )
 # The name of a variable or of a field, such as the key under which the secret is found.
 _CONSTANT = re.compile(r"(?!YOUR|MY|CHANGE|REPLACE|SUPER|DEV)(?:__)?[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+(?:__)?|\[\w+\]")
+_REPLACED = re.compile(
+    r"<.*>|\{\{?.*\}?\}|\$\{.*\}|(?:sk-)?(?:(?:enter|insert|put|replace|set)[-_ ](?:with[-_ ])?)?your[-_ ].*", re.IGNORECASE
+)
 _PUBLISHED = ("pk_live_", "pk_test_", "phc_")  # of Stripe and PostHog: they identify an account, and open nothing
 _DSN = re.compile(r"^[a-z][a-z0-9+._]*://[^\s:/@{}]+:([^\s@/{}]+)@[^\s]+$", re.IGNORECASE)
 _PASSWORD = re.compile(r"(?<![a-z])(?:password|passwd|passphrase)(?![a-z])(?:_?\d)?(?=$|_)", re.IGNORECASE)
@@ -63,6 +66,14 @@ def is_dummy(text: str) -> bool:
     return text.lower().startswith(("dummy", "fake", "placeholder", "empty", "unused", "not-needed")) or text.startswith(
         _PUBLISHED
     )
+
+
+def is_to_be_replaced(text: str) -> bool:
+    """The literal says that another must be put in its place: `<set it in the environment>`, `your-api-key`.
+
+    It gives nothing away; but what a service signs with must not be one that can be read.
+    """
+    return _REPLACED.fullmatch(text.strip()) is not None
 
 
 def is_literal_secret(text: str) -> bool:

@@ -200,6 +200,7 @@ EXAMPLES = [
     Good(
         """
         from functools import lru_cache
+        import httpx
         from fastapi import FastAPI
         from sqlalchemy import create_engine, text
         app = FastAPI()
@@ -209,13 +210,18 @@ EXAMPLES = [
             engine = create_engine("postgresql://db/orders")
             engine.connect()
             return engine
+        @lru_cache
+        def client():
+            return httpx.AsyncClient()
         def of(tenant):
             if tenant not in known:
                 engine = create_engine(f"postgresql://db/{tenant}")
                 known[tenant] = engine
             return known[tenant]
         @app.get("/ready")
-        def ready():
+        async def ready():
+            rates = client()
+            await rates.get("https://example.org")
             probe = create_engine("postgresql://db/orders")
             probe.connect()
             probe.dispose()

@@ -13,13 +13,21 @@ import ast
 import re
 from collections.abc import Iterator
 
+from fastness.tool.check.knowledge import refused_elsewhere, seeds
 from fastness.tool.check.knowledge.refused import Refusals
-from fastness.tool.check.knowledge.secrets import dsn_password, is_dummy, is_literal_secret, names_secret, signs
+from fastness.tool.check.knowledge.secrets import (
+    dsn_password,
+    is_dummy,
+    is_literal_secret,
+    is_to_be_replaced,
+    names_secret,
+    signs,
+)
 from fastness.tool.check.rule import Bad, Found, Good, found, module_of, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service, literals
 from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import Binding, CallSite, Class, Function, Kind, Scope, constant, last_name
+from fastness.tool.project.symbols import Binding, Class, Function, Kind, Scope, constant, last_name
 from fastness.tool.project.walk import walk
 
 # Where nothing but a developer's machine or a compose network answers.
@@ -28,10 +36,6 @@ _LOCAL = re.compile(r"@(?:localhost|127\.0\.0\.1|db|database|postgres|redis|mong
 _CONFIGURES = re.compile(r"(?:Settings|Config|Conf|Configuration)$")
 # What tests are configured with, which opens nothing.
 _OF_TESTS = re.compile(r"^_?(?:Test|Testing)(?=[A-Z_]|$)|Test(?:s|ing)?(?:Settings|Config|Conf|Configuration)$|^TEST_|^test_")
-_HASHES = re.compile(
-    r"^hashpw$|^hash_?(?:password|pw)|password_hash$|^get_hash|^(?:hash|encrypt)_?password|hash_pass|^hash$", re.IGNORECASE
-)
-_PASSWORD = re.compile(r"pass(?:word|wd|phrase)|pwd", re.IGNORECASE)
 _ENVIRONMENT = ("os.getenv", "os.environ.get", "decouple.config")
 
 
@@ -71,46 +75,10 @@ def _fallbacks(service: Service, module: Module, guards: Refusals) -> Iterator[F
 
 def _seeded(module: Module) -> Iterator[Found]:
     """`User(password_hash=hash_password("admin"))`: an account for everybody who reads this; one finding per function."""
-    seeds: dict[Function, list[CallSite]] = {}
-    for name in sorted(filter(_HASHES.search, module.calls_by_name.names)):
-        for site in module.calls_by_name.get(name, ()):
-            text = _hashed(site.node)
-            if text is None or not isinstance(site.scope, Function) or module.only_as_script(site.node):
-                continue
-            if is_literal_secret(text) and not is_dummy(text) and _is_kept(site.node, site.scope):
-                seeds.setdefault(site.scope, []).append(site)
-    for function, (first, *others) in seeds.items():
+    for function, (first, *others) in seeds.literal(module).items():
         evidence = [proof(function, site.node, "here too") for site in others]
         message = f"the password of an account that {function.qualified} makes is in the source"
         yield found(function, first.node, message, *evidence, count=1 + len(others))
-
-
-def _hashed(call: ast.Call) -> str | None:
-    given = call.args[0] if call.args else next((k.value for k in call.keywords if k.arg in {"password", "secret"}), None)
-    if isinstance(given, ast.Call) and last_name(given) == "encode" and isinstance(given.func, ast.Attribute):
-        given = given.func.value
-    value = constant(given)
-    return value.decode("latin-1") if isinstance(value, bytes) else value if isinstance(value, str) else None
-
-
-def _is_kept(call: ast.Call, function: Function) -> bool:
-    """What was hashed becomes the password of something: what a guess is compared with, to take as long, does not."""
-    wanted: set[ast.AST] = {call}
-    for name, bindings in function.bindings.items():
-        if any(binding.value is not None and call in walk(binding.value) for binding in bindings) and not is_dummy(name):
-            wanted |= {node for node in function.nodes if isinstance(node, ast.Name) and node.id == name}
-    for node in function.nodes:
-        if isinstance(node, ast.Call):
-            given = [keyword.value for keyword in node.keywords if keyword.arg and _PASSWORD.search(keyword.arg)]
-        elif isinstance(node, ast.Dict):
-            given = [v for k, v in zip(node.keys, node.values, strict=True) if _PASSWORD.search(str(constant(k)))]
-        elif isinstance(node, ast.Assign):
-            given = [node.value] if any(isinstance(t, ast.Attribute) and _PASSWORD.search(t.attr) for t in node.targets) else []
-        else:
-            continue
-        if any(inner in wanted for value in given for inner in walk(value)):
-            return True
-    return False
 
 
 def _may_hold(service: Service, defined: Class) -> bool:
@@ -140,8 +108,9 @@ def _binding(service: Service, scope: Scope, name: str, binding: Binding, guards
     read = value is not binding.value  # from the environment, with a fallback
     literal = is_literal_secret(text) or (settings and bool(text.strip()))
     literal = literal and (not is_dummy(text) or (settings and signs(name)))
+    literal = literal and (signs(name) or not is_to_be_replaced(text))
     if names_secret(name) and literal and text.lower() != name.lower():
-        if text in guards.texts:
+        if text in guards.texts or refused_elsewhere.in_table(module_of(scope), name, text):
             return  # the same literal is compared with and refused at start
         how = "the default" if read else "a literal"
         yield found(scope, binding.node, f"{how} of {name} is a secret in the source")
@@ -151,7 +120,7 @@ def _binding(service: Service, scope: Scope, name: str, binding: Binding, guards
         yield found(scope, binding.node, f"{name} holds a connection string with its password")
     elif not text and (settings or (read and isinstance(scope, Module))) and signs(name):
         replaced = len(scope.bindings[name]) > 1
-        if not replaced and name not in guards.names:
+        if not replaced and name not in guards.names and not refused_elsewhere.by_readers(service.project, name):
             yield found(scope, binding.node, f"{name} is empty by default: a forgotten variable means no secret at all")
 
 
@@ -386,4 +355,37 @@ EXAMPLES = [
     """,
         "names under which secrets are found, what stands in their place, and one that is refused when empty",
     ),
+    Good(
+        """
+        from pydantic import SecretStr
+        from pydantic_settings import BaseSettings
+
+        UNSAFE = {"jwt_secret_key": ["change-this-soon"]}
+
+        class Settings(BaseSettings):
+            jwt_secret_key: SecretStr = SecretStr("change-this-soon")
+            mail_api_key: str = "<set it in the environment>"
+            billing_webhook_secret: str = ""
+
+            def model_post_init(self, context):
+                unsafe = [name for name, texts in UNSAFE.items() if getattr(self, name).get_secret_value() in texts]
+                if unsafe:
+                    raise ValueError(unsafe)
+
+        def verify(settings, body):
+            secret = settings.billing_webhook_secret
+            if not secret:
+                raise RuntimeError("no webhooks without their secret")
+            return body.startswith(secret)
+        """,
+        "a table of what is refused, what says that it must be replaced, and an empty one that its only reader refuses",
+    ),
+    Bad("""
+        from sqlalchemy import text
+        from app.security import hash_password
+
+        async def seed(db):
+            hashed = await hash_password("Welcome@1")  # found
+            await db.execute(text("INSERT INTO users (name, password) VALUES ('admin', :p)"), {"p": hashed})
+    """),
 ]

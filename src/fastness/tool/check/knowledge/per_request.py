@@ -16,6 +16,8 @@ _POOLS = {"Engine", "AsyncEngine", "ConnectionPool", "BlockingConnectionPool", "
 _CLIENTS = {"Client", "AsyncClient", "ClientSession", "Redis"}
 _CLOSES = r"{}(?:\.sync_engine)?\.(?:close|aclose|dispose|disconnect)"
 
+_PROBES = re.compile(r"ready|readiness|health|probe|ping|check|test|alive|migrat", re.IGNORECASE)
+
 
 def named(what: str) -> str:
     """A resource with its article."""
@@ -43,8 +45,8 @@ def kept_open(service: Service, function: Function) -> Iterator[tuple[ast.AST, s
 
 
 def closed_again(service: Service, function: Function) -> Iterator[tuple[ast.AST, str]]:
-    """A client for the time of one call, entered or closed by name; where something is pinged, that is a probe."""
-    if any(site.name == "ping" for site in function.calls):
+    """A client or pool for the time of one call, entered or closed by name; a probe opens one to see that it can."""
+    if _PROBES.search(function.name) or any(site.name == "ping" for site in function.calls):
         return
     for node in function.nodes:
         for item in node.items if isinstance(node, ast.With | ast.AsyncWith) else ():
@@ -56,7 +58,7 @@ def closed_again(service: Service, function: Function) -> Iterator[tuple[ast.AST
             continue
         for binding in bindings:
             what = resources.resource(service, binding.value, function) if binding.kind is Kind.ASSIGN else None
-            if what in _CLIENTS and not _is_given_out(function, name):
+            if (what in _POOLS and not resources.is_cached(function)) or (what in _CLIENTS and not _is_given_out(function, name)):
                 yield binding.node, named(what)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from fastness.tool.project import Project
 from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import Function, constant
+from fastness.tool.project.symbols import Function, Scope, constant
 from fastness.tool.project.walk import walk
 
 
@@ -22,11 +22,13 @@ def _walked(function: Function) -> Iterator[set[object]]:
     """The texts of each table that a function walks to look at an attribute of each name in it, before it raises."""
     if not function.of(ast.Raise) or not any(site.name == "getattr" for site in function.calls):
         return
-    for loop in (*function.of(ast.For), *function.of(ast.comprehension)):
-        names = {node.id for node in walk(loop.iter) if isinstance(node, ast.Name)}
-        names |= {node.attr for node in walk(loop.iter) if isinstance(node, ast.Attribute)}
-        for scope in (function.module, function.owner, function):
-            for name in names if scope is not None else ():
+    scopes: list[Scope] = [function.module, function, *([function.owner] if function.owner is not None else [])]
+    walked = [*(loop.iter for loop in function.of(ast.For)), *(loop.iter for loop in function.of(ast.comprehension))]
+    for table in walked:
+        names = {node.id for node in walk(table) if isinstance(node, ast.Name)}
+        names |= {node.attr for node in walk(table) if isinstance(node, ast.Attribute)}
+        for scope in scopes:
+            for name in names:
                 for binding in scope.bindings.get(name, ()):
                     if binding.value is not None:
                         yield {constant(node) for node in walk(binding.value)}

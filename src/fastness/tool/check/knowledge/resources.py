@@ -14,7 +14,7 @@ from fastness.tool.project.module import Module
 from fastness.tool.project.reading import known_once
 from fastness.tool.project.resolve import own_nodes
 from fastness.tool.project.symbols import Function, Scope, last_name
-from fastness.tool.project.values import External, FunctionValue
+from fastness.tool.project.values import ClassValue, External, FunctionValue
 from fastness.tool.project.walk import walk
 
 _RESOURCE = re.compile(
@@ -82,6 +82,15 @@ def parts(making: Function) -> Iterator[tuple[str, ast.Call]]:
             yield target.attr, node.value
 
 
+def constructors(service: Service, value: ast.expr, module: Module) -> Iterator[Function]:
+    """How an object of the project is made that the module makes itself."""
+    if isinstance(value, ast.Call) and last_name(value.func)[:1].isupper():
+        for one in service.resolver.infer(value.func, module):
+            making = service.resolver.method(one.definition, "__init__") if isinstance(one, ClassValue) else None
+            if making is not None:
+                yield making
+
+
 def is_cached(function: Function) -> bool:
     """A decorator keeps what the function gives: `@lru_cache`."""
     return any(_CACHED.search(ast.unparse(decorator)) for decorator in function.decorators)
@@ -99,8 +108,8 @@ def _is_fresh(service: Service, call: ast.Call, result: External, scope: Scope) 
         if not isinstance(value, FunctionValue):
             continue
         function = value.definition
-        if is_cached(function):
-            continue
+        if is_cached(function) and isinstance(scope, Function):
+            continue  # only the first of its callers makes it
         fresh = {id(site.node) for site in function.calls} - {id(node.value) for node in _keeping(function)}
         # Where the function says what it returns, its own `return`s say where that was made.
         returned = (result,) if result.call is not None else _returned(service, function)

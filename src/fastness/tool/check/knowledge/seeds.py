@@ -44,15 +44,17 @@ def _is_kept(call: ast.Call, function: Function) -> bool:
     for name, bindings in function.bindings.items():
         if any(binding.value is not None and call in walk(binding.value) for binding in bindings) and not is_dummy(name):
             wanted |= {node for node in function.nodes if isinstance(node, ast.Name) and node.id == name}
-    for node in function.of(ast.Call, ast.Dict, ast.Assign):
+    for node in function.nodes:
         if isinstance(node, ast.Call) and last_name(node) == "execute" and node.args:
             given = node.args[1:] if any(_WRITES.search(str(constant(one))) for one in walk(node.args[0])) else []
         elif isinstance(node, ast.Call):
             given = [keyword.value for keyword in node.keywords if keyword.arg and _PASSWORD.search(keyword.arg)]
         elif isinstance(node, ast.Dict):
             given = [v for k, v in zip(node.keys, node.values, strict=True) if _PASSWORD.search(str(constant(k)))]
-        else:
+        elif isinstance(node, ast.Assign):
             given = [node.value] if any(isinstance(t, ast.Attribute) and _PASSWORD.search(t.attr) for t in node.targets) else []
+        else:
+            continue
         if any(inner in wanted for value in given for inner in walk(value)):
             return True
     return False

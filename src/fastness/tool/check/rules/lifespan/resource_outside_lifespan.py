@@ -18,8 +18,7 @@ from fastness.tool.check.rule import Bad, Found, Good, collapse, found, proof, r
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
 from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import Binding, Function, Kind, last_name, values
-from fastness.tool.project.values import ClassValue
+from fastness.tool.project.symbols import Binding, Kind, values
 
 _LOGGERS = frozenset({"getLogger", "get_logger"})
 
@@ -36,7 +35,11 @@ def check(service: Service) -> Iterator[Found]:
         for node, what in per_request.closed_again(service, function):
             message = f"{function.qualified} opens {what} for each call: no connection is used again"
             passing.append(found(function, node, message, severity=Severity.INFO))
-    yield from collapse(sorted(passing, key=lambda one: (one.path, one.line)), lambda one: one.path)
+    yield from collapse(sorted(passing, key=lambda one: (one.path, one.line)), _what_is_opened)
+
+
+def _what_is_opened(one: Found) -> tuple[str, str]:
+    return one.path, one.message.rpartition(" opens ")[2]
 
 
 def each(module: Module, service: Service) -> Iterator[Found]:
@@ -59,22 +62,13 @@ def _at_import(service: Service, module: Module, name: str, binding: Binding) ->
         when = "on demand" if _is_late(module, name, binding.node) else "when the module is imported"
         message = f"{name}, {per_request.named(what)}, is made {when}, and nothing closes it"
         return None if resources.is_closed(service, name, module) else found(module, binding.node, message)
-    for making in (function for value in made for function in _constructors(service, value, module)):
+    for making in (function for value in made for function in resources.constructors(service, value, module)):
         for part, call in resources.parts(making):
             what = resources.resource(service, call, making)
             if what is not None and not resources.is_closed(service, part):
                 message = f"{name} makes {part}, {per_request.named(what)}, when the module is imported, and nothing closes it"
                 return found(module, binding.node, message, proof(making, call, "made here"))
     return None
-
-
-def _constructors(service: Service, value: ast.expr, module: Module) -> Iterator[Function]:
-    """How an object of the project is made that the module makes itself."""
-    if isinstance(value, ast.Call) and last_name(value.func)[:1].isupper():
-        for one in service.resolver.infer(value.func, module):
-            making = service.resolver.method(one.definition, "__init__") if isinstance(one, ClassValue) else None
-            if making is not None:
-                yield making
 
 
 def _is_script(service: Service, module: Module) -> bool:
@@ -141,6 +135,14 @@ EXAMPLES = [
             async with httpx.AsyncClient() as other:  # found
                 await other.get("https://example.org")
             return (await client.get("https://example.org/rates")).json(), answers
+        class Copies:
+            def write(self, url):
+                other = create_engine(url)  # found
+                other.connect()
+                other.dispose()
+        @app.get("/copy")
+        def copy(url: str):
+            Copies().write(url)
         @app.post("/jobs")
         def start():
             jobs = Celery(broker="redis://localhost")  # found
@@ -294,7 +296,8 @@ EXAMPLES = [
     """,
         "all of a table are closed, at once or one after the other",
     ),
-    Good("""
+    Good(
+        """
         import httpx
         from contextlib import asynccontextmanager
         from fastapi import FastAPI
@@ -311,7 +314,8 @@ EXAMPLES = [
         import httpx
 
         client = httpx.Client()
-    """),
+    """
+    ),
     Good(
         """
         from functools import cache, partial

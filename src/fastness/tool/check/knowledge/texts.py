@@ -17,10 +17,26 @@ INTERNAL = (
     "OSError", "IOError", "KeyError", "AttributeError", "TypeError", "RuntimeError", "ConnectionError", "ClientError",
     "RequestException", "ImportError", "ModuleNotFoundError",
 )  # fmt: skip
+# Libraries that speak with other services and the machine: addresses, commands, ids and answers stand in their texts.
+_OUTWARD = re.compile(
+    r"(?:httpx2?|requests|aiohttp|urllib3?|redis|pymongo|motor|neo4j|elasticsearch|opensearchpy|asyncpg|psycopg2?|pymysql|aiomysql"
+    r"|aiosqlite|oracledb|botocore|boto3|aiobotocore|minio|google|googleapiclient|azure|firebase_admin|stripe|razorpay|braintree"
+    r"|paypalrestsdk|twilio|sendgrid|openai|anthropic|cohere|mistralai|replicate|langchain\w*|qdrant_client|chromadb|pinecone|weaviate"
+    r"|grpc|kafka|aiokafka|confluent_kafka|pika|aio_pika|aiormq|nats|kombu|celery|docker|kubernetes|paramiko|asyncssh|influxdb_client"
+    r"|subprocess|smtplib|aiosmtplib|socket|ssl|ldap3?|hvac|consul|influxdb)\..*"
+)
+# What the client's own input was refused for, or what is told to who pays.
+_MEANT = re.compile(r"Card|Signature|Invalid|Validation|Decode|NotFound|DoesNotExist|BadRequest|NoResult")
 _LOGS = frozenset({"debug", "info", "warning", "warn", "error", "exception", "critical"})
 _FOR_DEVELOPERS = re.compile(r"(?:\b|_)(?:debug|dev|develop|development|local|test|testing)(?:\b|_)", re.IGNORECASE)
 _PRODUCTION = re.compile(r"(?:\b|_)prod(?:uction)?(?:\b|_)", re.IGNORECASE)
 _CALLED = frozenset({"str", "repr", "format", "traceback.format_exception"})
+
+
+def is_outward(path: str) -> bool:
+    """This class of a library is an exception whose text speaks of another service or of the machine."""
+    return _OUTWARD.fullmatch(path) is not None and not _MEANT.search(path.rpartition(".")[2])
+
 
 Names: TypeAlias = Mapping[str, ast.AST | None]
 """Names that tell: of an exception, or of what holds its text, with the statement that put it there."""

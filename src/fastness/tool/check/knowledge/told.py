@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import ast
+import builtins
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 from fastness.tool.check.knowledge import answers, errors, texts
 from fastness.tool.check.knowledge.answered import Answered
-from fastness.tool.check.knowledge.handlers import caught, is_broad, tries
+from fastness.tool.check.knowledge.handlers import is_broad, tries
 from fastness.tool.check.rule import Found, found, proof
 from fastness.tool.findings import Evidence
 from fastness.tool.project import Service
 from fastness.tool.project.callers import HANDED_ON
 from fastness.tool.project.resolve import Resolver
-from fastness.tool.project.symbols import Function, argument, constant, last_name
+from fastness.tool.project.symbols import Function, Scope, argument, constant, last_name
 from fastness.tool.project.values import External, Instance
 from fastness.tool.project.walk import own, walk
 
@@ -40,13 +41,24 @@ def in_handlers(
     for attempt in tries(function):
         for handler in attempt.handlers:
             tells = handler.name is not None or function.module.mentions("format_exc")
-            if not tells or not (is_broad(handler) or caught(handler) & set(texts.INTERNAL)):
+            if not tells or not (is_broad(handler) or _is_internal(handler.type, function, service.resolver)):
                 continue
             evidence = proof(function, handler, f"catches {ast.unparse(handler.type) if handler.type else 'everything'}")
             names = [handler.name] if handler.name is not None else []
             left = isinstance(handler.body[-1], ast.Return | ast.Raise)
             after = None if left else attempt
             yield from _sent(function, service, handler.body, names, evidence, after=after, is_answer=is_answer, keys=keys)
+
+
+def _is_internal(caught: ast.expr | None, scope: Scope, resolver: Resolver) -> bool:
+    """One of the exceptions is of the language or of a library, with a text that speaks of the inside."""
+    types = caught.elts if isinstance(caught, ast.Tuple) else [caught] if caught is not None else []
+    return any(last_name(one) in texts.INTERNAL for one in types) or any(
+        isinstance(value, External) and texts.is_outward(value.path)
+        for one in types
+        if not hasattr(builtins, last_name(one))
+        for value in resolver.infer(one, scope)
+    )
 
 
 def _sent(
@@ -137,7 +149,8 @@ def _handled(function: Function, resolver: Resolver) -> list[str]:
     for decorator in function.decorators:
         if isinstance(decorator, ast.Call) and last_name(decorator) == "exception_handler":
             which = argument(decorator, "exc_class_or_status_code", 0)
-            internal = which is not None and (last_name(which) in (*texts.INTERNAL, "Exception") or constant(which) == 500)
+            internal = constant(which) == 500 or (which is not None and last_name(which) == "Exception")
+            internal = internal or _is_internal(which, function.parent, resolver)
             return [parameters[-1].arg] if internal and len(parameters) >= 2 else []
     if len(parameters) == 2 or function.name.startswith(("on_", "handle")):
         # A handler that is added by a call, or a backend's `on_error=`: (request, exc: Exception).

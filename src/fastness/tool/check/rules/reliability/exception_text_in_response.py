@@ -14,7 +14,7 @@ from dataclasses import replace
 from itertools import groupby
 
 from fastness.tool.boot import Probed
-from fastness.tool.check.knowledge import answers, told
+from fastness.tool.check.knowledge import answers, startup, told
 from fastness.tool.check.knowledge.answered import answered
 from fastness.tool.check.knowledge.served import Served
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
@@ -36,6 +36,8 @@ def check(service: Service, served: Served | None, probed: Probed | None) -> Ite
 
 def each(module: Module, service: Service) -> Iterator[Found]:
     for function in module.functions if module.mentions("except") else ():
+        if function.decorated("asynccontextmanager", "on_event") and function in startup.starts(service):
+            continue  # no client waits for it
         yield from told.in_handlers(function, service, is_answer=answers.is_answer(function, service))
     yield from _answered(module, service)
 
@@ -62,19 +64,17 @@ def _at_probe(served: Served, probed: Probed) -> Iterator[Found]:
 
 EXAMPLES = [
     Bad("""
+        import httpx
         import json
+        import redis.asyncio as redis
         from fastapi import FastAPI, HTTPException, Request, WebSocket
         from fastapi.responses import JSONResponse, StreamingResponse
         from app.config import settings
-
         app = FastAPI()
-
         class Failed(HTTPException):
             def __init__(self, message: str):
                 super().__init__(500, message)
-
         class Json(JSONResponse): ...
-
         @app.get("/a")
         def a():
             try:
@@ -86,7 +86,6 @@ EXAMPLES = [
                 return JSONResponse({"detail": text}, status_code=status)  # found
             except Exception as error:
                 raise HTTPException(500, detail=f"failed: {error}")  # found
-
         @app.get("/b")
         def b():
             def parts():
@@ -94,21 +93,30 @@ EXAMPLES = [
                     yield "1"
                 except Exception as error:
                     yield json.dumps({"error": str(error)}) + "\\n"  # found
-
             try:
                 return StreamingResponse(parts())
             except OSError as error:
                 return Json({"error": str(error)}, 500)  # found
             except Exception as error:
                 raise Failed(str(error))  # found
-
+        @app.get("/d")
+        async def d(cache: redis.Redis):
+            try:
+                async with httpx.AsyncClient() as client:
+                    return (await client.get("https://example.org")).json(), await cache.ping()
+            except redis.RedisError as error:
+                return {"cache": str(error)}  # found
+            except (ValueError, httpx.TransportError) as error:
+                raise HTTPException(502, f"no answer: {error}")  # found
+        @app.exception_handler(httpx.HTTPError)
+        async def unreachable(request: Request, exc: httpx.HTTPError):
+            return JSONResponse({"detail": str(exc)}, 502)  # found
         @app.websocket("/c")
         async def c(socket: WebSocket):
             try:
                 await socket.accept()
             except Exception as error:
                 await socket.send_text(f"failed: {error}")  # found
-
         @app.exception_handler(Exception)
         async def handle(request: Request, exc: Exception):
             if not settings.debug:
@@ -117,7 +125,6 @@ EXAMPLES = [
                     status_code=500,
                 )
             return JSONResponse({"detail": "see the log"}, 500)
-
         @app.exception_handler(500)
         async def keyless(request: Request, exc: Exception):
             if settings.developer_key_missing:
@@ -126,7 +133,6 @@ EXAMPLES = [
         class Settings:
             debug = False
             developer_key_missing = False
-
         settings = Settings()
     """),
     Bad(
@@ -153,23 +159,18 @@ EXAMPLES = [
         from fastapi import FastAPI
         from fastapi.responses import JSONResponse, StreamingResponse
         from app.reports import Answer, Reports
-
         app = FastAPI()
         reports = Reports()
-
         def failed(code, message):
             return {"code": code, "message": message}
-
         def refused(message):
             body = {"ok": False}
             body.update(message=message)
             return body
-
         class Answers:
             @staticmethod
             def error(message):
                 return JSONResponse(Answer(message=message).model_dump(), 500)
-
         @app.get("/a")
         async def a():
             answer = Answers.error("none yet")
@@ -187,7 +188,6 @@ EXAMPLES = [
             except Exception:
                 return {"trace": traceback.format_exc()}  # found
             return answer
-
         def b():
             body, lost = {"checks": {}}, []
             try:
@@ -199,9 +199,7 @@ EXAMPLES = [
             except Exception as error:
                 lost.append(repr(error))  # found
             return {**body, "lost": lost}
-
         app.add_api_route("/b", b)
-
         @app.get("/c")
         def c():
             count = reports.count()
@@ -211,10 +209,8 @@ EXAMPLES = [
         # file: app/reports.py
         import json
         from pydantic import BaseModel
-
         class Answer(BaseModel):
             message: str
-
         class Reports:
             async def make(self) -> Answer:
                 try:
@@ -222,13 +218,11 @@ EXAMPLES = [
                 except Exception as error:
                     answer = Answer(message=str(error))
                     return answer  # found
-
             def count(self):
                 try:
                     return {"ok": True}
                 except Exception as error:
                     return {"ok": False, "error": f"failed: {error}"}  # found
-
             def lines(self):
                 try:
                     yield b"1"
@@ -291,21 +285,31 @@ EXAMPLES = [
     Good(
         """
         import logging
+        import stripe
+        from contextlib import asynccontextmanager
         from fastapi import FastAPI, HTTPException, Request
         from fastapi.exceptions import RequestValidationError
         from fastapi.responses import JSONResponse
         from app.config import settings
-
-        app = FastAPI()
-
+        class Down(HTTPException): ...
+        def connect(): ...
+        @asynccontextmanager
+        async def lifespan(app):
+            try:
+                connect()
+            except OSError as error:
+                raise Down(503, f"no database: {error}")
+            yield
+        app = FastAPI(lifespan=lifespan)
         class OutOfStock(Exception): ...
-
         @app.get("/a")
         def a():
             try:
                 return 1
             except OutOfStock as error:
                 raise HTTPException(409, detail=str(error))
+            except stripe.CardError as error:
+                raise HTTPException(402, detail=str(error))
             except ValueError as error:
                 raise HTTPException(400, detail=str(error))
             except HTTPException as error:
@@ -315,20 +319,15 @@ EXAMPLES = [
                     raise HTTPException(409, detail=str(error))
                 logging.exception("failed: %s", error)
                 raise HTTPException(500, detail="internal error") from error
-
         @app.exception_handler(OutOfStock)
         async def handle(request, exc):
             return JSONResponse({"error": str(exc)}, 409)
-
         @app.exception_handler(RequestValidationError)
         async def invalid(request, exc):
             return JSONResponse({"detail": exc.errors()}, 422)
-
         def out_of_stock(request: Request, exc: Exception) -> JSONResponse:
             return JSONResponse({"detail": str(exc)}, 409)
-
         app.add_exception_handler(OutOfStock, out_of_stock)
-
         @app.exception_handler(Exception)
         async def failed(request: Request, exc: Exception):
             content = {"detail": "internal error"}
@@ -338,10 +337,9 @@ EXAMPLES = [
         # file: app/config.py
         class Settings:
             debug = False
-
         settings = Settings()
     """,
-        "errors that are foreseen or meant for clients, what validation says, and what developers see",
+        "errors that are foreseen or meant for clients, what validation says, what developers see, and a start that fails",
     ),
     Good(
         """

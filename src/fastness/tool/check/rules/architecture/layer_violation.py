@@ -12,11 +12,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from fastness.tool.check.knowledge.imports import Import, graph
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
-from fastness.tool.findings import Severity
+from fastness.tool.findings import Evidence, Severity
 from fastness.tool.project import Service
 from fastness.tool.project.module import Module
 from fastness.tool.project.symbols import Function
@@ -39,17 +40,25 @@ def check(service: Service) -> Iterator[Found]:
     upper = {PurePosixPath(module.path).parent for module in routed if PurePosixPath(module.path).parent.name in _UPPER} - whole
     features = {folder for module in routed for folder in _around_features(PurePosixPath(module.path))}
     edges = graph(service.project)
+    stored: dict[str, list[Found]] = {}
     for module in service.project.service:
         if module in routed:
             continue
         if not _is_lower(module, features):
             if _holds_models(module) and module.calls_by_name.get("HTTPException"):
-                yield from _outside(module, features)
+                yield from _outside(module)
             continue
         imports = edges.get(module, ())
         upwards = list(_upwards(module, imports, routed, upper))
         yield from upwards or _of_dependencies(service, module, imports)
-        yield from _outside(module, features)
+        yield from _outside(module)
+        for library, one in _of_database(module, features):
+            stored.setdefault(library, []).append(one)
+    # That the domain's classes are the tables is one decision, however many classes it has.
+    for group in stored.values():
+        first, *others = sorted(group, key=lambda one: one.path)
+        evidence = [Evidence(one.path, one.line, one.message) for one in others]
+        yield replace(first, evidence=(*first.evidence, *evidence), count=1 + len(others))
 
 
 def _around_layers(path: PurePosixPath) -> Iterator[PurePosixPath]:
@@ -96,17 +105,21 @@ def _is_dependency(service: Service, function: Function) -> bool:
     return bool(service.parameters(function)) and any(site.name == "HTTPException" for site in function.calls)
 
 
-def _outside(module: Module, features: AbstractSet[PurePosixPath]) -> Iterator[Found]:
+def _outside(module: Module) -> Iterator[Found]:
     web = [(member, node) for name, member, node, _, checking in module.imports
            if not checking and member in _WEB and name.partition(".")[0] in {"fastapi", "starlette"}]  # fmt: skip
     if web:
         evidence = [proof(site.scope, site.node, "raised here") for site in module.calls_by_name.get("HTTPException", ())[:3]]
         names = ", ".join(sorted({str(member) for member, _ in web}))
         yield found(module, web[0][1], f"{module.name} speaks HTTP: {names}", *evidence)
+
+
+def _of_database(module: Module, features: AbstractSet[PurePosixPath]) -> Iterator[tuple[str, Found]]:
+    """What a module of the domain imports of the database's library, with the library."""
     if _PURE & set(_layers(module, features)[:-1]) and not _is_adapter(module):
         for name, _, node, _, checking in module.imports:
             if not checking and _DATABASE.match(name):
-                yield found(module, node, f"the domain module {module.name} imports {name}")
+                yield name.partition(".")[0], found(module, node, f"the domain module {module.name} imports {name}")
                 return
 
 
@@ -169,7 +182,11 @@ EXAMPLES = [
         @router.get("/")
         def users(): ...
         # file: app/domain/user.py
-        from sqlalchemy import Column  # found
+        from sqlalchemy import Column
+        # file: app/domain/order.py
+        from sqlalchemy.orm import Mapped  # found
+        # file: app/domain/stock.py
+        from redis import Redis  # found
         # file: app/models/order.py
         from fastapi import HTTPException  # found
         from sqlalchemy.orm import DeclarativeBase

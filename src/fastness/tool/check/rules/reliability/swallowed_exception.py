@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from fastness.tool.check.knowledge import attempts
 from fastness.tool.check.knowledge.answered import answered
-from fastness.tool.check.knowledge.handlers import is_broad, raises, tries
+from fastness.tool.check.knowledge.handlers import is_broad, is_explained, raises, tries
 from fastness.tool.check.knowledge.reach import from_requests
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Evidence, Severity
@@ -38,7 +38,6 @@ _NOTES = frozenset({
     "capture_exception",
 })  # fmt: skip
 _BODY = {"fastapi.Request().json", "fastapi.Request().form", "fastapi.Request().body"}
-_WORDS = 5  # a directive for a linter, or "ignore errors", explains nothing
 
 
 @rule(
@@ -83,7 +82,7 @@ def _answering(service: Service) -> dict[Function, _Answers]:
 def _of(function: Function, service: Service, answers: _Answers | None) -> Iterator[Found]:
     for attempt in tries(function):
         for handler in attempt.handlers:
-            if not is_broad(handler) or _is_explained(function, handler):
+            if not is_broad(handler) or is_explained(function, handler):
                 continue
             how, evidence = _swallows(function, handler), tuple[Evidence, ...]()
             if how is None and answers is not None:
@@ -98,7 +97,7 @@ def _swallows(function: Function, handler: ast.ExceptHandler) -> str | None:
     only = handler.body[0]
     how = None
     if len(handler.body) != 1:
-        return None
+        return "what was begun is undone, and nobody hears of it" if all(map(_is_undone, handler.body)) else None
     if isinstance(only, ast.Pass) or (isinstance(only, ast.Expr) and isinstance(only.value, ast.Constant)):
         how = "nothing is logged, nothing is raised"
     elif isinstance(only, ast.Expr) and isinstance(only.value, ast.Call) and ast.unparse(only.value.func) == "print":
@@ -112,7 +111,16 @@ def _swallows(function: Function, handler: ast.ExceptHandler) -> str | None:
     return how
 
 
+def _is_undone(statement: ast.stmt) -> bool:
+    """`await session.rollback()`, or a `print` beside it."""
+    value = statement.value if isinstance(statement, ast.Expr) else None
+    value = value.value if isinstance(value, ast.Await) else value
+    return isinstance(value, ast.Call) and last_name(value) in {"print", "rollback"}
+
+
 def _is_none(value: ast.expr | None) -> bool:
+    if isinstance(value, ast.Tuple) and value.elts:
+        return all(map(_is_none, value.elts))
     return value is None or (isinstance(value, ast.Constant) and value.value is None)
 
 
@@ -147,7 +155,9 @@ def _takes_no_body(function: Function, attempt: ast.Try, handler: ast.ExceptHand
     """`try: order = Order(**await request.json())`, and an empty order when that fails, whyever."""
     last = handler.body[-1]
     value = last.value if isinstance(last, ast.Assign) else None
-    if not isinstance(value, ast.Call) or handed_on(value) or not last_name(value)[:1].isupper() or raises(handler):
+    made = isinstance(value, ast.Call) and not handed_on(value) and last_name(value)[:1].isupper()
+    gone_on = isinstance(last, ast.Return) and (_is_none(last.value) or _is_empty(last.value)) and not _may_fail(function)
+    if not (made or gone_on) or raises(handler):
         return False
     return any(
         isinstance(node, ast.Await)
@@ -162,12 +172,6 @@ def _is_empty(value: ast.expr | None) -> bool:
     return value is not None and ast.unparse(value) in {"[]", "{}", "()", "list()", "dict()", "set()", "tuple()"}
 
 
-def _is_explained(function: Function, handler: ast.ExceptHandler) -> bool:
-    """A comment of some words says why nothing has to be done."""
-    lines = function.module.lines[handler.lineno - 1 : handler.end_lineno]
-    return any(len(line.partition("#")[2].split()) >= _WORDS for line in lines)
-
-
 EXAMPLES = [
     Bad("""
         import logging
@@ -175,21 +179,17 @@ EXAMPLES = [
         from fastapi import FastAPI, Request, Response
         from pydantic import BaseModel
         from sqlalchemy.orm import Session
-
         app = FastAPI()
-
         def load(db):
             try:
                 return db.query(1).all()
             except Exception:  # found
                 return []
-
         def count(db):
             try:
                 db.execute("update visits set count = count + 1")
             except Exception as error:  # found
                 print(error)
-
         @app.get("/")
         def root(db=None):
             try:
@@ -202,20 +202,16 @@ EXAMPLES = [
                 names = set()
             count(db)
             return load(db), names
-
         class Order(BaseModel):
             name: str = ""
-
         @app.get("/rates")
         def rates(db: Session):
             return {"rates": rate("EUR"), "names": every(db), "blocked": blocked()}
-
         def rate(currency):
             try:
                 return requests.get(f"https://rates.example.org/{currency}", timeout=3).json()
             except Exception:  # found
                 return None
-
         def every(db):
             try:
                 return db.query(1).all()
@@ -223,14 +219,36 @@ EXAMPLES = [
                 db.rollback()
                 logging.error("no names: %s", error)
                 return []
-
         def blocked():
             try:
                 with open("blocked.txt") as lines:
                     return list(lines)
             except Exception:  # found
                 return []
-
+        def names(db):
+            try:
+                return db.query(1).all()
+            except Exception as error:  # noqa: BLE001 - outer boundary  # found
+                logging.error("no names: %s", error)
+                return []
+        async def sent(request: Request):
+            try:
+                return await request.json(), "json"
+            except Exception as error:  # found
+                logging.warning("no body: %s", error)
+                return None, None
+        def seen(db):
+            try:
+                db.execute("update visits set count = count + 1")
+                db.commit()
+            except Exception as error:  # found
+                print(error)
+                db.rollback()
+        @app.get("/names")
+        async def all_names(request: Request, db: Session):
+            await sent(request)
+            seen(db)
+            return names(db)
         @app.post("/hook")
         async def hook(request: Request, db: Session):
             try:
@@ -247,15 +265,12 @@ EXAMPLES = [
     Good("""
         import logging
         from fastapi import FastAPI
-
         app = FastAPI()
-
         def script(db):
             try:
                 db.execute("select 1")
             except Exception:
                 pass
-
         @app.get("/")
         def root(db=None):
             try:
@@ -284,6 +299,10 @@ EXAMPLES = [
             except Exception:
                 # The mail has gone out; a missing note of that must not undo it.
                 pass
+            try:
+                db.execute("update reports set sent = true")
+            except Exception:  # noqa: BLE001, S110 - sent already, whatever happens
+                pass
     """,
         "somebody has thought about it, and says what",
     ),
@@ -311,18 +330,14 @@ EXAMPLES = [
         import json
         import os
         from fastapi import FastAPI, Request
-
         app = FastAPI()
         EVENTS = {"read": "item_read"}
-
         def track(name): ...
-
         def discard_draft(draft):
             try:
                 draft.send("stop")
             except Exception:
                 pass
-
         @app.get("/items")
         def items(request: Request):
             try:
@@ -351,32 +366,26 @@ EXAMPLES = [
         from fastapi import FastAPI, HTTPException, Request, Response
         from pydantic import BaseModel
         from sqlalchemy.orm import Session
-
         app = FastAPI()
-
         class Rate(BaseModel):
             value: float
-
         @app.get("/rates")
         def rates(response: Response, name: str = "EUR"):
             rate = load(name)
             if rate is None:
                 raise HTTPException(503, "no rates now")
             return {"rate": rate, "hint": hint_for(name), "old": load(name) or 1.0}
-
         def load(name):
             try:
                 return requests.get(f"https://rates.example.org/{name}", timeout=3).json()
             except Exception:
                 logging.exception("no rate")
                 return None
-
         def hint_for(name):
             try:
                 return requests.get(f"https://hints.example.org/{name}", timeout=3).json()
             except Exception:
                 return None
-
         @app.get("/rate")
         def rate(db: Session) -> Rate:
             try:
@@ -384,7 +393,6 @@ EXAMPLES = [
             except Exception:
                 logging.exception("no rate")
                 return None
-
         @app.post("/seen")
         def track_view(db: Session):
             try:
@@ -392,7 +400,6 @@ EXAMPLES = [
             except Exception:
                 logging.exception("not counted")
                 return None
-
         @app.post("/notes")
         async def note(request: Request):
             try:

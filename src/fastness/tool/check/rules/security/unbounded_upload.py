@@ -1,7 +1,7 @@
-"""An upload of any size is read into memory.
+"""An upload of any size is read into memory, or copied to disk.
 
 `await file.read()` without a size holds the whole file: one client with one large upload, or a hundred with middling ones, ends
-the process for everybody. A size check after the read comes too late.
+the process for everybody. A size check after the read comes too late. A copy in pieces, `shutil.copyfileobj`, fills the disk.
 
 Refuse by `file.size` before reading, read in chunks and count, or limit bodies in a middleware or with `max_body_size`.
 """
@@ -63,6 +63,13 @@ def _of(function: Function, resolver: Resolver) -> Iterator[Found]:
         if site.name == "read" and not site.node.args and not site.node.keywords and _reads_upload(site, resolver):
             yield found(function, site.node, f"{function.qualified} reads an upload of any size into memory")
             return
+        if site.name == "copyfileobj" and site.node.args and _is_upload(site.node.args[0], site, resolver):
+            yield found(function, site.node, f"{function.qualified} copies an upload of any size to disk")
+            return
+
+
+def _is_upload(given: ast.expr, site: CallSite, resolver: Resolver) -> bool:
+    return "fastapi.UploadFile().file" in resolver.paths(given, site.scope)
 
 
 def _reads_upload(site: CallSite, resolver: Resolver) -> bool:
@@ -71,7 +78,7 @@ def _reads_upload(site: CallSite, resolver: Resolver) -> bool:
 
 def _looks_at_size_first(function: Function) -> bool:
     """The size is asked for before the first read: as the file's, the request's, or where the file ends."""
-    reads = [site.node.lineno for site in function.calls if site.name == "read"]
+    reads = [site.node.lineno for site in function.calls if site.name in {"read", "copyfileobj"}]
     first = min(reads, default=0)
     return any(
         node.lineno < first
@@ -90,6 +97,7 @@ def _is_length(node: ast.Constant) -> bool:
 
 EXAMPLES = [
     Bad("""
+        import shutil
         from fastapi import FastAPI, File, UploadFile
 
         app = FastAPI()
@@ -103,6 +111,11 @@ EXAMPLES = [
         @app.post("/b")
         def b(files: list[UploadFile]):
             return [f.file.read() for f in files]  # found
+
+        @app.post("/c")
+        def c(file: UploadFile):
+            with open("upload", "wb") as target:
+                shutil.copyfileobj(file.file, target)  # found
     """),
     Bad("""
         from typing import Annotated
@@ -177,10 +190,16 @@ EXAMPLES = [
 
         @app.post("/c")
         def c(file: UploadFile):
+            if file.size > MOST:
+                raise HTTPException(413)
             with open("upload", "wb") as target:
                 shutil.copyfileobj(file.file, target)
+
+        def copy(source, target):
+            with open(source, "rb") as lines:
+                shutil.copyfileobj(lines, target)
     """,
-        "measured by its end before it is read, cut off while it is read, or copied to disk in pieces",
+        "measured by its end before it is read, cut off while it is read, or measured before it is copied",
     ),
     Good(
         """

@@ -12,17 +12,19 @@ import ast
 import re
 from collections.abc import Iterator
 
+from fastness.tool.check.knowledge import bodies
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
 from fastness.tool.project.hints import arguments
 from fastness.tool.project.routes import Route
-from fastness.tool.project.symbols import CallSite, Function, constant, handed_on, last_name
+from fastness.tool.project.symbols import CallSite, Class, Function, constant, handed_on, last_name
 from fastness.tool.project.values import ClassValue, External
 from fastness.tool.project.walk import walk
 
 _HOOK = re.compile(r"webhook|callback|hook|event|proxy|graphql|ingest|mcp|rpc", re.IGNORECASE)
 _CHECKS = re.compile(r"model_validate|parse_obj|validate|verify|construct_event|TypeAdapter|load")
+_SENDS = re.compile(r"forward|proxy|relay|gateway|dispatch_to|request_service|call_service", re.IGNORECASE)
 _MAPPINGS = {"dict", "Dict", "Mapping", "MutableMapping"}
 _LISTS = {"list", "List"}
 _NO_MODEL = re.compile(r"(?:fastapi|starlette)\..*|.*(?:Error|Exception|Response)")
@@ -53,11 +55,57 @@ def _untyped(service: Service, route: Route) -> str | None:
             declared = _present(declared)
         if declared is not None and (_is_open(declared) or _has_fixed_keys(declared, parameter.arg, handler)):
             return f"{parameter.arg}: {ast.unparse(declared)}"
+    for parameter, model in bodies.bodies(service, route):
+        if (of := _of_open_fields(service, model)) is not None:
+            return f"{parameter.arg}: {model.name} of {of}"
     for site in handler.calls:
         targets = service.resolver.targets(site)
         if site.name == "json" and any(isinstance(v, External) and v.path == "fastapi.Request().json" for v in targets):
-            return None if _validated_inside(service, handler, site) else "request.json()"
+            passed = _validated_inside(service, handler, site) or _is_only_sent_on(handler, site)
+            return None if passed else "request.json()"
     return None
+
+
+def _of_open_fields(service: Service, model: Class) -> str | None:
+    """The fields of a model that says of nothing what is in it: each is an open mapping, and no validator looks at one."""
+    fields = bodies.fields(service, model)
+    nodes = [node for _, node in fields.values() if isinstance(node, ast.AnnAssign)]
+    if not nodes or len(nodes) < len(fields) or bodies.validated(service, model):
+        return None
+    mappings = all(_is_open(_present(node.annotation)) and "ict" in ast.unparse(node.annotation) for node in nodes)
+    return ", ".join(ast.unparse(node.target) + ": " + ast.unparse(node.annotation) for node in nodes) if mappings else None
+
+
+def _is_only_sent_on(handler: Function, read: CallSite) -> bool:
+    """A gateway: the body, or a copy of it with some keys set, is handed to what sends it to the service that validates it."""
+    held = _held(handler, read)
+    copies = {
+        name
+        for name, bindings in handler.bindings.items()
+        if any(isinstance(b.value, ast.Dict) and None in b.value.keys and _is_of(b.value, held) for b in bindings)
+    }
+    if any(_part_of(node, held | copies) for node in (*handler.of(ast.Subscript), *handler.of(ast.Call)) if _is_read(node)):
+        return False
+    given = [site.node for site in handler.calls if any(_is_of(one, held | copies, read.node) for one in handed_on(site.node))]
+    return bool(given) and all(map(_sends, given))
+
+
+def _sends(call: ast.Call) -> bool:
+    """By its name it forwards what it is given, or it is a call of an HTTP client with this body."""
+    if last_name(call) in {"post", "put", "patch", "request"}:
+        return any(keyword.arg in {"json", "data", "content"} for keyword in call.keywords)
+    return _SENDS.search(last_name(call)) is not None
+
+
+def _is_read(node: ast.expr) -> bool:
+    return not isinstance(node, ast.Subscript) or isinstance(node.ctx, ast.Load)
+
+
+def _is_of(node: ast.expr, names: set[str], read: ast.AST | None = None) -> bool:
+    """The expression is what has one of the names, or a copy of it."""
+    parts = [node, *(node.values if isinstance(node, ast.Dict) else ())]
+    parts = [part.value if isinstance(part, ast.Await) else part for part in parts]
+    return any(part is read or (isinstance(part, ast.Name) and part.id in names) for part in parts)
 
 
 def _comes_from_elsewhere(declared: ast.expr | None) -> bool:
@@ -81,7 +129,7 @@ def _is_open(annotation: ast.expr) -> bool:
         return False
     name, inside = annotation.value.id, arguments(annotation)
     if name in _MAPPINGS:
-        return ast.unparse(inside[-1]).endswith(("Any", "object"))
+        return ast.unparse(inside[-1]).endswith(("Any", "object")) or _is_open(inside[-1])
     if name == "Annotated":
         return _is_open(inside[0]) and not any(map(_comes_from_elsewhere, inside[1:]))
     return name in _LISTS and _is_open(inside[0])
@@ -111,9 +159,7 @@ def _has_fixed_keys(annotation: ast.expr, name: str, handler: Function) -> bool:
 
 def _validated_inside(service: Service, handler: Function, read: CallSite) -> bool:
     """The raw body is given to a model, here or in what is called next, or its signature is checked."""
-    held = {
-        name for name, bindings in handler.bindings.items() if any(b.value and read.node in walk(b.value) for b in bindings)
-    }
+    held = _held(handler, read)
     held |= {name for name, bindings in handler.bindings.items() if any(_part_of(b.value, held) for b in bindings)}
     if any(_CHECKS.match(site.name) or _makes_model(service, site, held, read.node) for site in handler.calls):
         return True
@@ -123,6 +169,13 @@ def _validated_inside(service: Service, handler: Function, read: CallSite) -> bo
             if any(_CHECKS.match(site.name) or _makes_model(service, site, names) for site in edge.target.calls):
                 return True
     return False
+
+
+def _held(handler: Function, read: CallSite) -> set[str]:
+    """The names that the raw body is given."""
+    return {
+        name for name, bindings in handler.bindings.items() if any(b.value and read.node in walk(b.value) for b in bindings)
+    }
 
 
 def _part_of(value: ast.expr | None, held: set[str]) -> bool:
@@ -155,57 +208,55 @@ EXAMPLES = [
     Bad("""
         from typing import Annotated, Any
         from fastapi import Body, FastAPI, Request
-
+        from pydantic import BaseModel
         app = FastAPI()
-
         @app.post("/a")
         def a(body: dict):  # found
             return body
-
         @app.put("/b/{id}")
         def b(id: int, body: dict[str, Any]):  # found
             return body
-
         @app.post("/c")
         async def c(request: Request):  # found
             return await request.json()
-
         @app.put("/d")
         def d(names: list):  # found
             return names
-
         @app.post("/e")
         def e(rows: Annotated[list[dict[str, Any]], Body()]):  # found
             return rows
-
         @app.post("/f")
         def f(body: dict | None = None):  # found
             return body
+        class Anything(BaseModel):
+            values: dict[str, Any]
+            extra: dict | None = None
+        @app.post("/g")
+        def g(anything: Anything):  # found
+            return anything.values
+        @app.post("/h")
+        def h(configs: dict[str, dict[str, Any]]):  # found
+            return configs
     """),
     Bad("""
         from fastapi import FastAPI, HTTPException, Request
         from fastapi.responses import JSONResponse
         from pydantic import BaseModel
         from app.work import run
-
         app = FastAPI()
-
         class Answer(BaseModel):
             text: str
-
         @app.post("/a")
         async def a(request: Request):  # found
             given = await request.json()
             if not given["prompt"]:
                 raise HTTPException(422, given["prompt"])
             return JSONResponse(run(given))
-
         @app.post("/b")
         async def b(request: Request):  # found
             given = await request.json()
             made = run(given)
             return Answer(text=made)
-
         @app.post("/rows")
         def rows(rows: list[dict[str, str]]):  # found
             return [row["id"] for row in rows]
@@ -328,5 +379,34 @@ EXAMPLES = [
             name: str
     """,
         "read raw for its signature, or given to whoever validates it",
+    ),
+    Good(
+        """
+        from typing import Any
+        from fastapi import FastAPI, Request
+        from pydantic import BaseModel
+        from app.gateway import gateway
+
+        class Note(BaseModel):
+            title: str
+            extra: dict[str, Any] = {}
+
+        app = FastAPI()
+
+        @app.post("/orders")
+        async def order(request: Request):
+            given = await request.json()
+            signed = {**given, "by": request.state.user}
+            return await gateway.forward_request("orders", request, body=signed)
+
+        @app.post("/notes")
+        def note(note: Note):
+            return note.title
+
+        @app.post("/labels")
+        def labels(labels: dict[str, dict[str, str]]):
+            return list(labels)
+        """,
+        "a gateway sends it to the service that validates it, and a part of a body may be open",
     ),
 ]

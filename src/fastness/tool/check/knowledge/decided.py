@@ -19,6 +19,7 @@ from fastness.tool.project.values import Elements, External, Instance, Value, Va
 
 _PROMPT = re.compile(
     r"prompt|messages?$|question|query|content|text|^inputs?$|instruction|history|conversation|context|document"
+    r"|^(?:goal|task|topic|description|transcript|article|essay|story)s?$"
 )
 HASHED = "hashed"
 _HASHING = ("bcrypt", "argon2", "passlib", "pwdlib")
@@ -73,7 +74,8 @@ def parts(service: Service) -> Iterator[Part]:
         injected = {dependency.parameter for dependency in service.parameters(handler)}
         for parameter, default in handler.parameters:
             values = service.resolver.annotation(parameter.annotation, handler.parent)
-            if parameter.arg in injected or not _is_body(service, values, default):
+            handed_on = parameter.arg in injected and _is_taken_by_dependency(service, handler, parameter.arg, values)
+            if not handed_on and (parameter.arg in injected or not _is_body(service, values, default)):
                 continue
             for use in amounts.uses(service, handler, parameter.arg):
                 if use.part:
@@ -112,6 +114,20 @@ def _is_body(service: Service, values: Values, default: ast.expr | None) -> bool
     if any(isinstance(inner, External) and inner.path == "fastapi.UploadFile()" for of in lists for inner in of):
         return False
     return bool(lists) or any(isinstance(value, Instance) and service.is_model(value.definition) for value in values)
+
+
+def _is_taken_by_dependency(service: Service, handler: Function, parameter: str, values: Values) -> bool:
+    """A dependency takes the body as this model, hands it on, and measures nothing of it."""
+    models = {value.definition for value in values if isinstance(value, Instance) and service.is_model(value.definition)}
+    for dependency in service.parameters(handler) if models else ():
+        taking = dependency.target
+        if dependency.parameter != parameter or not isinstance(taking, Function) or any(s.name == "len" for s in taking.calls):
+            continue
+        for taken, default in taking.parameters:
+            given = service.resolver.annotation(taken.annotation, taking.parent)
+            if _is_body(service, given, default) and any(isinstance(v, Instance) and v.definition in models for v in given):
+                return True
+    return False
 
 
 def _fits(service: Service, use: amounts.Use, annotation: ast.expr | None, default: ast.expr | None, scope: Scope) -> bool:

@@ -184,30 +184,25 @@ EXAMPLES = [
         import asyncio
         from typing import Optional
         import httpx
-        from fastapi import FastAPI
+        from fastapi import Body, Depends, FastAPI
         from openai import AsyncOpenAI
         from passlib.context import CryptContext
         from pydantic import BaseModel, Field
         from app.work import answer, search_all
-
         app = FastAPI()
         client = AsyncOpenAI()
         hashing = CryptContext(schemes=["argon2"])
-
         class Search(BaseModel):
             queries: list[str] = Field(..., min_length=1)  # found
             region: str
-
         @app.post("/searches")
         def search(body: Search):
             return search_all(body.queries)
-
         class Chat(BaseModel):
             prompt: str  # found
             user: str
             patience: float | None = None
             n: int = 1
-
         @app.post("/chats")
         async def chat(body: Chat):
             if body.n < 1:
@@ -216,46 +211,43 @@ EXAMPLES = [
             messages = [{"role": "user", "content": body.prompt}]
             first = await client.chat.completions.create(messages=messages, user=body.user)
             return first, await asyncio.gather(*(answer() for _ in range(body.n)))
-
         class Item(BaseModel):
             name: str
-
         @app.post("/items")
         async def create(items: list[Item]):  # found
             names = [item.name for item in items]
             async with httpx.AsyncClient() as http:
                 return [await http.put(f"https://example.org/{name}") for name in names]
-
         class Login(BaseModel):
             name: str
             password: str  # found
-
+        class Plan(BaseModel):
+            goal: str  # found
+        def planned(plan: Plan = Body()) -> Plan:
+            return plan
+        @app.post("/plans")
+        async def make_plan(plan: Plan = Depends(planned)):
+            return await client.chat.completions.create(model="m", messages=[{"role": "user", "content": plan.goal}])
         class Change(BaseModel):
             new_password: str
-
         @app.post("/login")
         def login(login: Login):
             return hashing.verify(login.password, "")
-
         @app.post("/change")
         def change(change: Change):
             return hashing.hash(change.new_password)
-
         @app.get("/pages")
         def pages(n: Optional[int] = 5):  # found
             return n
         # file: app/work.py
         import requests
-
         def search_all(queries):
             return [ask(query) for query in queries]
-
         def ask(query):
             return requests.get("https://example.org", params={"q": query}, timeout=3)
-
         async def answer(): ...
     """,
-        by_hand=4,
+        by_hand=5,
     ),
     Good(
         """

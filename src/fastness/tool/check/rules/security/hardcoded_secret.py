@@ -13,7 +13,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge import refused_elsewhere, seeds
+from fastness.tool.check.knowledge import seeds, unsafe_defaults
 from fastness.tool.check.knowledge.refused import Refusals
 from fastness.tool.check.knowledge.secrets import (
     dsn_password,
@@ -110,7 +110,7 @@ def _binding(service: Service, scope: Scope, name: str, binding: Binding, guards
     literal = literal and (not is_dummy(text) or (settings and signs(name)))
     literal = literal and (signs(name) or not is_to_be_replaced(text))
     if names_secret(name) and literal and text.lower() != name.lower():
-        if text in guards.texts or refused_elsewhere.in_table(module_of(scope), name, text):
+        if text in guards.texts or unsafe_defaults.in_table(module_of(scope), name, text):
             return  # the same literal is compared with and refused at start
         how = "the default" if read else "a literal"
         yield found(scope, binding.node, f"{how} of {name} is a secret in the source")
@@ -120,7 +120,7 @@ def _binding(service: Service, scope: Scope, name: str, binding: Binding, guards
         yield found(scope, binding.node, f"{name} holds a connection string with its password")
     elif not text and (settings or (read and isinstance(scope, Module))) and signs(name):
         replaced = len(scope.bindings[name]) > 1
-        if not replaced and name not in guards.names and not refused_elsewhere.by_readers(service.project, name):
+        if not replaced and name not in guards.names and not unsafe_defaults.is_refused_by_readers(service.project, name):
             yield found(scope, binding.node, f"{name} is empty by default: a forgotten variable means no secret at all")
 
 

@@ -34,7 +34,7 @@ def _walked(function: Function) -> Iterator[set[object]]:
                         yield {constant(node) for node in walk(binding.value)}
 
 
-def by_readers(project: Project, name: str) -> bool:
+def is_refused_by_readers(project: Project, name: str) -> bool:
     """Whoever reads an attribute of this name stops when it is empty."""
     readers = [
         function

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from fastness.tool.project.symbols import Function, last_name
 from fastness.tool.project.walk import own
 
 _BROAD = {"Exception", "BaseException"}
+# What is raised when something that the service needs does not answer.
+_DOWN = {
+    "OperationalError", "InterfaceError", "DatabaseError", "DBAPIError", "SQLAlchemyError", "RedisError", "PyMongoError",
+    "ConnectionFailure", "ServerSelectionTimeoutError", "AMQPConnectionError", "KafkaConnectionError", "ConnectionError",
+    "ConnectionRefusedError",
+}  # fmt: skip
 _WORDS = 5  # "ignore errors" explains nothing
 _MORE_WORDS = 3  # behind a directive for a linter, which explains nothing itself
 _DIRECTIVE = re.compile(
@@ -54,3 +60,21 @@ def is_explained(function: Function, handler: ast.ExceptHandler) -> bool:
 def _explains(comment: str) -> bool:
     words, directives = _DIRECTIVE.subn("", comment)
     return len(re.findall(r"\w[\w'-]*", words)) >= (_MORE_WORDS if directives else _WORDS)
+
+
+def swallowing(nodes: Iterable[ast.AST]) -> Iterator[tuple[ast.Try, ast.ExceptHandler]]:
+    """The `try`s that go on after whatever fails, or after what says that something does not answer."""
+    nodes = list(nodes)
+    retried = {id(inner) for loop in nodes for inner in _retried(loop)}
+    for node in nodes:
+        if isinstance(node, ast.Try) and id(node) not in retried:
+            for handler in node.handlers:
+                if (is_broad(handler) or caught(handler) & _DOWN) and not raises(handler):
+                    yield node, handler
+
+
+def _retried(loop: ast.AST) -> list[ast.stmt]:
+    """What a loop tries again, and raises when it has run out of attempts: `for ...: try ... else: raise`."""
+    if not isinstance(loop, ast.For | ast.AsyncFor) or not any(isinstance(node, ast.Raise) for node in own(loop.orelse)):
+        return []
+    return loop.body

@@ -11,10 +11,10 @@ from __future__ import annotations
 import ast
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from fastness.tool.check.knowledge import reach, startup
-from fastness.tool.check.knowledge.handlers import caught, is_broad, raises
+from fastness.tool.check.knowledge import kept, reach, startup
+from fastness.tool.check.knowledge.handlers import swallowing
 from fastness.tool.check.rule import Bad, Found, Good, found, module_of, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
@@ -32,12 +32,6 @@ _BESIDE = re.compile(
 _RUNS_ANOTHER = frozenset(
     {"to_thread", "run_in_executor", "run_in_threadpool", "create_task", "gather", "wait_for", "run", "run_sync"}
 )
-# What is raised when something that the service needs does not answer.
-_DOWN = {
-    "OperationalError", "InterfaceError", "DatabaseError", "DBAPIError", "SQLAlchemyError", "RedisError", "PyMongoError",
-    "ConnectionFailure", "ServerSelectionTimeoutError", "AMQPConnectionError", "KafkaConnectionError", "ConnectionError",
-    "ConnectionRefusedError",
-}  # fmt: skip
 _STEPS = 3  # calls from the start to who loads routers; whatever else is done must be called by what starts itself
 
 
@@ -48,34 +42,24 @@ def check(service: Service) -> Iterator[Found]:
         if entry.decorated("repeat_every"):
             continue  # it will be tried again
         before = startup.first_yield(entry)
-        for node, handler in _swallowing(entry.nodes):
+        for node, handler in swallowing(entry.nodes):
             if node.lineno < before and not _yields(node) and _works(node):
                 message = f"{entry.qualified} goes on when its start-up work fails"
                 yield found(entry, handler, message, proof(entry, node, "the work that may fail"))
     for scope in dict.fromkeys(app.scope for app in service.apps):
-        for node, handler in _swallowing(own(scope.node.body if isinstance(scope, Class | Function) else scope.tree.body)):
+        for node, handler in swallowing(own(scope.node.body if isinstance(scope, Class | Function) else scope.tree.body)):
             if _makes_routes(node) and not module_of(scope).only_as_script(node):
                 message = "the app is made without a part of its routes when this fails"
                 yield found(scope, handler, message, proof(scope, node, "the routes that may be missing"))
     for function, site, steps in _helpers(service, set(entries)):
         apart = _apart(function)
-        for node, handler in _swallowing(function.nodes):
-            alone = steps == 1 and site.dropped and id(node) not in apart and _works(node) and _only_says(handler)
-            if alone or _makes_routes(node):
+        for node, handler in swallowing(function.nodes):
+            alone = steps == 1 and id(node) not in apart and _works(node) and _only_says(handler)
+            unseen = alone and (site.dropped or (_gives_nothing(handler) and kept.is_never_asked_for(service, site)))
+            if unseen or _makes_routes(node):
                 message = f"the service starts when {function.qualified} fails"
                 yield found(function, handler, message, proof(site.scope, site.node, "called at start-up"),
                             proof(function, node, "the work that may fail"))  # fmt: skip
-
-
-def _swallowing(nodes: Iterable[ast.AST]) -> Iterator[tuple[ast.Try, ast.ExceptHandler]]:
-    """The `try`s that go on after whatever fails, or after what says that something does not answer."""
-    nodes = list(nodes)
-    retried = {id(inner) for loop in nodes for inner in _retried(loop)}
-    for node in nodes:
-        if isinstance(node, ast.Try) and id(node) not in retried:
-            for handler in node.handlers:
-                if (is_broad(handler) or caught(handler) & _DOWN) and not raises(handler):
-                    yield node, handler
 
 
 def _helpers(service: Service, entries: set[Function]) -> Iterator[tuple[Function, CallSite, int]]:
@@ -109,17 +93,15 @@ def _only_says(handler: ast.ExceptHandler) -> bool:
     return True
 
 
+def _gives_nothing(handler: ast.ExceptHandler) -> bool:
+    last = handler.body[-1]
+    return isinstance(last, ast.Return) and (last.value is None or ast.unparse(last.value) == "None")
+
+
 def _makes_routes(node: ast.Try) -> bool:
     """Routers are loaded or included, and the service lacks a part when one fails, whatever the caller is told."""
     names = {last_name(inner) for inner in own(node.body) if isinstance(inner, ast.Call)}
     return "include_router" in names or ("import_module" in names and "router" in ast.unparse(node).lower())
-
-
-def _retried(loop: ast.AST) -> list[ast.stmt]:
-    """What a loop tries again, and raises when it has run out of attempts: `for ...: try ... else: raise`."""
-    if not isinstance(loop, ast.For | ast.AsyncFor) or not any(isinstance(node, ast.Raise) for node in own(loop.orelse)):
-        return []
-    return loop.body
 
 
 def _yields(node: ast.Try) -> bool:
@@ -154,9 +136,7 @@ EXAMPLES = [
         import logging
         from contextlib import asynccontextmanager
         from fastapi import FastAPI
-
         async def migrate(): ...
-
         @asynccontextmanager
         async def lifespan(app):
             try:
@@ -164,7 +144,6 @@ EXAMPLES = [
             except Exception:  # found
                 logging.exception("migration failed")
             yield
-
         app = FastAPI(lifespan=lifespan)
     """),
     Bad("""
@@ -172,10 +151,8 @@ EXAMPLES = [
         from fastapi import FastAPI
         from sqlalchemy import create_engine
         from sqlalchemy.exc import OperationalError
-
         app = FastAPI()
         engine = create_engine("postgresql://db/orders")
-
         @app.on_event("startup")
         def connect():
             try:
@@ -190,27 +167,21 @@ EXAMPLES = [
         from fastapi import FastAPI
         from sqlalchemy import create_engine
         from sqlalchemy.orm import DeclarativeBase, Session
-
         engine = create_engine("postgresql://db/orders")
-
         class Base(DeclarativeBase): ...
-
         def make_roles(db): ...
         def seed_plans(db): ...
-
         def prepare():
             try:
                 Base.metadata.create_all(engine)
             except Exception:  # found
                 logging.exception("no tables")
-
         def load(app):
             for name in ("orders", "users"):
                 try:
                     app.include_router(importlib.import_module(name).router)
                 except Exception as error:  # found
                     logging.error("no routes of %s: %s", name, error)
-
         @asynccontextmanager
         async def lifespan(app):
             try:
@@ -227,10 +198,8 @@ EXAMPLES = [
                 print(error)
             prepare()
             yield
-
         app = FastAPI(lifespan=lifespan)
         load(app)
-
         try:
             from app import reports
             app.include_router(reports.router)
@@ -242,24 +211,70 @@ EXAMPLES = [
         import uvicorn
         from fastapi import FastAPI
         from app.models import load_models
-
         app = FastAPI()
-
         def prepare():
             try:
                 app.state.models = load_models()
             except Exception:  # found
                 logging.exception("no models")
-
         def run():
             prepare()
             serve()
-
         def serve():
             uvicorn.run(app)
         # file: app/models.py
         def load_models(): ...
     """),
+    Bad("""
+        import logging
+        from contextlib import asynccontextmanager
+        from fastapi import FastAPI, Request
+        from redis.asyncio import Redis
+        async def connected():
+            try:
+                client = Redis(host="queue")
+                await client.ping()
+            except Exception:  # found
+                logging.exception("no queue")
+                return None
+            return client
+        @asynccontextmanager
+        async def lifespan(app):
+            app.state.jobs = await connected()
+            yield
+        app = FastAPI(lifespan=lifespan)
+        @app.post("/jobs")
+        async def start(request: Request):
+            await request.app.state.jobs.lpush("jobs", "report")
+    """),
+    Good(
+        """
+        import logging
+        from contextlib import asynccontextmanager
+        from fastapi import FastAPI, HTTPException, Request
+        from redis.asyncio import Redis
+        async def connected():
+            try:
+                client = Redis(host="queue")
+                await client.ping()
+            except Exception:
+                logging.exception("no queue")
+                return None
+            return client
+        @asynccontextmanager
+        async def lifespan(app):
+            app.state.jobs = await connected()
+            yield
+        app = FastAPI(lifespan=lifespan)
+        @app.post("/jobs")
+        async def start(request: Request):
+            jobs = request.app.state.jobs
+            if jobs is None:
+                raise HTTPException(503)
+            await jobs.lpush("jobs", "report")
+    """,
+        "whoever uses what may be missing asks for it",
+    ),
     Good(
         """
         import logging
@@ -267,40 +282,33 @@ EXAMPLES = [
         from fastapi import FastAPI
         from sqlalchemy import create_engine
         from sqlalchemy.orm import Session
-
         engine = create_engine("postgresql://db/orders")
         PLUGINS = []
-
         def seed_plans(db): ...
         def remember(name): ...
-
         def answers() -> bool:
             try:
                 engine.connect()
                 return True
             except Exception:
                 return False
-
         def install():
             for plugin in PLUGINS:
                 try:
                     plugin.install()
                 except Exception:
                     logging.exception("without %s", plugin)
-
         def connect(app):
             app.state.cache = None
             try:
                 app.state.cache = engine.connect()
             except Exception:
                 app.state.cache = {}
-
         def note():
             try:
                 remember("start")
             except Exception:
                 logging.exception("not noted")
-
         @asynccontextmanager
         async def lifespan(app):
             try:
@@ -316,9 +324,7 @@ EXAMPLES = [
             connect(app)
             note()
             yield
-
         app = FastAPI(lifespan=lifespan)
-
         @app.get("/")
         def index():
             note()
@@ -329,10 +335,8 @@ EXAMPLES = [
         import logging
         from contextlib import asynccontextmanager
         from fastapi import FastAPI
-
         async def migrate(): ...
         async def warm_cache(): ...
-
         @asynccontextmanager
         async def lifespan(app):
             try:
@@ -349,7 +353,6 @@ EXAMPLES = [
                 await migrate()
             except Exception:
                 logging.exception("at shutdown")
-
         app = FastAPI(lifespan=lifespan)
     """),
     Good(
@@ -358,9 +361,7 @@ EXAMPLES = [
         import logging
         from contextlib import asynccontextmanager
         from fastapi import FastAPI
-
         async def connect(): ...
-
         @asynccontextmanager
         async def lifespan(app):
             for attempt in range(5):
@@ -381,7 +382,6 @@ EXAMPLES = [
             else:
                 raise RuntimeError("the queue does not answer")
             yield
-
         app = FastAPI(lifespan=lifespan)
     """,
         "the last of several attempts raises",
@@ -392,11 +392,8 @@ EXAMPLES = [
         import sys
         from pathlib import Path
         from fastapi import FastAPI
-
         app = FastAPI()
-
         async def migrate(): ...
-
         @app.on_event("startup")
         async def start():
             try:
@@ -404,7 +401,6 @@ EXAMPLES = [
             except Exception as error:
                 print(error)
                 sys.exit(1)
-
         @app.on_event("startup")
         def load():
             try:

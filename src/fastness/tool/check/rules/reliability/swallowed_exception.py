@@ -17,7 +17,7 @@ from fastness.tool.check.knowledge import attempts
 from fastness.tool.check.knowledge.answered import answered
 from fastness.tool.check.knowledge.handlers import is_broad, is_explained, raises, tries
 from fastness.tool.check.knowledge.reach import from_requests
-from fastness.tool.check.rule import Bad, Found, Good, found, rule
+from fastness.tool.check.rule import Bad, Found, Good, collapse, found, rule
 from fastness.tool.findings import Evidence, Severity
 from fastness.tool.project import Service
 from fastness.tool.project.symbols import Function, argument, constant, handed_on, last_name
@@ -80,6 +80,7 @@ def _answering(service: Service) -> dict[Function, _Answers]:
 
 
 def _of(function: Function, service: Service, answers: _Answers | None) -> Iterator[Found]:
+    unread: list[Found] = []
     for attempt in tries(function):
         for handler in attempt.handlers:
             if not is_broad(handler) or is_explained(function, handler):
@@ -90,7 +91,9 @@ def _of(function: Function, service: Service, answers: _Answers | None) -> Itera
             if how and attempts.does_real_work(function, attempt, service, asked_for=isinstance(handler.body[-1], ast.Return)):
                 yield found(function, handler, f"{function.qualified} swallows every exception: {how}", *evidence)
             elif _takes_no_body(function, attempt, handler, service):
-                yield found(function, handler, f"{function.qualified} takes every body that it cannot read for an empty one")
+                message = f"{function.qualified} takes every body that it cannot read for an empty one"
+                unread.append(found(function, handler, message))
+    yield from collapse(unread, lambda one: one.message)
 
 
 def _swallows(function: Function, handler: ast.ExceptHandler) -> str | None:
@@ -289,9 +292,7 @@ EXAMPLES = [
     Good(
         """
         from fastapi import FastAPI
-
         app = FastAPI()
-
         @app.post("/reports")
         def send(db=None):
             try:
@@ -309,9 +310,7 @@ EXAMPLES = [
     Good(
         """
         from fastapi import FastAPI, Response
-
         app = FastAPI()
-
         @app.get("/healthz")
         def health(response: Response, db=None):
             up = False

@@ -26,7 +26,7 @@ from fastness.tool.project.walk import own
 _PROBE = re.compile(r"health|ready|readiness|livez|liveness|alive|heartbeat|(?:^|_)(?:ping|probe)(?:_|$)", re.IGNORECASE)
 _ENDS = re.compile(r"^_*(?:close|clean_?up|teardown|stop|shutdown|discard|dispose|release|disconnect)(?:_|$)")
 _MAY_FAIL = re.compile(
-    r"(?:^|[._])try_|_or_none|optional|maybe|cache|telemetry|metric|analytic|track|audit|notif|probe|health|prefetch|warm"
+    r"(?:^|[._])try_|_or_none|optional|maybe|cache|telemetry|monitor|metric|analytic|track|audit|notif|probe|health|prefetch|warm"
     r"|suggest|hint|avatar|thumb",
     re.IGNORECASE,
 )

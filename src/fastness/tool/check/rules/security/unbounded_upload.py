@@ -9,6 +9,7 @@ Refuse by `file.size` before reading, read in chunks and count, or limit bodies 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from fastness.tool.check.knowledge import limits
@@ -20,6 +21,7 @@ from fastness.tool.project.symbols import CallSite, Function
 from fastness.tool.project.values import Elements, External
 from fastness.tool.project.walk import walk
 
+_TEMPORARY = re.compile(r"te?mp(?:orary|file|_|\b)", re.IGNORECASE)
 _READS = {"fastapi.UploadFile().read", "fastapi.UploadFile().file.read"}
 
 
@@ -63,13 +65,17 @@ def _of(function: Function, resolver: Resolver) -> Iterator[Found]:
         if site.name == "read" and not site.node.args and not site.node.keywords and _reads_upload(site, resolver):
             yield found(function, site.node, f"{function.qualified} reads an upload of any size into memory")
             return
-        if site.name == "copyfileobj" and site.node.args and _is_upload(site.node.args[0], site, resolver):
+        if site.name == "copyfileobj" and _copies_upload(function, site, resolver):
             yield found(function, site.node, f"{function.qualified} copies an upload of any size to disk")
             return
 
 
-def _is_upload(given: ast.expr, site: CallSite, resolver: Resolver) -> bool:
-    return "fastapi.UploadFile().file" in resolver.paths(given, site.scope)
+def _copies_upload(function: Function, site: CallSite, resolver: Resolver) -> bool:
+    """To where it stays: FastAPI has put it into a temporary file already, a second one is no more."""
+    if not site.node.args or "fastapi.UploadFile().file" not in resolver.paths(site.node.args[0], site.scope):
+        return False
+    opened = (item for node in function.of(ast.With) for item in node.items)
+    return not any(_TEMPORARY.search(ast.unparse(one)) for one in (*site.node.args[1:], *opened))
 
 
 def _reads_upload(site: CallSite, resolver: Resolver) -> bool:
@@ -169,6 +175,7 @@ EXAMPLES = [
     Good(
         """
         import shutil
+        from tempfile import NamedTemporaryFile
         from fastapi import FastAPI, HTTPException, UploadFile
 
         app = FastAPI()
@@ -195,11 +202,16 @@ EXAMPLES = [
             with open("upload", "wb") as target:
                 shutil.copyfileobj(file.file, target)
 
+        @app.post("/d")
+        def d(file: UploadFile):
+            with NamedTemporaryFile() as target:
+                shutil.copyfileobj(file.file, target)
+
         def copy(source, target):
             with open(source, "rb") as lines:
                 shutil.copyfileobj(lines, target)
     """,
-        "measured by its end before it is read, cut off while it is read, or measured before it is copied",
+        "measured by its end before it is read, cut off while it is read, measured before it is copied, or copied for a while",
     ),
     Good(
         """

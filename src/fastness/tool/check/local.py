@@ -180,5 +180,6 @@ def layout(service: Service, rules: Iterable[Rule]) -> str:
     project = service.project
     faulty = sorted(path for path in project.modules if not project.reads(project.modules[path]))
     facts = [repr(fact(service)) for fact in FACTS]
-    known = [list(project.modules), faulty, project.packages, facts, sorted(rule.name for rule in rules)]
+    served = [module.path for module in project.modules.values() if module.is_imported]
+    known = [list(project.modules), faulty, served, project.packages, facts, sorted(rule.name for rule in rules)]
     return hashlib.sha256(json.dumps(known).encode()).hexdigest()

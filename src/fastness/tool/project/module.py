@@ -19,8 +19,8 @@ from fastness.tool.project.symbols import Binding, CallSite, Class, Function, Ki
 _TEST_PATH = re.compile(
     r"(?:^|/)(?:tests?|testing|tests?\.py|conftest\.py|test_[^/]*\.py|[^/]*_tests?\.py)(?:/|$)", re.IGNORECASE
 )
-_MIGRATION_PATH = re.compile(r"(?:^|/)(?:alembic|migrations?|versions)/")
-_SCRIPT_PATH = re.compile(r"(?:^|/)(?:scripts?|examples?|docs?|benchmarks?|bench|tools?|notebooks?)/")
+# Of scripts and of migrations.
+ASIDE = re.compile(r"scripts?|examples?|docs?|benchmarks?|bench|tools?|notebooks?|alembic|migrations?|versions")
 
 _OUTLINED = frozenset({"defined", "functions", "classes"})
 
@@ -38,6 +38,7 @@ class Module:
         bit: stands for the module in `reading`, and `inner_bit` for the bodies of its functions.
         text: the source as it stands in the file; lines in findings refer to it.
         outline: what is known of it without reading it.
+        is_imported: by a served file, whatever its folder is called.
         put: what is put into collections by subscript or method and where, by the collection's name; `.name` of an object's.
         bindings: what the names of its top level are bound to. This and the rest are read from the tree when one is asked for;
             functions, classes and all that is defined, in the order of the file, from the outline if there is one.
@@ -58,6 +59,7 @@ class Module:
         self.text = _decoded(source)
         self.is_package = path.endswith("__init__.py")
         self.bit = self.inner_bit = 0
+        self.is_imported = False
         self.outline: Outline | None = None
         self._mentioned: dict[str, bool] = {}
 
@@ -74,14 +76,14 @@ class Module:
         return bool(_TEST_PATH.search(self.path))
 
     @cached_property
-    def is_migration(self) -> bool:
-        """Runs once, by hand or by a deployment, never in the service."""
-        return bool(_MIGRATION_PATH.search(self.path))
+    def is_aside(self) -> bool:
+        """In a folder of scripts or of migrations: runs by hand or in a deployment, unless the service imports it."""
+        return any(map(ASIDE.fullmatch, self.path.split("/")[:-1]))
 
-    @cached_property
+    @property
     def is_service(self) -> bool:
-        """Part of what runs in production, as far as its place tells."""
-        return not (self.is_test or self.is_migration or _SCRIPT_PATH.search(self.path))
+        """Part of what runs in production, as far as its place tells, and who imports it."""
+        return not self.is_test and (self.is_imported or not self.is_aside)
 
     @cached_property
     def lines(self) -> list[str]:

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
-from fastness.tool.project import locate
+from fastness.tool.project import locate, scripts
 from fastness.tool.project.module import Module, UnparsableError, encoded
 from fastness.tool.project.reading import EVERYTHING, Reading
 
@@ -50,13 +50,16 @@ class Project:
         for path, source in sources.items():
             name, same = self._roots.name_of(path), (kept or {}).get(path)
             try:
-                self._modules[path] = same if same is not None and same.name == name else Module(path, name, source)
+                is_same = same is not None and same.name == name and not same.is_aside  # who imports those may be another
+                self._modules[path] = same if same is not None and is_same else Module(path, name, source)
             except UnparsableError as error:
                 self.unreadable[path] = str(error)
         for position, module in enumerate(self._modules.values(), start=1):
             module.bit, module.inner_bit = 1 << position, 1 << (position + len(self._modules))
         self.reading = Reading()
         self._found: dict[tuple[str, ...], Module | None] = {}
+        for module in scripts.imported(self._modules, lambda name, importer: self._at(name, self._roots.of(importer.path))):
+            module.is_imported = True
 
     @property
     def modules(self) -> dict[str, Module]:
@@ -156,12 +159,17 @@ class Project:
         return found
 
     def _find(self, name: str, roots: Iterable[str]) -> Module | None:
+        module = self._at(name, roots)
+        return module if module is not None and self.reads(module) else None
+
+    def _at(self, name: str, roots: Iterable[str]) -> Module | None:
+        """The module of that name, which may not parse."""
         relative = name.replace(".", "/")
         for root in [*roots, *self._roots.elsewhere(name.partition(".")[0])]:
             base = f"{root}/{relative}" if root else relative
             module = self._modules.get(f"{base}.py") or self._modules.get(f"{base}/__init__.py")
             if module is not None:
-                return module if self.reads(module) else None
+                return module
         return None
 
     def has_package(self, name: str, importer: Module) -> bool:

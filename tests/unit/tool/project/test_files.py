@@ -74,3 +74,30 @@ def test_what_may_not_be_read_is_named(tree: Path, monkeypatch: pytest.MonkeyPat
     assert [path for path, _ in project.glob("Dockerfile", "*/Dockerfile")] == ["Dockerfile"]
     assert list(project.modules) == ["app/main.py"]
     assert project.unreadable == dict.fromkeys(("secret", "app/private.py", "web/Dockerfile"), "Permission denied")
+
+
+def test_a_script_that_the_service_imports_is_part_of_it() -> None:
+    """Through other scripts as well, relatively and in a function; not what scripts and tests import among themselves."""
+    texts = {
+        "app/main.py": "def start():\n    from .tools import (  # ours\n        find as found,\n    )\n",
+        "app/routes.py": "import json, app.versions.v1 as v1\n",
+        "app/tools/__init__.py": "",
+        "app/tools/find.py": "from .words import split\n",
+        "app/tools/words.py": "def split(): ...\n",
+        "app/tools/load.py": "from app.tools import seed\n",
+        "app/tools/seed.py": "",
+        "app/versions/v1.py": "",
+        "app/versions/a1.py": "",
+        "tests/test_load.py": "from app.tools import load\n",
+        "tests/tools/files.py": "",
+        "app/more.py": "from tests.tools import files\n",
+    }
+    served = [module.path for module in project(texts).service if module.is_imported]
+    assert served == ["app/tools/__init__.py", "app/tools/find.py", "app/tools/words.py", "app/versions/v1.py"]
+
+
+def test_who_imports_a_script_may_change() -> None:
+    """Another text of the file that imported it makes it a script again, and leaves the project of before as it was."""
+    before = project({"app/main.py": "import app.tools.find\n", "app/tools/find.py": "x = 1\n"})
+    after = before.changed({"app/main.py": "import json\n"})
+    assert [len(one.service) for one in (before, after)] == [2, 1]

@@ -20,18 +20,23 @@ _CALLERS = 100  # files that call something of a name; where more do, as for `ge
 def given(resolver: Resolver, parameter: ast.arg, function: Function) -> Values:
     """What the callers of a function give to a parameter that says nothing of itself.
 
-    For a session they are looked for in the whole service, else in the same file; and where that is not always the same object
-    nothing is told, as a chain of calls would go from one caller to what another gives.
+    For a session and for a constructor's they are looked for in the whole service, else in the same file; and where that is
+    not always the same object nothing is told, as a chain of calls would go from one caller to what another gives.
     """
     if parameter.arg not in HANDED_ON:
-        each = _given(resolver, parameter, function, [function.module])
+        made = parameter.annotation is not None and function.name == "__init__"
+        each = _given(resolver, parameter, function, _callers(resolver, function) if made else [function.module])
         found = union(each)
         return found if () not in each and len(found) == 1 and (is_object(found[0]) or isinstance(found[0], Elements)) else ()
+    given = _given(resolver, parameter, function, _callers(resolver, function))
+    return tuple(value for value in union(given) if isinstance(value, External))
+
+
+def _callers(resolver: Resolver, function: Function) -> list[Module]:
+    """The files that call something of the name; none when too many do."""
     names = _names(function)
     callers = [module for module in resolver.project.service if not module.calls_by_name.names.isdisjoint(names)]
-    if len(callers) > _CALLERS:
-        return ()
-    return tuple(value for value in union(_given(resolver, parameter, function, callers)) if isinstance(value, External))
+    return callers if len(callers) <= _CALLERS else []
 
 
 def _names(function: Function) -> tuple[str, ...]:

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
 _NOTHING = frozenset({
     "typing.Any", "object", "None", "typing.Self", "typing_extensions.Self", "typing.Callable", "collections.abc.Callable",
-    "typing.TypeVar",
+    "typing.TypeVar", "typing.TypeAlias", "typing_extensions.TypeAlias",
 })  # fmt: skip
+_ANYTHING = frozenset({"typing.Any", "typing_extensions.Any", "object"})
 _INNER = frozenset({
     "Optional", "Union", "ClassVar", "Final", "Mapped", "Awaitable", "Coroutine", "Required", "NotRequired", "Injected",
     "FromDishka", "Inject", "Provide",
@@ -46,6 +47,36 @@ def values(resolver: Resolver, node: ast.expr, scope: Scope) -> Values:
         else:
             found = _both(found, _instance(value))
     return found
+
+
+def is_anything(resolver: Resolver, node: ast.expr | None, scope: Scope, *, deep: int = 5) -> bool:
+    """The annotation leaves open what it is: `Any`, `Any | None`, another name for it.
+
+    Args:
+        deep: how many names may lie on the way; those that stand for each other end there.
+    """
+    parts: list[ast.expr | None]
+    if isinstance(node, ast.Constant) and node.value is None:
+        return True
+    if isinstance(node, ast.Constant):
+        parts = [parsed(node)]
+    elif isinstance(node, ast.BinOp):
+        parts = [node.left, node.right]
+    elif isinstance(node, ast.Subscript):
+        parts = [*arguments(node)] if last_name(node.value) in {"Optional", "Union"} else [None]
+    elif not isinstance(node, ast.Name | ast.Attribute) or not deep or resolver.annotation(node, scope):
+        return False
+    else:
+        aliased = alias(resolver, node, scope)
+        if aliased is None:
+            return not resolver.paths(node, scope).isdisjoint(_ANYTHING)
+        return is_anything(resolver, *aliased, deep=deep - 1)
+    return all(is_anything(resolver, part, scope, deep=deep) for part in parts)
+
+
+def is_of_library(declared: Values) -> bool:
+    """An annotation names classes that the project does not define, and that are not built in."""
+    return all(isinstance(value, External) and "." in value.path for value in declared)
 
 
 def own_type(node: ast.expr | None) -> tuple[bool, bool]:

@@ -171,7 +171,13 @@ class Resolver(Hierarchy):
             case _:
                 declared, where = self.annotation(binding.annotation, scope), binding.scope or scope
                 put = held.put_into(self, binding, scope, declared)
-                return put or declared or self.infer(binding.value, where) or held.part(self, binding, where)
+                if put or (declared and not hints.is_of_library(declared)):
+                    return put or declared
+                # Of a library's class the way to the object tells more: `rows: QueryApi = InfluxDBClient(url).query_api()`.
+                made = self.infer(binding.value, where)
+                if declared:
+                    return union((declared, tuple(one for one in made if isinstance(one, External))))
+                return made or held.part(self, binding, where)
 
     @staticmethod
     def _defined(binding: Binding) -> Values:
@@ -225,7 +231,8 @@ class Resolver(Hierarchy):
         if isinstance(binding.value, ast.Call):
             provider = self.provider(binding.value, outer)
             return self.provided(provider, outer) if provider is not None else self.infer(binding.value, outer)
-        if binding.annotation is None and binding.value is None:
+        is_open = binding.annotation is None and binding.value is None
+        if is_open or (_is_none(binding.value) and hints.is_anything(self, binding.annotation, outer)):
             return callers.given(self, binding.node, function)
         return ()
 
@@ -381,6 +388,10 @@ class Resolver(Hierarchy):
 def own_nodes(function: Function, kind: type[_N]) -> Iterator[_N]:
     """Nodes of a kind in the function's own body, not in the functions inside it."""
     return iter(function.of(kind))
+
+
+def _is_none(node: ast.expr | None) -> bool:
+    return node is None or (isinstance(node, ast.Constant) and node.value is None)
 
 
 def _literal(node: ast.expr | None) -> Values:

@@ -408,6 +408,58 @@ def test_callers_say_what_a_session_is(parameter: str, callers: int, expected: l
     assert _probe(source + users) == expected
 
 
+@pytest.mark.parametrize(
+    ("alias", "parameter", "expected"),
+    [
+        ("", "bus: Any", ["Instance Bus"]),
+        ("", "bus: 'Optional[Any]' = None", ["Instance Bus"]),
+        ("BusType = Any", "bus: BusType | None = None", ["Instance Bus"]),
+        ("BusType: TypeAlias = Optional[Any]", "bus: BusType", ["Instance Bus"]),
+        ("Round = Optional['Round']", "bus: Round", []),
+        ("", "bus: list", ["list()"]),
+        ("", "bus: Any = 1", []),
+    ],
+)
+def test_any_says_nothing(alias: str, parameter: str, expected: list[str]) -> None:
+    """What a constructor is given says what it holds, wherever it is called, when its annotation leaves that open."""
+    assert (
+        _probe(f"""
+# file: app/__init__.py
+# file: app/uses.py
+from typing import Any, Optional, TypeAlias
+{alias}
+class Uses:
+    def __init__(self, {parameter}):
+        self.bus = bus
+    def run(self):
+        probe(self.bus)
+# file: app/main.py
+from app.uses import Uses
+class Bus: ...
+def bus() -> object:
+    return Bus()
+uses = Uses(bus())
+""")
+        == expected
+    )
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "expected"),
+    [
+        ("Rows", "Client().rows()", ["lib.rows.Rows()", "lib.Client().rows()"]),
+        ("Rows", "Rows()", ["lib.rows.Rows()"]),
+        ("Rows", "Own()", ["lib.rows.Rows()"]),
+        ("Own", "Client().own()", ["Instance Own"]),
+        ("str", "Client().text()", ["str()"]),
+    ],
+)
+def test_the_way_to_an_object_is_known_beside_its_class(annotation: str, value: str, expected: list[str]) -> None:
+    """Of a library's class, which may be known under either path; the project's own says all."""
+    source = "from lib import Client\nfrom lib.rows import Rows\nclass Own: ...\n"
+    assert _probe(f"{source}rows: {annotation} = {value}\nprobe(rows)") == expected
+
+
 def test_an_empty_tuple_is_an_annotation() -> None:
     """`tuple[()]` and `list[()]` have nothing between their brackets."""
     for annotation in ("tuple[()]", "list[()]", "Annotated[()]"):

@@ -29,10 +29,12 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
         r"subprocess\.Popen\(\)\.(?:wait|communicate)",
         r"os\.(?:system|popen|waitpid)",
         r"pypandoc\.convert_\w+",
-        r"pdfkit\.from_\w+",
+        r"pdfkit\.from_\w+|pdf2image\.convert_from_\w+|pydub\.AudioSegment\.from_\w+",
+        r"python_on_whales\.(?:docker|DockerClient\(\))\..*\w",
     ),
     THREAD: (
         r"(?:threading\.(?:Thread|Timer)|multiprocessing\.Process)\(\)\.join",
+        r"threading\.(?:Event|Condition|Barrier)\(\)\.wait(?:_for)?",
         r"concurrent\.futures\.(?:\w+\.)?(?:Thread|Process)PoolExecutor\(\)\.submit\(\)\.(?:result|exception)",
         r"concurrent\.futures\.(?:\w+\.)?(?:wait|as_completed)",
         r"multiprocessing\.(?:pool\.)?(?:Thread)?Pool\(\)\.(?:map|starmap|apply|join)",
@@ -83,10 +85,18 @@ def kind(path: str) -> str | None:
     return next((kind for kind, pattern in _compiled(package) if pattern.fullmatch(path)), None)
 
 
-def is_in_memory(call: Outward) -> bool:
-    """What the kernel tells of itself under a file's name is on no disk."""
-    path = constant(call.site.argument("file", 0)) if call.target.path == "open" else None
-    return isinstance(path, str) and path.startswith(("/proc/", "/sys/"))
+def of(call: Outward) -> str | None:
+    """Why this call holds its thread, where its arguments decide, too."""
+    path = call.target.path
+    if path == "open":  # what the kernel tells of itself under a file's name is on no disk
+        file = constant(call.site.argument("file", 0))
+        return None if isinstance(file, str) and file.startswith(("/proc/", "/sys/")) else FILE
+    if _MEASURES.fullmatch(path):
+        return SLEEP if constant(call.site.argument("interval", 0)) else None
+    return kind(path)
+
+
+_MEASURES = re.compile(r"psutil\.(?:Process\(\)\.)?cpu_(?:times_)?percent")  # for as long as they are told to
 
 
 def display(path: str) -> str:

@@ -42,6 +42,8 @@ _CPU = re.compile(
     r"|(?:fitz|pymupdf)\.(?:open|Document)|pymupdf4llm\.to_markdown|docx2txt\.process|docx2pdf\.convert|markitdown\.MarkItDown\(\)\.convert\w*"
     r"|(?:langchain_community|langchain)\.document_loaders\.(?:[\w.]+\.)?(?!Web|Async|Url|Recursive|Sitemap|Notion|S3|Github|Wikipedia|Arxiv)"
     r"\w*Loader\(\)\.(?:load|load_and_split)|docling\..*\.convert|unstructured\.partition\..*\.partition\w*"
+    r"|fpdf\.(?:fpdf\.)?FPDF\(\)\.output|xhtml2pdf\.pisa\.(?:CreatePDF|pisaDocument)|xlsxwriter\.Workbook\(\)\.close|polars\.read_\w+"
+    r"|(?:camelot|tabula)\.read_pdf|rembg\.remove|cryptography\..*\.(?:(?:PBKDF2HMAC|Scrypt)\(\)\.(?:derive|verify)|rsa\.generate_private_key)"
     r"|reportlab\..*\.(?:build|save)|docxtpl\.DocxTemplate\(\)\.(?:render|save)|docx\.Document(?:\(\)\.save)?|pptx\.Presentation(?:\(\)\.save)?"
     r"|(?:pypdf|PyPDF2)\.(?:PdfReader|PdfFileReader|PdfMerger\(\)\.write)|pdfplumber\.open|pytesseract\.image_to_\w+"
     r"|easyocr\.Reader\(\)\.readtext|face_recognition\.(?:load|face)_\w+|librosa\.load"

@@ -72,7 +72,7 @@ def _own(served: Served, called: Called) -> list[tuple[Function, int]]:
 def _kind(call: Outward) -> str | None:
     if call.site.awaited or loop.is_first(call.site):
         return None
-    return None if blocking.is_in_memory(call) else blocking.kind(call.target.path)
+    return blocking.of(call)
 
 
 def _fault(entry: loop.Entry, reached: dict[str, Chain]) -> Found:

@@ -71,6 +71,21 @@ EXAMPLES = [
         app = FastAPI(middleware=[Middleware(AuthenticationMiddleware, backend=Keys())])
     """),
     Bad("""
+        from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+        from fastapi import FastAPI
+        from fpdf import FPDF
+        app = FastAPI()
+        class Invoice(FPDF): ...
+        @app.get("/invoices/{number}")
+        async def invoice(number: str):  # found
+            page = Invoice()
+            page.cell(0, 10, number)
+            return bytes(page.output())
+        @app.post("/keys")
+        async def key(word: str):  # found
+            return Scrypt(salt=b"s", length=32, n=2**14, r=8, p=1).derive(word.encode())
+    """),
+    Bad("""
         from fastapi import FastAPI
         from langchain_community.document_loaders import PyMuPDFLoader, WebBaseLoader
         from transformers import AutoModelForCausalLM

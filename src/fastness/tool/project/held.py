@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from fastness.tool.project import hints
+from fastness.tool.project import hints, state
 from fastness.tool.project.symbols import Binding, Class, Function, Kind, Scope, last_name
 from fastness.tool.project.values import Elements, External, FunctionValue, Instance, Values, is_object, item, union
 from fastness.tool.project.walk import own
@@ -132,6 +132,23 @@ def _of_turn(resolver: Resolver, call: ast.Call, position: int, scope: Scope) ->
         of = call.args[0]
     values = resolver.infer(of, scope) if of is not None else ()
     return union(item(value) for value in values if isinstance(value, Elements))
+
+
+def yielded(resolver: Resolver, name: str, function: Function, found: Values) -> Values:
+    """What a generator's annotation says of a name that it yields, when the name itself leads to nothing that is known.
+
+    Args:
+        found: what the name stands for.
+    """
+    is_open = all(isinstance(value, External) and state.is_carried(value.path) for value in found)
+    if (
+        not is_open
+        or function.node.returns is None
+        or not any(isinstance(node.value, ast.Name) and node.value.id == name for node in function.of(ast.Yield))
+    ):
+        return ()
+    declared = resolver.annotation(function.node.returns, function.parent)
+    return union(value.of for value in declared if isinstance(value, Elements))
 
 
 def returned(resolver: Resolver, function: Function, position: int) -> Values:

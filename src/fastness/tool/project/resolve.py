@@ -113,7 +113,10 @@ class Resolver(Hierarchy):
         found = self.binding(name, scope)
         if found is not None:
             bindings, where = found
-            return union(self.bound(binding, where) for binding in bindings[:MOST])
+            values = union(self.bound(binding, where) for binding in bindings[:MOST])
+            if isinstance(where, Function) and where.is_generator:
+                return held.yielded(self, name, where, values) or values
+            return values
         module = scope if isinstance(scope, Module) else scope.module
         starred = self._starred(name, module)
         if starred is not None:

@@ -26,6 +26,12 @@ def is_state(path: str) -> bool:
     return path.endswith(".state") and path.startswith(("fastapi.", "starlette."))
 
 
+def is_carried(path: str) -> bool:
+    """The path leads through such a state: what is there, nothing in the service tells."""
+    head, carried, _ = path.partition(".state.")
+    return bool(carried) and is_state(f"{head}.state")
+
+
 def held(resolver: Resolver, name: str) -> Values:
     """What the attribute of that name is, wherever the service sets it: an app is told by nobody's type."""
     return union(resolver.infer(value, scope) for value, scope in _put(resolver.project).get(name, ()))

@@ -460,6 +460,33 @@ def test_the_way_to_an_object_is_known_beside_its_class(annotation: str, value: 
     assert _probe(f"{source}rows: {annotation} = {value}\nprobe(rows)") == expected
 
 
+@pytest.mark.parametrize(
+    ("made", "name", "expected"),
+    [
+        ("request.app.state.sessions()", "db", [_ASYNC]),
+        ("other()", "db", [_ASYNC]),
+        ("sessionmaker()()", "db", [_SESSION]),
+        ("request.app.state.sessions()", "other", ["FunctionValue other"]),
+    ],
+)
+def test_what_is_yielded_has_the_annotated_type(made: str, name: str, expected: list[str]) -> None:
+    """Where nothing else tells what a name is that a generator yields, its annotation does."""
+    assert (
+        _probe(f"""
+from collections.abc import AsyncIterator
+from fastapi import Request
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import sessionmaker
+def other(): ...
+async def get_db(request: Request) -> AsyncIterator[AsyncSession]:
+    async with {made} as db:
+        yield db
+        probe({name})
+""")
+        == expected
+    )
+
+
 def test_an_empty_tuple_is_an_annotation() -> None:
     """`tuple[()]` and `list[()]` have nothing between their brackets."""
     for annotation in ("tuple[()]", "list[()]", "Annotated[()]"):

@@ -153,10 +153,13 @@ def _grown(
         if is_harmless(name) or _OF_ALL.search(name) or not any(_mentions(one, given) for one in added):
             continue
         bindings = [binding for binding, _ in owner.instance.get(name, ())]
+        of_class = [] if bindings else owner.bindings.get(name, [])
+        bindings += of_class
         if not bindings or not all(is_collection(binding) for binding in bindings) or _gives_again(method, name):
             continue
         made = lasting.made(service, owner)
-        if made is not None and not _is_bounded(service, owner, name):
+        is_shared = lasting.is_plain(service, owner) if of_class else made is not None
+        if is_shared and not _is_bounded(service, owner, name):
             yield Put(node, ast.unparse(held), grows=True, made=made)
 
 

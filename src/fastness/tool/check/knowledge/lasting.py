@@ -35,6 +35,11 @@ def is_made(service: Service, node: ast.expr, scope: Scope) -> bool:
     return bool(held) and all(isinstance(one, Instance) and made(service, one.definition) is not None for one in held)
 
 
+def is_plain(service: Service, defined: Class) -> bool:
+    """Nothing but its own code makes its objects and attributes what they are."""
+    return all(isinstance(base, Class) or base.path in _PLAIN for base in service.resolver.mro(defined))
+
+
 @known_once
 def _known(_: Service) -> dict[Class, CallSite | None]:
     """What was found out of the classes that somebody has asked about."""

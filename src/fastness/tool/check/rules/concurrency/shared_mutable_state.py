@@ -74,18 +74,20 @@ def _asks_locks(service: Service, module: Module, reached: set[Function]) -> Ite
 EXAMPLES = [
     Bad("""
         from fastapi import FastAPI
-
         app = FastAPI()
         failures = []
         totals = {"revenue": 0}
-
         def count(amount):
             totals["revenue"] += amount  # found
-
+        class Visits:
+            visits: list[str] = []
+            def add(self, name):
+                self.visits.append(name)  # found
         @app.post("/")
-        def create(amount: int):
+        def create(amount: int, name: str):
             failures.append(amount)  # found
             count(amount)
+            Visits().add(name)
     """),
     Bad("""
         # file: app/main.py
@@ -130,7 +132,6 @@ EXAMPLES = [
         from fastapi import FastAPI
         app = FastAPI()
         locks: dict[str, Lock] = {}
-
         @app.post("/exports/{name}")
         async def start(name: str):
             lock = locks.setdefault(name, Lock())
@@ -222,6 +223,7 @@ EXAMPLES = [
         import threading
         import httpx
         from fastapi import Depends, FastAPI
+        from pydantic import BaseModel
         app = FastAPI()
         class Prices:
             def __init__(self):
@@ -249,15 +251,17 @@ EXAMPLES = [
             def forget(self, name):
                 self.asked.pop(name)
         class Query:
+            names: list = []
             def __init__(self):
                 self.names = []
             def of(self, name):
                 self.name = name
                 self.names.append(name)
                 return self
-        class Caller:
+        class Caller(BaseModel):
+            names: list = []
             def remember(self, name):
-                self.name = name
+                self.names.append(name)
         class Provided:
             def remember(self, name):
                 self.name = name
@@ -358,13 +362,11 @@ EXAMPLES = [
     ),
     Good("""
         from fastapi import FastAPI
-
         app = FastAPI()
         NAMES = {"a": 1}
         rates_cache = {}
         recent = []
         known = []
-
         def load():
             known.append(1)
         @app.get("/")
@@ -378,7 +380,6 @@ EXAMPLES = [
     Good(
         """
         from fastapi import FastAPI
-
         app = FastAPI()
         EXPORTERS = {}
         def exporter(name):

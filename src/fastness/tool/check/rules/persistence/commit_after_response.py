@@ -298,6 +298,24 @@ EXAMPLES = [
     """,
         by_hand=1,
     ),
+    Bad(
+        """
+        from collections.abc import AsyncGenerator
+        from fastapi import Depends, FastAPI, Request
+        from sqlalchemy.ext.asyncio import AsyncSession
+
+        app = FastAPI()
+
+        async def get_db(request: Request) -> AsyncGenerator[AsyncSession, None]:
+            async with request.app.state.sessions() as db:
+                yield db
+                await db.commit()  # found
+
+        @app.post("/a")
+        async def a(db: AsyncSession = Depends(get_db)): ...
+    """,
+        by_hand=1,
+    ),
     Good(
         """
         from fastapi import Depends, FastAPI

@@ -21,7 +21,7 @@ from fastness.tool.findings import Severity
 from fastness.tool.project import Service
 from fastness.tool.project.module import Module
 from fastness.tool.project.symbols import Binding, Class, Function, Kind, Scope, handed_on
-from fastness.tool.project.values import ClassValue, FunctionValue
+from fastness.tool.project.values import ClassValue, FunctionValue, Instance
 from fastness.tool.project.walk import walk
 
 
@@ -44,7 +44,7 @@ def _keeping(module: Module) -> list[Function]:
     for kept in _KEPT.finditer(module.text):
         if _NAMED.search(kept[0]):
             places[bisect_right(starts, module.text.count("\n", 0, kept.start()) + 1) - 1] = None
-    return [functions[place] for place in places if place >= 0 and functions[place].name != "__init__"]
+    return [functions[place] for place in places if place >= 0]
 
 
 _KEPT = re.compile(r"self\.\w+(?: *:[^=\n]+)? *=(?!=).*")
@@ -58,19 +58,36 @@ def _on_lasting(service: Service, method: Function) -> Iterator[Found]:
     if not itself or method.owner is None:
         return
     for node in method.nodes:
-        target = node.targets[0] if isinstance(node, ast.Assign) else None
+        target = node.targets[0] if isinstance(node, ast.Assign) else node.target if isinstance(node, ast.AnnAssign) else None
         if not isinstance(target, ast.Attribute) or not isinstance(target.value, ast.Name) or target.value.id != itself:
             continue
-        if isinstance(node, ast.Assign) and sessions.is_session(service.resolver.infer(node.value, method)):
-            made = lasting.made(service, method.owner)
-            run = method.name in _ENTERING or method in reach.from_requests(service) or _is_handed_over(service, method)
-            if made is not None and run:
-                yield found(
-                    method,
-                    node,
-                    f"{ast.unparse(target)} is the session of whichever request came last",
-                    proof(made.scope, made.node, "the object that all requests share is made here"),
-                )
+        value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
+        if method.name == "__init__" and not _made(service, value, method):
+            continue  # what it is given is reported where the object is made
+        if not sessions.is_session(service.resolver.infer(value, method)):
+            continue
+        made = lasting.made(service, method.owner)
+        if made is None:
+            continue
+        proofs = [proof(made.scope, made.node, "the object that all requests share is made here")]
+        if method.name == "__init__":
+            used = _used(service, method.owner, target.attr)
+            if used is not None:
+                proofs.append(proof(used[0], used[1], f"{used[0].qualified} uses it in a request"))
+                yield found(method, node, f"{ast.unparse(target)} is one session for all requests", *proofs)
+        elif method.name in _ENTERING or method in reach.from_requests(service) or _is_handed_over(service, method):
+            yield found(method, node, f"{ast.unparse(target)} is the session of whichever request came last", *proofs)
+
+
+def _used(service: Service, owner: Class, name: str) -> tuple[Function, ast.AST] | None:
+    """Where a request uses an attribute of the objects of a class."""
+    for function in reach.from_requests(service):
+        for node in function.of(ast.Attribute) if function.module.mentions(f".{name}") else ():
+            if node.attr == name and function.name != "__init__":
+                values = service.resolver.infer(node.value, function)
+                if any(isinstance(value, Instance) and value.definition is owner for value in values):
+                    return function, node
+    return None
 
 
 def _is_handed_over(service: Service, method: Function) -> bool:
@@ -180,6 +197,42 @@ def _on_state(target: ast.expr) -> bool:
 
 
 EXAMPLES = [
+    Bad("""
+        # file: app/main.py
+        from fastapi import Depends, FastAPI
+        from app.db import database
+        app = FastAPI()
+        async def get_session():
+            yield database.session
+        @app.get("/users")
+        async def users(db=Depends(get_session)): ...
+        # file: app/db.py
+        from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+        class Database:
+            def __init__(self):
+                self.engine = create_async_engine("postgresql+asyncpg://db")
+                self.session: AsyncSession = AsyncSession(bind=self.engine)  # found
+        database = Database()
+    """),
+    Good(
+        """
+        from fastapi import Depends, FastAPI
+        from sqlalchemy.orm import Session, sessionmaker
+        Local = sessionmaker()
+        app = FastAPI()
+        class Unit:
+            def __init__(self):
+                self.session: Session = Local()
+        class Loader:
+            def __init__(self):
+                self.session = Local()
+        loader = Loader()
+        @app.get("/users")
+        def users(unit: Unit = Depends()):
+            return unit.session, loader
+        """,
+        "each request has an object of its own, or none uses the session of the one that there is",
+    ),
     Bad("""
         # file: app/db.py
         from sqlalchemy.orm import sessionmaker

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import PurePosixPath
 
 from fastness.tool.project.module import ASIDE, Module
 
@@ -29,22 +30,28 @@ def imported(modules: Mapping[str, Module], find: Callable[[str, Module], Module
         importer = waiting.pop()
         for name in _names(importer):
             module = find(name, importer)
-            if module is not None and module.path in aside:
-                aside.discard(module.path)
-                waiting.append(module)
-                yield module
+            for path in _run(module) if module is not None else ():
+                if path in aside:
+                    aside.discard(path)
+                    waiting.append(modules[path])
+                    yield modules[path]
+
+
+def _run(module: Module) -> Iterator[str]:
+    """The paths of what importing a module runs: its own, and those of the packages that it lies in."""
+    yield module.path
+    yield from (f"{parent}/__init__.py" for parent in PurePosixPath(module.path).parents)
 
 
 def _names(module: Module) -> Iterator[str]:
-    """Dotted names that the file imports; of `from a.b import c` also `a.b.c`, and all packages above them."""
+    """Dotted names that the file imports; of `from a.b import c` also `a.b.c`."""
     for dots, name, members, plain in _IMPORT.findall(f"\n{module.text}"):
-        named = _words(plain)
-        if not plain:
+        if plain:
+            yield from _words(plain)
+        else:
             base = module.absolute(name, len(dots))
-            named = [base, *(f"{base}.{member}" if base else member for member in _words(members))]
-        for one in named:
-            parts = one.split(".")
-            yield from (".".join(parts[:end]) for end in range(1, len(parts) + 1))
+            yield base
+            yield from (f"{base}.{member}" if base else member for member in _words(members))
 
 
 def _words(listed: str) -> list[str]:

@@ -88,6 +88,7 @@ def test_a_script_that_the_service_imports_is_part_of_it() -> None:
         "app/tools/seed.py": "",
         "app/versions/v1.py": "",
         "app/versions/a1.py": "",
+        "tools/run/app.py": "",
         "tests/test_load.py": "from app.tools import load\n",
         "tests/tools/files.py": "",
         "app/more.py": "from tests.tools import files\n",

@@ -58,7 +58,9 @@ def closed_again(service: Service, function: Function) -> Iterator[tuple[ast.AST
             continue
         for binding in bindings:
             what = resources.resource(service, binding.value, function) if binding.kind is Kind.ASSIGN else None
-            if (what in _POOLS and not resources.is_cached(function)) or (what in _CLIENTS and not _is_given_out(function, name)):
+            if (what in _POOLS and not resources.is_cached(function)) or (
+                what in _CLIENTS and not _is_given_out(function, name)
+            ):
                 yield binding.node, named(what)
 
 

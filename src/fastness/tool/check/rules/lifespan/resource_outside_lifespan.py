@@ -312,7 +312,6 @@ EXAMPLES = [
         app = FastAPI(lifespan=lifespan)
         # file: scripts/load.py
         import httpx
-
         client = httpx.Client()
     """
     ),
@@ -323,19 +322,15 @@ EXAMPLES = [
         from contextlib import asynccontextmanager
         from fastapi import FastAPI
         from sqlalchemy.orm import sessionmaker
-
         make_client = partial(httpx.AsyncClient, timeout=5)
         SessionLocal = sessionmaker()
-
         @cache
         def client():
             return httpx.AsyncClient()
-
         @asynccontextmanager
         async def lifespan(app):
             yield
             await client().aclose()
-
         app = FastAPI(lifespan=lifespan)
     """,
         "what makes one is no resource, and one that a cache makes on demand is closed by name",
@@ -346,7 +341,6 @@ EXAMPLES = [
         import httpx
         import redis.asyncio as redis
         from sqlalchemy.ext.asyncio import create_async_engine
-
         engine = create_async_engine("sqlite+aiosqlite://")
         cache = redis.from_url("redis://localhost")
         client = httpx.AsyncClient()
@@ -355,9 +349,7 @@ EXAMPLES = [
         from fastapi import FastAPI
         from app import db
         from app.db import cache, client
-
         async def close_redis(pool): ...
-
         @asynccontextmanager
         async def lifespan(app):
             async with AsyncExitStack() as stack:
@@ -365,7 +357,6 @@ EXAMPLES = [
                 await stack.enter_async_context(client)
                 yield
             await close_redis(cache)
-
         app = FastAPI(lifespan=lifespan)
     """,
         "closed in another file, by an event, an exit stack or a function that closes",
@@ -374,10 +365,8 @@ EXAMPLES = [
         # file: app/main.py
         import httpx
         from sqlalchemy.ext.asyncio import create_async_engine
-
         def make_client():
             return httpx.AsyncClient(timeout=5)
-
         client = make_client()  # found
         engine = create_async_engine("sqlite+aiosqlite://")  # found
         # file: app/other.py
@@ -391,18 +380,15 @@ EXAMPLES = [
         from app.db.connection import engine
         # file: app/db/connection.py
         from sqlalchemy.ext.asyncio import create_async_engine
-
         engine = create_async_engine("sqlite+aiosqlite://")
         # file: app/main.py
         from contextlib import asynccontextmanager
         from fastapi import FastAPI
         from app.db import engine
-
         @asynccontextmanager
         async def lifespan(app):
             yield
             await engine.dispose()
-
         app = FastAPI(lifespan=lifespan)
     """,
         "closed under the name that its package passes on",

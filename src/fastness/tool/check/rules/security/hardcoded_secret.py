@@ -27,7 +27,7 @@ from fastness.tool.check.rule import Bad, Found, Good, found, module_of, proof, 
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service, literals
 from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import Binding, Class, Function, Kind, Scope, constant, last_name
+from fastness.tool.project.symbols import Binding, Class, Function, Kind, Scope, constant
 from fastness.tool.project.walk import walk
 
 # Where nothing but a developer's machine or a compose network answers.

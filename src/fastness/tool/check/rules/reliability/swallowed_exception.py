@@ -93,7 +93,7 @@ def _of(function: Function, service: Service, answers: _Answers | None) -> Itera
             elif _takes_no_body(function, attempt, handler, service):
                 message = f"{function.qualified} takes every body that it cannot read for an empty one"
                 unread.append(found(function, handler, message))
-    yield from collapse(unread, lambda one: one.message)
+    yield from collapse(sorted(unread, key=lambda one: one.line), lambda one: one.message)
 
 
 def _swallows(function: Function, handler: ast.ExceptHandler) -> str | None:

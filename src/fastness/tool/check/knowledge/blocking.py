@@ -71,11 +71,17 @@ _OPEN = re.compile(r"(?:\(\?:)?(?:\.\*|\w+\\w)")
 _OF_PACKAGE, _ANYWHERE = _by_package()
 
 
+def _joined(patterns: list[tuple[str, str]]) -> list[tuple[str, re.Pattern[str]]]:
+    of = {kind: "|".join(f"(?:{pattern})" for one, pattern in patterns if one == kind) for kind in _PATTERNS}
+    return [(kind, re.compile(pattern)) for kind, pattern in of.items() if pattern]
+
+
+_OPEN_ENDED = _joined(_ANYWHERE)
+
+
 @cache
 def _compiled(package: str) -> list[tuple[str, re.Pattern[str]]]:
-    patterns = [*_OF_PACKAGE.get(package, ()), *_ANYWHERE]
-    joined = [(kind, "|".join(f"(?:{pattern})" for of, pattern in patterns if of == kind)) for kind in _PATTERNS]
-    return [(kind, re.compile(pattern)) for kind, pattern in joined if pattern]
+    return [*_joined(_OF_PACKAGE.get(package, [])), *_OPEN_ENDED]
 
 
 @cache

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 from fastness.tool.project import Service
 from fastness.tool.project.module import Module
+from fastness.tool.project.reading import known_once
 from fastness.tool.project.symbols import CallSite, Class, Function, Scope, argument, last_name
 from fastness.tool.project.values import ClassValue, External, FunctionValue
 
 
+@known_once
 def lifespans(service: Service) -> list[Function]:
     """Every function that an app or router is given as its lifespan."""
     found: dict[Function, None] = {}
@@ -38,6 +40,7 @@ def _takes_app(service: Service, function: Function) -> bool:
 _APPS = ("fastapi.FastAPI()", "starlette.applications.Starlette()")
 
 
+@known_once
 def starts(service: Service) -> list[Function]:
     """Lifespans, start-up handlers, and how the resources of `fastness.lifespan` open."""
     found = dict.fromkeys((*lifespans(service), *_opening(service)))
@@ -54,8 +57,13 @@ class Begun:
     target: Function
 
 
-def begun(service: Service) -> Iterator[Begun]:
+@known_once
+def begun(service: Service) -> list[Begun]:
     """What start-up calls: what the functions that start it call, what makes the app, and what stands before `uvicorn.run`."""
+    return list(_begun(service))
+
+
+def _begun(service: Service) -> Iterator[Begun]:
     makers = {app.scope for app in service.apps}
     for function in dict.fromkeys((*starts(service), *(scope for scope in makers if isinstance(scope, Function)))):
         before = first_yield(function)
@@ -74,7 +82,7 @@ def begun(service: Service) -> Iterator[Begun]:
 
 def first_yield(function: Function) -> int:
     """The line after which a lifespan serves."""
-    return min((node.lineno for node in function.nodes if isinstance(node, ast.Yield)), default=1 << 30)
+    return min((node.lineno for node in function.of(ast.Yield)), default=1 << 30)
 
 
 def _statements(scope: Scope) -> Iterator[ast.stmt]:

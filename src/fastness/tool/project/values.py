@@ -84,7 +84,12 @@ def item(value: Value) -> Values:
 
 def union(found: Iterable[Values]) -> Values:
     """All values of several expressions, each once."""
-    kept: dict[Value, None] = {}
+    first: Values = ()
+    kept: dict[Value, None] | None = None
     for values in found:
-        kept.update(dict.fromkeys(values))
-    return tuple(kept)[:MOST]
+        if not first:  # as a rule the only one that says anything
+            first = values
+        elif values:
+            kept = dict.fromkeys(first) if kept is None else kept
+            kept.update(dict.fromkeys(values))
+    return (first if kept is None else tuple(kept))[:MOST]

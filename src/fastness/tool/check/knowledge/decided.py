@@ -23,7 +23,8 @@ _PROMPT = re.compile(
 )
 HASHED = "hashed"
 _HASHING = ("bcrypt", "argon2", "passlib", "pwdlib")
-_ELSEWHERE = {"host", "port", "server", "smtp_host", "smtp_port", "database"}  # whose password it is beside these
+# Whose password it is that stands beside these.
+_ELSEWHERE = {"host", "port", "server", "smtp_host", "smtp_port", "database", "uri", "url", "account_identifier", "connection"}
 _TEXTS = {"str()", "pydantic.SecretStr()"}
 _BOUNDED = {"max_length", "max_items", "pattern", "regex", "le", "lt", "validator", None}
 _WHAT = {

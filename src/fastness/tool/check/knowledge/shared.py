@@ -42,7 +42,8 @@ def of_process(service: Service, function: Function) -> Iterator[tuple[str, ast.
             called = ast.unparse(site.node.func)
             path = called.rpartition(".")[0]
             if site.name == "chdir":
-                yield "the working directory", site.node
+                if not _goes_back(service, function):
+                    yield "the working directory", site.node
             elif not any(ast.unparse(one.comparators[-1]) == path for one in own_nodes(function, ast.Compare)):
                 yield path, site.node
     for node in own_nodes(function, ast.Assign) if function.module.mentions("environ") else ():
@@ -51,6 +52,11 @@ def of_process(service: Service, function: Function) -> Iterator[tuple[str, ast.
             given = of_the_request(function)
             if any(isinstance(inner, ast.Name) and inner.id in given for inner in walk(node.value)):
                 yield ast.unparse(target), node
+
+
+def _goes_back(service: Service, function: Function) -> bool:
+    """Where it was is asked before, to be there again afterwards."""
+    return any(site.name == "getcwd" and service.resolver.calls(site, "os.getcwd") for site in function.calls)
 
 
 _PROCESS = {"insert": ("sys.path.insert",), "append": ("sys.path.append",), "chdir": ("os.chdir",)}

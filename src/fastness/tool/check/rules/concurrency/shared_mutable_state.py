@@ -281,7 +281,7 @@ EXAMPLES = [
     Good(
         """
         # file: app/main.py
-        import openai
+        import openai, os
         from fastapi import FastAPI
         from app.config import settings
         from app.context import context
@@ -298,6 +298,7 @@ EXAMPLES = [
                 model = Loader().load(name)
             openai.api_key = settings.key
             context.name = name
+            home = os.getcwd(); os.chdir("/srv"); os.chdir(home)
             loader = Loader()
             loader.name = name
             return model, prices(name)

@@ -25,7 +25,8 @@ from fastness.tool.project.symbols import CallSite, Function, constant
 from fastness.tool.project.values import External
 
 _WRITES = re.compile(
-    r"os\.(?:makedirs|mkdir|remove|unlink|rename|rmdir)|pathlib\.Path\(\)\.(?:mkdir|unlink|write_\w+|touch|rmdir)|shutil\.\w+"
+    r"os\.(?:makedirs|mkdir|remove|unlink|rename|rmdir)|pathlib\.Path\(\)\.(?:mkdir|unlink|write_\w+|touch|rmdir)"
+    r"|shutil\.(?:copy\w*|move|rmtree|chown|make_archive|unpack_archive)"
 )
 _LOG_FILES = re.compile(r"logging\.(?:handlers\.)?\w*FileHandler")
 _FILES = "file system"
@@ -158,6 +159,7 @@ EXAMPLES = [
     Good(
         """
         # file: app/main.py
+        import shutil
         from fastapi import FastAPI
         from app.storage import Uploads, client, settings, work
 
@@ -165,6 +167,7 @@ EXAMPLES = [
         prices = client()
         known = settings()
         app = FastAPI()
+        width = shutil.get_terminal_size().columns
         # file: app/storage.py
         import json
         import os

@@ -22,13 +22,14 @@ from fastness.tool.project.symbols import CallSite, Class, Function, last_name
 from fastness.tool.project.walk import own
 
 _OPTIONAL = re.compile(
-    r"seed|warm|prefetch|demo|sentry|tracing|telemetry|instrument|banner|version|metrics|backfill",
+    r"seed|warm|prefetch|demo|sentry|tracing|telemetry|instrument|banner|version|metrics|backfill|caching",
     re.IGNORECASE,
 )
 # Says what is done, or tidies up behind it.
 _BESIDE = re.compile(
     r"debug|info|warn|warning|error|exception|critical|log|print|echo|commit|rollback|flush|a?close|dispose|cancel|shutdown|sleep"
 )
+_SERVES = re.compile(r"^uvicorn\.|(?:^|\.)(?:run_server|serve)$|Server$")
 _RUNS_ANOTHER = frozenset(
     {"to_thread", "run_in_executor", "run_in_threadpool", "create_task", "gather", "wait_for", "run", "run_sync"}
 )
@@ -111,6 +112,8 @@ def _yields(node: ast.Try) -> bool:
 def _works(node: ast.Try) -> bool:
     """Something is opened, loaded or migrated inside; what is optional by its name may fail, when nothing else is done."""
     inside = list(own(node.body))
+    if any(isinstance(inner, ast.Call) and _SERVES.search(ast.unparse(inner.func)) for inner in inside):
+        return False  # it serves nothing then
     done = [name for statement in inside if (name := _done(statement)) is not None]
     if done:
         return not all(_OPTIONAL.search(name) for name in done)
@@ -161,8 +164,7 @@ EXAMPLES = [
                 logging.exception("no database")
     """),
     Bad("""
-        import importlib
-        import logging
+        import importlib, logging
         from contextlib import asynccontextmanager
         from fastapi import FastAPI
         from sqlalchemy import create_engine
@@ -207,8 +209,7 @@ EXAMPLES = [
             logging.exception("no reports")
     """),
     Bad("""
-        import logging
-        import uvicorn
+        import logging, uvicorn
         from fastapi import FastAPI
         from app.models import load_models
         app = FastAPI()
@@ -249,10 +250,15 @@ EXAMPLES = [
     """),
     Good(
         """
-        import logging
+        import logging, uvicorn
         from contextlib import asynccontextmanager
         from fastapi import FastAPI, HTTPException, Request
         from redis.asyncio import Redis
+        def serve():
+            try:
+                uvicorn.Server(uvicorn.Config("app.main:app")).run()
+            except Exception:
+                logging.exception("the server has ended")
         async def connected():
             try:
                 client = Redis(host="queue")
@@ -263,6 +269,7 @@ EXAMPLES = [
             return client
         @asynccontextmanager
         async def lifespan(app):
+            serve()
             app.state.jobs = await connected()
             yield
         app = FastAPI(lifespan=lifespan)
@@ -357,8 +364,7 @@ EXAMPLES = [
     """),
     Good(
         """
-        import asyncio
-        import logging
+        import asyncio, logging
         from contextlib import asynccontextmanager
         from fastapi import FastAPI
         async def connect(): ...
@@ -388,8 +394,7 @@ EXAMPLES = [
     ),
     Good(
         """
-        import os
-        import sys
+        import os, sys
         from pathlib import Path
         from fastapi import FastAPI
         app = FastAPI()

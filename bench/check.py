@@ -33,7 +33,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fastness.tool.check.knowledge.imports import graph
+from fastness.tool.check.knowledge.facts.imports import graph
 from fastness.tool.project.project import Project
 
 LINES = 30_000

@@ -14,8 +14,8 @@ from fastness.tool.check import suppressions
 from fastness.tool.check.beside import Beside, Shared
 from fastness.tool.check.changes import Change
 from fastness.tool.check.config import Config
-from fastness.tool.check.knowledge import reach
-from fastness.tool.check.knowledge.served import Served
+from fastness.tool.check.knowledge.facts import reach
+from fastness.tool.check.knowledge.facts.served import Served
 from fastness.tool.check.local import Answers, Kept, Known, Outcome, asked, pieces
 from fastness.tool.check.progress import Step, unseen
 from fastness.tool.check.rule import Found, Rule

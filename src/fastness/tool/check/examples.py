@@ -12,7 +12,7 @@ from fastness.tool.boot import Boot, BootedApp, Probed
 from fastness.tool.check import engine
 from fastness.tool.check.changes import Change, Changed
 from fastness.tool.check.config import Config
-from fastness.tool.check.knowledge.served import Served
+from fastness.tool.check.knowledge.facts.served import Served
 from fastness.tool.check.rule import Example, Rule
 from fastness.tool.findings import Report
 from fastness.tool.project.project import Project

@@ -13,7 +13,7 @@ from fastness.tool.boot.app import Place, Reader
 from fastness.tool.boot.start import understood
 from fastness.tool.check import engine, examples
 from fastness.tool.check.config import Config
-from fastness.tool.check.knowledge.served import Served
+from fastness.tool.check.knowledge.facts.served import Served
 from fastness.tool.check.rules import catalogue
 
 ROOT = Path("/srv/shop")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from fastness.tool.check.config import Config
 from fastness.tool.check.engine import check
 from fastness.tool.check.examples import project
-from fastness.tool.check.knowledge import blocking
+from fastness.tool.check.knowledge.running import blocking
 from fastness.tool.check.rules import catalogue
 
 CHAIN = """

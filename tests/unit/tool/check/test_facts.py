@@ -7,7 +7,7 @@ from types import ModuleType
 from fastness.tool.boot import Boot, BootedApp, Probed
 from fastness.tool.check import engine, examples
 from fastness.tool.check.config import Config
-from fastness.tool.check.knowledge.served import Served
+from fastness.tool.check.knowledge.facts.served import Served
 from fastness.tool.check.rule import Found, Rule, read, rule
 from fastness.tool.check.rules import catalogue
 from fastness.tool.findings import Finding, Severity

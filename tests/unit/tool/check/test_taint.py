@@ -6,7 +6,7 @@ from textwrap import indent
 import pytest
 
 from fastness.tool.check.examples import files, project
-from fastness.tool.check.knowledge.taint import Danger, Flow, Taint
+from fastness.tool.check.knowledge.inputs.taint import Danger, Flow, Taint
 from fastness.tool.check.rule import Good
 from fastness.tool.project import Service
 from fastness.tool.project.symbols import CallSite

@@ -3,7 +3,7 @@
 import pytest
 
 from fastness.tool.check.examples import project
-from fastness.tool.check.knowledge import versions
+from fastness.tool.check.knowledge.facts import versions
 from fastness.tool.project import Service
 
 

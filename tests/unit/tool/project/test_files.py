@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fastness.tool.check.examples import project
-from fastness.tool.check.knowledge import delivery
+from fastness.tool.check.knowledge.facts import delivery
 from fastness.tool.project import Project
 
 

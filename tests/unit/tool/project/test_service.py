@@ -1,7 +1,7 @@
 """Apps, routers, path operations and dependencies, as the sources declare them."""
 
 from fastness.tool.check.examples import files, project
-from fastness.tool.check.knowledge import errors
+from fastness.tool.check.knowledge.answering import errors
 from fastness.tool.check.rule import Good
 from fastness.tool.project import Service
 from fastness.tool.project.symbols import Class, Function

@@ -13,7 +13,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge import versions
+from fastness.tool.check.knowledge.facts import versions
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service

@@ -12,8 +12,8 @@ import ast
 import re
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge import apps
-from fastness.tool.check.knowledge.served import Served
+from fastness.tool.check.knowledge.facts import apps
+from fastness.tool.check.knowledge.facts.served import Served
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service

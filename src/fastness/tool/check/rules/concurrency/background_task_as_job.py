@@ -13,8 +13,8 @@ import ast
 from collections.abc import Iterator
 from dataclasses import replace
 
-from fastness.tool.check.knowledge import work
-from fastness.tool.check.knowledge.chains import told
+from fastness.tool.check.knowledge.facts.chains import told
+from fastness.tool.check.knowledge.running import work
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service

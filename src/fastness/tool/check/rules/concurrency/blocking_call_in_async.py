@@ -17,10 +17,10 @@ from collections.abc import Iterator
 
 from fastness.tool.boot import Probed
 from fastness.tool.boot.probed import Called
-from fastness.tool.check.knowledge import blocking, loop
-from fastness.tool.check.knowledge.callers import is_called_by_fastapi_alone
-from fastness.tool.check.knowledge.chains import told
-from fastness.tool.check.knowledge.served import Served
+from fastness.tool.check.knowledge.facts.callers import is_called_by_fastapi_alone
+from fastness.tool.check.knowledge.facts.chains import told
+from fastness.tool.check.knowledge.facts.served import Served
+from fastness.tool.check.knowledge.running import blocking, loop
 from fastness.tool.check.repair import Edit, Repair, aligned, function_at, span
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Evidence, Finding, Fix, Severity

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge import blocking, loop, work
-from fastness.tool.check.knowledge.chains import told
+from fastness.tool.check.knowledge.facts.chains import told
+from fastness.tool.check.knowledge.running import blocking, loop, work
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service

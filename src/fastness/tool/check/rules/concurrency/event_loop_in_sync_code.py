@@ -12,9 +12,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge import loop
-from fastness.tool.check.knowledge.chains import told
-from fastness.tool.check.knowledge.handlers import caught
+from fastness.tool.check.knowledge.answering.handlers import caught
+from fastness.tool.check.knowledge.facts.chains import told
+from fastness.tool.check.knowledge.running import loop
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service

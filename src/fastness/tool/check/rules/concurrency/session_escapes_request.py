@@ -13,7 +13,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge import callers, reach, sessions, versions
+from fastness.tool.check.knowledge.facts import callers, reach, versions
+from fastness.tool.check.knowledge.lifetimes import sessions
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge import collections, held, locks, shared
-from fastness.tool.check.knowledge.reach import beside_routes, from_requests
+from fastness.tool.check.knowledge.facts.reach import beside_routes, from_requests
+from fastness.tool.check.knowledge.lifetimes import containers, left_behind, locks, shared
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
@@ -30,7 +30,7 @@ def check(service: Service) -> Iterator[Found]:
     for module in service.project.service:
         if module not in places:
             continue
-        for name, binding, ((function, node), *others) in collections.changed(module, reached):
+        for name, binding, ((function, node), *others) in containers.changed(module, reached):
             message = (
                 f"{function.qualified} changes {name}, which every request of this process shares and no other process sees"
             )
@@ -49,8 +49,8 @@ def _leaves(service: Service, function: Function) -> Iterator[Found]:
         yield found(function, place, f"{function.qualified} sets {what}, which every request of this process shares")
     for what, place in shared.of_process(service, function):
         yield found(function, place, f"{function.qualified} changes {what}, which the whole process has one of")
-    objects: dict[tuple[str, bool], list[held.Put]] = {}
-    for put in held.puts(service, function):
+    objects: dict[tuple[str, bool], list[left_behind.Put]] = {}
+    for put in left_behind.puts(service, function):
         objects.setdefault((put.what.rpartition(".")[0], put.grows), []).append(put)
     for first, *others in objects.values():
         does = "puts something of each request into" if first.grows else "sets"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge.callers import is_unused
+from fastness.tool.check.knowledge.facts.callers import is_unused
 from fastness.tool.check.repair import Edit, Repair, at_top, calls_at, lines_added, span
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Finding, Fix, Severity

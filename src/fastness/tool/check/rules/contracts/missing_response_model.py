@@ -13,8 +13,8 @@ import ast
 from collections.abc import Iterator
 
 from fastness.tool.boot.app import BootedRoute
-from fastness.tool.check.knowledge.responses import is_response, returned, sends_json
-from fastness.tool.check.knowledge.served import Served
+from fastness.tool.check.knowledge.answering.responses import is_response, returned, sends_json
+from fastness.tool.check.knowledge.facts.served import Served
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service

@@ -12,9 +12,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge import entities
-from fastness.tool.check.knowledge.responses import is_response, returned, sends_json
-from fastness.tool.check.knowledge.served import Served
+from fastness.tool.check.knowledge.answering.responses import is_response, returned, sends_json
+from fastness.tool.check.knowledge.facts import entities
+from fastness.tool.check.knowledge.facts.served import Served
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Evidence, Severity
 from fastness.tool.project import Service

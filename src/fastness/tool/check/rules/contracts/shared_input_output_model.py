@@ -12,7 +12,7 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 
-from fastness.tool.check.knowledge.bodies import bodies, fields, shows_text
+from fastness.tool.check.knowledge.inputs.bodies import bodies, fields, shows_text
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service

@@ -13,7 +13,7 @@ import ast
 from collections.abc import Iterator
 from itertools import islice
 
-from fastness.tool.check.knowledge import decided, pages
+from fastness.tool.check.knowledge.inputs import decided, pages
 from fastness.tool.check.repair import Edit, Repair, argument_added, function_at, imported, is_written, replaced, text_of
 from fastness.tool.check.rule import Bad, Found, Good, found, module_of, position, proof, rule
 from fastness.tool.findings import Finding, Fix, Severity

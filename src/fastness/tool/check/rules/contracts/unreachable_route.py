@@ -17,9 +17,9 @@ import ast
 from collections.abc import Iterator, Sequence
 
 from fastness.tool.boot.app import BootedRoute
-from fastness.tool.check.knowledge import paths
-from fastness.tool.check.knowledge.order import again, tried
-from fastness.tool.check.knowledge.served import Served
+from fastness.tool.check.knowledge.facts import paths
+from fastness.tool.check.knowledge.facts.order import again, tried
+from fastness.tool.check.knowledge.facts.served import Served
 from fastness.tool.check.repair import Repair, body_of, bound, function_at, moved_up, used_to_define
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Finding, Fix, Severity

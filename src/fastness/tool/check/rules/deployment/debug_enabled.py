@@ -13,8 +13,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from fastness.tool.check.knowledge import delivery
-from fastness.tool.check.knowledge.served import Served
+from fastness.tool.check.knowledge.facts import delivery
+from fastness.tool.check.knowledge.facts.served import Served
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service, literals

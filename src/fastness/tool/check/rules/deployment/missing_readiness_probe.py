@@ -15,8 +15,8 @@ from dataclasses import replace
 
 from fastness.tool.boot import Probed
 from fastness.tool.boot.app import BootedRoute
-from fastness.tool.check.knowledge import apps, probes
-from fastness.tool.check.knowledge.served import Served
+from fastness.tool.check.knowledge.facts import apps, probes
+from fastness.tool.check.knowledge.facts.served import Served
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service

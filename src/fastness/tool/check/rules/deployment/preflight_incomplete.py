@@ -12,7 +12,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge import delivery
+from fastness.tool.check.knowledge.facts import delivery
 from fastness.tool.check.rule import Bad, Found, Good, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Project

@@ -16,8 +16,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fastness.tool.check.knowledge.reach import near
-from fastness.tool.check.knowledge.startup import functions, starts
+from fastness.tool.check.knowledge.facts.reach import near
+from fastness.tool.check.knowledge.lifetimes.startup import functions, starts
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service

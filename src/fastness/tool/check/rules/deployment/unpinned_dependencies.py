@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge import delivery
+from fastness.tool.check.knowledge.facts import delivery
 from fastness.tool.check.rule import Bad, Found, Good, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Project

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge import delivery
+from fastness.tool.check.knowledge.facts import delivery
 from fastness.tool.check.rule import Bad, Found, Good, collapse, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Project

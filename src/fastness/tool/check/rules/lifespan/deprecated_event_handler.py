@@ -16,7 +16,7 @@ import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from fastness.tool.check.knowledge import versions
+from fastness.tool.check.knowledge.facts import versions
 from fastness.tool.check.repair import Edit, Repair, argument_added, block, imported, lines_removed, text_of
 from fastness.tool.check.rule import Bad, Found, Good, found, module_of, rule
 from fastness.tool.findings import Finding, Fix, Severity

@@ -12,8 +12,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge import per_request, reach, resources
-from fastness.tool.check.knowledge.imports import is_imported
+from fastness.tool.check.knowledge.facts import reach
+from fastness.tool.check.knowledge.facts.imports import is_imported
+from fastness.tool.check.knowledge.lifetimes import per_request, resources
 from fastness.tool.check.rule import Bad, Found, Good, collapse, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service

@@ -13,10 +13,10 @@ import ast
 import re
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge import blocking
-from fastness.tool.check.knowledge.chains import told
-from fastness.tool.check.knowledge.imports import made_by_importing
-from fastness.tool.check.knowledge.startup import functions
+from fastness.tool.check.knowledge.facts.chains import told
+from fastness.tool.check.knowledge.facts.imports import made_by_importing
+from fastness.tool.check.knowledge.lifetimes.startup import functions
+from fastness.tool.check.knowledge.running import blocking
 from fastness.tool.check.rule import Bad, Found, Good, found, module_of, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service

@@ -13,8 +13,9 @@ import re
 from collections import deque
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge import kept, reach, startup
-from fastness.tool.check.knowledge.handlers import swallowing
+from fastness.tool.check.knowledge.answering.handlers import swallowing
+from fastness.tool.check.knowledge.facts import reach
+from fastness.tool.check.knowledge.lifetimes import kept, startup
 from fastness.tool.check.rule import Bad, Found, Good, found, module_of, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service

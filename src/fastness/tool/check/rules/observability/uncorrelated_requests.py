@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from fastness.tool.boot import Probed
 from fastness.tool.boot.probed import Answer
-from fastness.tool.check.knowledge.served import Served
+from fastness.tool.check.knowledge.facts.served import Served
 from fastness.tool.check.rule import Bad, Found, Good, rule
 from fastness.tool.findings import Severity
 

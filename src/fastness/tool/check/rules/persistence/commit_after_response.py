@@ -14,7 +14,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge import sessions, versions
+from fastness.tool.check.knowledge.facts import versions
+from fastness.tool.check.knowledge.lifetimes import sessions
 from fastness.tool.check.repair import Repair, argument_added, is_written
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Evidence, Finding, Fix, Severity

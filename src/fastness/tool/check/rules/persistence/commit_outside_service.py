@@ -13,7 +13,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge.sessions import commits
+from fastness.tool.check.knowledge.lifetimes.sessions import commits
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service

@@ -12,9 +12,9 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 
-from fastness.tool.check.knowledge import entities
-from fastness.tool.check.knowledge.bodies import fields
-from fastness.tool.check.knowledge.responses import returned
+from fastness.tool.check.knowledge.answering.responses import returned
+from fastness.tool.check.knowledge.facts import entities
+from fastness.tool.check.knowledge.inputs.bodies import fields
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Evidence, Severity
 from fastness.tool.project import Service

@@ -12,9 +12,9 @@ import ast
 import re
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge.iteration import Loop, body, ends, generators, is_fixed, is_portion, targets
-from fastness.tool.check.knowledge.reach import from_requests_and_tasks
-from fastness.tool.check.knowledge.size import size
+from fastness.tool.check.knowledge.facts.iteration import Loop, body, ends, generators, is_fixed, is_portion, targets
+from fastness.tool.check.knowledge.facts.reach import from_requests_and_tasks
+from fastness.tool.check.knowledge.facts.size import size
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Evidence, Severity
 from fastness.tool.project import Service

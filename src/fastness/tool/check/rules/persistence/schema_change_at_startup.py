@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge.chains import told
-from fastness.tool.check.knowledge.imports import made_by_importing
-from fastness.tool.check.knowledge.startup import functions, starts
+from fastness.tool.check.knowledge.facts.chains import told
+from fastness.tool.check.knowledge.facts.imports import made_by_importing
+from fastness.tool.check.knowledge.lifetimes.startup import functions, starts
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service

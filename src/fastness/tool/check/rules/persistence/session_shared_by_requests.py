@@ -14,8 +14,9 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge import lasting, reach, sessions, startup
-from fastness.tool.check.knowledge.held import self_name
+from fastness.tool.check.knowledge.facts import reach
+from fastness.tool.check.knowledge.lifetimes import lasting, sessions, startup
+from fastness.tool.check.knowledge.lifetimes.left_behind import self_name
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service

@@ -14,9 +14,10 @@ from dataclasses import replace
 from itertools import groupby
 
 from fastness.tool.boot import Probed
-from fastness.tool.check.knowledge import answers, startup, told
-from fastness.tool.check.knowledge.answered import answered
-from fastness.tool.check.knowledge.served import Served
+from fastness.tool.check.knowledge.answering import answers, told
+from fastness.tool.check.knowledge.answering.answered import answered
+from fastness.tool.check.knowledge.facts.served import Served
+from fastness.tool.check.knowledge.lifetimes import startup
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service

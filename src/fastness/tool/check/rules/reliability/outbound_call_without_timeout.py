@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge.imports import graph
+from fastness.tool.check.knowledge.facts.imports import graph
 from fastness.tool.check.repair import Edit, Repair, argument_added, calls_at, imported, replaced
 from fastness.tool.check.rule import Bad, Found, Good, found, module_of, rule
 from fastness.tool.findings import Finding, Fix, Severity

@@ -13,10 +13,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fastness.tool.check.knowledge import attempts
-from fastness.tool.check.knowledge.answered import answered
-from fastness.tool.check.knowledge.handlers import is_broad, is_explained, raises, tries
-from fastness.tool.check.knowledge.reach import from_requests
+from fastness.tool.check.knowledge.answering import attempts
+from fastness.tool.check.knowledge.answering.answered import answered
+from fastness.tool.check.knowledge.answering.handlers import is_broad, is_explained, raises, tries
+from fastness.tool.check.knowledge.facts.reach import from_requests
 from fastness.tool.check.rule import Bad, Found, Good, collapse, found, rule
 from fastness.tool.findings import Evidence, Severity
 from fastness.tool.project import Service

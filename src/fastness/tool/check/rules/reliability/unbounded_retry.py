@@ -13,7 +13,8 @@ import ast
 import re
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge import blocking, reach
+from fastness.tool.check.knowledge.facts import reach
+from fastness.tool.check.knowledge.running import blocking
 from fastness.tool.check.repair import Edit, Repair, argument_added, calls_at, imported, replaced, text_of
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Finding, Fix, Severity

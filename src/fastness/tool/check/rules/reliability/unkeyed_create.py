@@ -11,8 +11,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge import work
-from fastness.tool.check.knowledge.chains import told
+from fastness.tool.check.knowledge.facts.chains import told
+from fastness.tool.check.knowledge.running import work
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service

@@ -12,8 +12,8 @@ import ast
 import re
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge import errors
-from fastness.tool.check.knowledge.handlers import caught, is_broad, tries
+from fastness.tool.check.knowledge.answering import errors
+from fastness.tool.check.knowledge.answering.handlers import caught, is_broad, tries
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Evidence, Severity
 from fastness.tool.project import Service

@@ -13,9 +13,9 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 
-from fastness.tool.check.knowledge.bypasses import bound_by_calls, bypasses
-from fastness.tool.check.knowledge.configured import asks_for, may_be_missing, missing_secret, set_secret
-from fastness.tool.check.knowledge.reach import from_requests
+from fastness.tool.check.knowledge.access.bypasses import bound_by_calls, bypasses
+from fastness.tool.check.knowledge.access.configured import asks_for, may_be_missing, missing_secret, set_secret
+from fastness.tool.check.knowledge.facts.reach import from_requests
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service

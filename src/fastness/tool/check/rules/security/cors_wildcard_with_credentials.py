@@ -16,8 +16,8 @@ from dataclasses import replace
 from typing import Any
 
 from fastness.tool.boot import Probed
-from fastness.tool.check.knowledge.reflected import reflected_origins
-from fastness.tool.check.knowledge.served import Served
+from fastness.tool.check.knowledge.answering.reflected import reflected_origins
+from fastness.tool.check.knowledge.facts.served import Served
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service, literals

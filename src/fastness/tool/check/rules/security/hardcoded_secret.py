@@ -13,9 +13,9 @@ import ast
 import re
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge import seeds, unsafe_defaults
-from fastness.tool.check.knowledge.refused import Refusals
-from fastness.tool.check.knowledge.secrets import (
+from fastness.tool.check.knowledge.credentials import seeds, unsafe_defaults
+from fastness.tool.check.knowledge.credentials.refused import Refusals
+from fastness.tool.check.knowledge.credentials.secrets import (
     dsn_password,
     is_dummy,
     is_literal_secret,

@@ -15,9 +15,10 @@ from dataclasses import replace
 
 from fastness.tool.boot import Probed
 from fastness.tool.boot.app import App, BootedRoute
-from fastness.tool.check.knowledge import apps, limits
-from fastness.tool.check.knowledge.bodies import bodies
-from fastness.tool.check.knowledge.served import Served
+from fastness.tool.check.knowledge.access import limits
+from fastness.tool.check.knowledge.facts import apps
+from fastness.tool.check.knowledge.facts.served import Served
+from fastness.tool.check.knowledge.inputs.bodies import bodies
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service

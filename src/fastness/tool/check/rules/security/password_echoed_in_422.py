@@ -16,10 +16,11 @@ from dataclasses import replace
 
 from fastness.tool.boot import Probed
 from fastness.tool.boot.app import BootedRoute
-from fastness.tool.check.knowledge import errors, versions
-from fastness.tool.check.knowledge.bodies import bodies, fields
-from fastness.tool.check.knowledge.secrets import names_password
-from fastness.tool.check.knowledge.served import Served
+from fastness.tool.check.knowledge.answering import errors
+from fastness.tool.check.knowledge.credentials.secrets import names_password
+from fastness.tool.check.knowledge.facts import versions
+from fastness.tool.check.knowledge.facts.served import Served
+from fastness.tool.check.knowledge.inputs.bodies import bodies, fields
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service

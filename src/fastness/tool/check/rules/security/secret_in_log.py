@@ -12,8 +12,8 @@ import ast
 import re
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge.bodies import fields, shows_text
-from fastness.tool.check.knowledge.requested import all_headers, login_body
+from fastness.tool.check.knowledge.inputs.bodies import fields, shows_text
+from fastness.tool.check.knowledge.inputs.requested import all_headers, login_body
 from fastness.tool.check.rule import Bad, Found, Good, found, module_of, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service

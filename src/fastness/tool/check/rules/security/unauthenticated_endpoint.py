@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge import guards
-from fastness.tool.check.knowledge.served import Served
-from fastness.tool.check.knowledge.siblings import below, open_ones
+from fastness.tool.check.knowledge.access import guards
+from fastness.tool.check.knowledge.access.siblings import below, open_ones
+from fastness.tool.check.knowledge.facts.served import Served
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service

@@ -13,9 +13,9 @@ import ast
 import re
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge import limits
-from fastness.tool.check.knowledge.proofs import takes_what_nobody_guesses
-from fastness.tool.check.knowledge.served import Served
+from fastness.tool.check.knowledge.access import limits
+from fastness.tool.check.knowledge.access.proofs import takes_what_nobody_guesses
+from fastness.tool.check.knowledge.facts.served import Served
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service

@@ -12,7 +12,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge.taint import Danger, Taint
+from fastness.tool.check.knowledge.inputs.taint import Danger, Taint
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service

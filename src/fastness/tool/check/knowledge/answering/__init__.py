@@ -1,0 +1,1 @@
+"""What clients are told: answers, and the exceptions whose texts get into them."""

@@ -1,0 +1,1 @@
+"""Secrets in sources, and what refuses them."""

@@ -1,0 +1,1 @@
+"""What a service is made of, and how it is delivered."""

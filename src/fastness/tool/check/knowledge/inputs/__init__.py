@@ -1,0 +1,1 @@
+"""What clients send, and where it ends up."""

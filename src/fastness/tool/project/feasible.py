@@ -76,6 +76,8 @@ def _asked(function: Function) -> Iterator[str]:
         for parameter, _ in function.parameters
         if [binding.kind for binding in function.bindings.get(parameter.arg, ())] == [Kind.PARAMETER]
     }
+    if parameters:
+        parameters -= {name for node in walk(function.node) for name in _bound_otherwise(node)}
     for node in function.of(ast.If, ast.While, ast.IfExp, ast.For, ast.AsyncFor, ast.BoolOp):
         if isinstance(node, ast.If | ast.While | ast.IfExp):
             tested: ast.expr = node.test
@@ -86,6 +88,16 @@ def _asked(function: Function) -> Iterator[str]:
         else:
             continue
         yield from (one.id for one in walk(tested) if isinstance(one, ast.Name) and one.id in parameters)
+
+
+def _bound_otherwise(node: ast.AST) -> Iterator[str]:
+    """Names that a pattern captures, or that a function inside sets."""
+    if isinstance(node, ast.Nonlocal):
+        yield from node.names
+    elif isinstance(node, ast.MatchAs | ast.MatchStar) and node.name is not None:
+        yield node.name
+    elif isinstance(node, ast.MatchMapping) and node.rest is not None:
+        yield node.rest
 
 
 def _dead(statements: Sequence[ast.stmt], given: Given) -> tuple[list[ast.AST], bool]:
@@ -105,9 +117,7 @@ def _dead(statements: Sequence[ast.stmt], given: Given) -> tuple[list[ast.AST], 
             found += statement.body if _truth(tested, given) is False else _dead(statement.body, given)[0]
             found += _dead(statement.orelse, given)[0]
         elif isinstance(statement, ast.With | ast.AsyncWith):
-            inside, ends = _dead(statement.body, given)
-            found += inside
-            ends = ends and isinstance(statement.body[-1], ast.Return)  # a context manager may hold an exception back
+            found += _dead(statement.body, given)[0]  # it may hold an exception back, and what follows goes on
         elif isinstance(statement, ast.Try):
             handled = (handler.body for handler in statement.handlers)
             for body in (statement.body, *handled, statement.orelse, statement.finalbody):
@@ -154,7 +164,8 @@ def _truth(test: ast.expr, given: Given) -> bool | None:  # noqa: PLR0911 - one 
 
 def _compared(value: object, operator: ast.cmpop, with_: ast.expr) -> bool | None:
     if isinstance(operator, ast.Eq | ast.Is | ast.NotEq | ast.IsNot) and isinstance(with_, ast.Constant):
-        return (value == with_.value) is isinstance(operator, ast.Eq | ast.Is)
+        alike = isinstance(operator, ast.Eq | ast.NotEq) or type(value) is type(with_.value)
+        return (alike and value == with_.value) is isinstance(operator, ast.Eq | ast.Is)
     listed = with_.elts if isinstance(with_, ast.List | ast.Tuple | ast.Set) else []
     literals = [one.value for one in listed if isinstance(one, ast.Constant)]
     if isinstance(operator, ast.In | ast.NotIn) and literals and len(literals) == len(listed):

@@ -178,9 +178,11 @@ class _Walk:
         elif isinstance(target, ast.Tuple | ast.List):
             values = binding.value.elts if isinstance(binding.value, ast.Tuple | ast.List) else ()
             paired = binding.kind is Kind.ASSIGN and len(values) == len(target.elts)
+            starred = next((n for n, element in enumerate(target.elts) if isinstance(element, ast.Starred)), len(target.elts))
             for position, element in enumerate(target.elts):
                 value = values[position] if paired else None
-                unpacked = (binding.value, position) if not paired and binding.value is not None else None
+                told = not paired and binding.value is not None and position < starred
+                unpacked = (binding.value, position) if told and binding.value is not None else None
                 self._bind(element, Binding(binding.kind, binding.node, value, unpacked=unpacked), scope)
         elif isinstance(target, ast.Subscript):
             if binding.kind is Kind.ASSIGN and binding.value is not None:

@@ -101,27 +101,29 @@ def _attribute(resolver: Resolver, node: ast.Attribute, scope: Scope) -> Iterato
                     return
 
 
-def metadata(resolver: Resolver, annotation: ast.expr | None, scope: Scope) -> Iterator[tuple[ast.expr, Scope]]:
+def metadata(
+    resolver: Resolver, annotation: ast.expr | None, scope: Scope, *, deep: int = 20
+) -> Iterator[tuple[ast.expr, Scope]]:
     """What an `Annotated` carries besides the type, through aliases, with the scope each expression stands in."""
     if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
         annotation = hints.parsed(annotation)
-    if annotation is None:
+    if annotation is None or not deep:  # `T = T | None` is made of itself
         return
     if isinstance(annotation, ast.Name | ast.Attribute):
         aliased = hints.alias(resolver, annotation, scope)
         if aliased is not None:
-            yield from metadata(resolver, *aliased)
+            yield from metadata(resolver, *aliased, deep=deep - 1)
         return
     if isinstance(annotation, ast.BinOp):
-        yield from metadata(resolver, annotation.left, scope)
+        yield from metadata(resolver, annotation.left, scope, deep=deep - 1)
         return
     if isinstance(annotation, ast.Subscript):
         inside = hints.arguments(annotation)
         values = resolver.infer(annotation.value, scope)
         if any(isinstance(value, External) and value.last == "Annotated" for value in values):
-            yield from metadata(resolver, inside[0], scope)
+            yield from metadata(resolver, inside[0], scope, deep=deep - 1)
             for extra in inside[1:]:
                 yield extra, scope
         elif any(isinstance(value, External) and value.last in {"Optional", "Union"} for value in values):
             for argument in inside:
-                yield from metadata(resolver, argument, scope)
+                yield from metadata(resolver, argument, scope, deep=deep - 1)

@@ -326,7 +326,8 @@ class Resolver(Hierarchy):
         return ()
 
     def _carried(self, name: str) -> Values:
-        return self._memory.answer(f"state {name}", self.project, self.project.service[0], lambda: state.held(self, name))
+        service = self.project.service
+        return self._memory.answer(f"state {name}", self.project, service[0], lambda: state.held(self, name)) if service else ()
 
     def _of_class(self, defined: Class, name: str, *, instance: bool) -> Values:
         for base in self.mro(defined):

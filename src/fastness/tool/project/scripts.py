@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from fastness.tool.project.module import ASIDE, Module
 
 _IMPORT = re.compile(
-    r"\n[ \t]*(?:from[ \t]+(\.*)([\w.]*)[ \t]+import[ \t]*(\([^)]*\)|[^\n]*)|import[ \t]+([\w., \t]+))"  # of one statement
+    r"\n[ \t]*(?:from[ \t]+(\.*)([\w.]*)[ \t]+import[ \t]*(\([^()]{0,5000}\)|[^\n]*)|import[ \t]+([\w., \t]+))"
 )
 _COMMENT = re.compile(r"#[^\n]*")
 
@@ -45,7 +45,7 @@ def _run(module: Module) -> Iterator[str]:
 
 def _names(module: Module) -> Iterator[str]:
     """Dotted names that the file imports; of `from a.b import c` also `a.b.c`."""
-    for dots, name, members, plain in _IMPORT.findall(f"\n{module.text}"):
+    for dots, name, members, plain in _IMPORT.findall("\n" + module.text.replace("\\\n", " ")):
         if plain:
             yield from _words(plain)
         else:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fastness.tool.project.project import Project
     from fastness.tool.project.resolve import Resolver
 
-_PUT = re.compile(r"\.state\.\w+\s*(?::[^=\n]+)?=(?!=)")
+_PUT = re.compile(r"\.state\.\w+\s*(?::[^=\n]{1,200})?=(?!=)")
 _LIFESPAN = "asynccontextmanager"
 
 

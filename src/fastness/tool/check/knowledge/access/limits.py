@@ -67,17 +67,18 @@ def lets_pass(service: Service, middleware: Middleware, path: str) -> bool:
     return False
 
 
-def _holds(test: ast.expr, path: str, function: Function) -> bool | None:  # noqa: PLR0911 - one dispatch
+def _holds(test: ast.expr, path: str, function: Function, names: int = 5) -> bool | None:  # noqa: PLR0911 - one dispatch
     """Whether a condition about the path of a request holds for this one; None: it asks for more than the path."""
     match test:
         case ast.Name():
             values = [binding.value for binding in function.bindings.get(test.id, ())]
-            return _holds(values[0], path, function) if len(values) == 1 and values[0] is not None else None
+            made = values[0] if len(values) == 1 and names else None
+            return _holds(made, path, function, names - 1) if made is not None else None
         case ast.UnaryOp(op=ast.Not()):
-            held = _holds(test.operand, path, function)
+            held = _holds(test.operand, path, function, names)
             return None if held is None else not held
         case ast.BoolOp():
-            all_held = [_holds(value, path, function) for value in test.values]
+            all_held = [_holds(value, path, function, names) for value in test.values]
             decides = isinstance(test.op, ast.Or)
             return decides if decides in all_held else None if None in all_held else not decides
         case ast.Call(func=ast.Attribute(attr="startswith", value=asked), args=[given]) if _is_path(asked):

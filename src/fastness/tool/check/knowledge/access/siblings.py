@@ -133,6 +133,10 @@ def _taken(service: Service, route: Route) -> Iterator[str]:
 
 def below(router: Router) -> Iterator[Route]:
     """The operations of a router, and of all that it includes."""
-    yield from router.routes
-    for include in router.includes:
-        yield from below(include.child)
+    pending, seen = [router], set[int]()
+    while pending:
+        one = pending.pop()
+        if id(one) not in seen:
+            seen.add(id(one))
+            yield from one.routes
+            pending += (include.child for include in reversed(one.includes))

@@ -25,6 +25,7 @@ from fastness.tool.project.values import Elements, External, Instance, Value, Va
 from fastness.tool.project.walk import walk
 
 _DEEPEST = 12  # calls in front of the sink
+_RETURNED = 6  # calls behind a value, each of which gives back what it got
 _SHOWN = 5  # steps of evidence in front of the sink; a longer way convinces nobody
 _KEEPS = {
     "strip", "lstrip", "rstrip", "lower", "upper", "encode", "decode", "title", "casefold", "removesuffix", "replace", "format",
@@ -74,6 +75,7 @@ class Taint:
     _seen: set[tuple[Function, frozenset[tuple[str, Class | None]]]] = field(default_factory=set)
     _returned_by: dict[Function, list[ast.expr]] = field(default_factory=dict)
     _models: dict[str, Class] = field(default_factory=dict)  # of the sources that are whole bodies, or parts of them
+    _returning: int = 0
     _leading: set[Function] = field(init=False)
     _checks: Checks = field(init=False)
 
@@ -286,13 +288,15 @@ class Taint:
 
     def _gives_back(self, target: Function, given: dict[str, str]) -> str | None:
         key = (target, frozenset((name, None) for name in (*given, "<return>")))
-        if key in self._seen:
+        if key in self._seen or self._returning > _RETURNED:
             return None
         self._seen.add(key)
+        self._returning += 1
         try:
             names = self._spread(target, given)
             return next((t for value in self._results(target) if (t := self.tainted(value, target, names))), None)
         finally:
+            self._returning -= 1
             self._seen.discard(key)
 
     def _results(self, function: Function) -> list[ast.expr]:

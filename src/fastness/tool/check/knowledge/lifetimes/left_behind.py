@@ -129,7 +129,10 @@ def _is_lasting(service: Service, base: ast.expr, function: Function) -> bool:
 
 
 def _callers_share(service: Service, function: Function, parameter: str) -> bool:
-    position = [one.arg for one, _ in function.parameters].index(parameter) - bool(self_name(function))
+    named = [one.arg for one, _ in function.parameters]
+    if parameter not in named:  # `*objects`
+        return False
+    position = named.index(parameter) - bool(self_name(function))
     for module in service.project.service:
         for site in module.calls_by_name.get(function.name, ()):
             passed = site.argument(parameter, position)

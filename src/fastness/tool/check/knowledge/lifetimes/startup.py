@@ -64,7 +64,7 @@ def begun(service: Service) -> list[Begun]:
 
 
 def _begun(service: Service) -> Iterator[Begun]:
-    makers = {app.scope for app in service.apps}
+    makers = dict.fromkeys(app.scope for app in service.apps)
     for function in dict.fromkeys((*starts(service), *(scope for scope in makers if isinstance(scope, Function)))):
         before = first_yield(function)
         for edge in service.graph.edges(function):

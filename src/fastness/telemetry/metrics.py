@@ -21,6 +21,7 @@ from prometheus_client.registry import Collector
 
 from fastness import _metrics
 from fastness._metrics import observe_pool
+from fastness._processes import is_alive
 from fastness.telemetry.business import PREFIX
 from fastness.telemetry.server import server_metrics
 
@@ -102,25 +103,10 @@ def _collect_shared() -> Iterator[Metric]:
 def _bury_the_dead(path: Path) -> list[int]:
     """Take back what workers that are gone said of their present state; what they counted stays. Returns those alive."""
     workers = {int(found[1]) for file in path.glob("*.db") if (found := _WORKER_FILE.search(file.name))}
-    alive = {worker for worker in workers if _is_alive(worker)}
+    alive = {worker for worker in workers if is_alive(worker)}
     for worker in workers - alive:
         mark_process_dead(worker, str(path))  # type: ignore[no-untyped-call]
     return sorted(alive)
-
-
-def _is_alive(worker: int) -> bool:
-    try:
-        os.kill(worker, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass  # it is somebody else's, but it is there
-    # One that has ended is there until its parent looks, which uvicorn's may do only when a health check has had its time.
-    try:
-        stat = Path(f"/proc/{worker}/stat").read_bytes()
-    except OSError:
-        return True
-    return stat.rpartition(b")")[2].split()[:1] != [b"Z"]
 
 
 def _processes(workers: Iterable[int]) -> Iterator[Metric]:

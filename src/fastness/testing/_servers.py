@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from fastness.testing._supervisor import is_alive
+from fastness._processes import is_alive
 
 RUN_VARIABLE = "FASTNESS_TEST_RUN"
 _START_TIME = 90.0

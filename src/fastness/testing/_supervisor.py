@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 from types import FrameType
+
+from fastness._processes import is_alive
 
 
 def main(owner: int, run: str, user: str, command: list[str]) -> int:
@@ -37,21 +37,6 @@ def main(owner: int, run: str, user: str, command: list[str]) -> int:
     if not is_alive(owner):
         shutil.rmtree(run, ignore_errors=True)
     return server.returncode
-
-
-def is_alive(process: int) -> bool:
-    """Whether it runs. One that has ended is there until its parent looks, and in a container not each process 1 does."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    try:
-        stat = Path(f"/proc/{process}/stat").read_bytes()
-    except OSError:
-        return True
-    return stat.rpartition(b")")[2].split()[:1] != [b"Z"]
 
 
 if __name__ == "__main__":

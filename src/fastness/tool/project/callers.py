@@ -46,10 +46,9 @@ def _names(function: Function) -> tuple[str, ...]:
 
 def _given(resolver: Resolver, parameter: ast.arg, function: Function, callers: Sequence[Module]) -> list[Values]:
     """What each call gives."""
-    named = [one.arg for one, _ in function.parameters]
-    if parameter.arg not in named:  # `*session`
+    if parameter.arg not in function.filled:  # `*session`
         return []
-    position = named.index(parameter.arg) - (function.owner is not None and not function.decorated("staticmethod"))
+    position = function.filled.index(parameter.arg)
     return [
         resolver.infer(passed, site.scope)
         for module in callers

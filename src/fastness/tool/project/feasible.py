@@ -78,16 +78,15 @@ def _asked(function: Function) -> Iterator[str]:
     }
     if parameters:
         parameters -= {name for node in walk(function.node) for name in _bound_otherwise(node)}
-    for node in function.of(ast.If, ast.While, ast.IfExp, ast.For, ast.AsyncFor, ast.BoolOp):
-        if isinstance(node, ast.If | ast.While | ast.IfExp):
-            tested: ast.expr = node.test
-        elif isinstance(node, ast.For | ast.AsyncFor):
-            tested = node.iter
-        elif isinstance(node, ast.BoolOp):
-            tested = node
-        else:
-            continue
-        yield from (one.id for one in walk(tested) if isinstance(one, ast.Name) and one.id in parameters)
+    tested: list[ast.expr] = [
+        *(node.test for node in function.of(ast.If)),
+        *(node.test for node in function.of(ast.While)),
+        *(node.test for node in function.of(ast.IfExp)),
+        *(node.iter for node in function.of(ast.For)),
+        *(node.iter for node in function.of(ast.AsyncFor)),
+        *function.of(ast.BoolOp),
+    ]
+    yield from (one.id for test in tested for one in walk(test) if isinstance(one, ast.Name) and one.id in parameters)
 
 
 def _bound_otherwise(node: ast.AST) -> Iterator[str]:

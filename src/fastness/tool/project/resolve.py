@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Callable, Iterator
-from typing import TypeVar
+from collections.abc import Callable
 
 from fastness.tool.project import callers, held, hints, outside, state
 from fastness.tool.project.external import canonical
@@ -32,7 +31,6 @@ from fastness.tool.project.values import (
     union,
 )
 
-_N = TypeVar("_N", bound=ast.AST)
 _BUILTINS = frozenset(dir(builtins))
 # What is known of them in the body of the function that makes them, and not by its annotation.
 _MADE = frozenset({External("fastapi.FastAPI()"), External("fastapi.Depends()"), External("fastapi.Security()")})
@@ -283,11 +281,11 @@ class Resolver(Hierarchy):
         if function.is_generator:
             if any(isinstance(value, Elements) and value.of for value in declared):
                 return declared
-            found = union(self.infer(node.value, function) for node in own_nodes(function, ast.Yield))
+            found = union(self.infer(node.value, function) for node in function.of(ast.Yield))
             return (Elements(found or declared),)
         if declared and _MADE.isdisjoint(declared):
             return declared
-        found = union(self.infer(node.value, function) for node in own_nodes(function, ast.Return))
+        found = union(self.infer(node.value, function) for node in function.of(ast.Return))
         # `-> FastAPI` says what it is, the body where it was made. A function makes one app, but a router for each call.
         made = {value: value for value in found}
         return tuple(made.get(value, value) for value in declared) or found
@@ -387,11 +385,6 @@ class Resolver(Hierarchy):
     @staticmethod
     def _each(values: Values, answer: Callable[[Value], Values]) -> Values:
         return values and union(answer(value) for value in values)
-
-
-def own_nodes(function: Function, kind: type[_N]) -> Iterator[_N]:
-    """Nodes of a kind in the function's own body, not in the functions inside it."""
-    return iter(function.of(kind))
 
 
 def _is_none(node: ast.expr | None) -> bool:

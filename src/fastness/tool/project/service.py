@@ -269,7 +269,7 @@ class Service(Dependencies):
         handed = {node.id for node in nodes if isinstance(node, ast.Name) and node.id in defaults}
         if not handed:
             return as_they_stand
-        names = list(defaults)[scope.owner is not None and not scope.decorated("staticmethod") :]
+        names = scope.filled
 
         def passed(node: ast.expr | None, call: CallSite) -> tuple[ast.expr | None, Scope]:
             if not isinstance(node, ast.Name) or node.id not in handed:

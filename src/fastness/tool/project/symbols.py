@@ -151,6 +151,12 @@ class Function:
         yield from zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
 
     @property
+    def filled(self) -> list[str]:
+        """The names of the parameters that a call fills: without the object or the class that a method has already."""
+        names = [parameter.arg for parameter, _ in self.parameters]
+        return names if self.owner is None or self.decorated("staticmethod") else names[1:]
+
+    @property
     def nodes(self) -> list[ast.AST]:
         """Every node of the body that runs with it: nested functions and classes, but not what is inside of them."""
         if self._nodes is None:
@@ -254,6 +260,13 @@ def argument(call: ast.Call, keyword: str, position: int | None = None) -> ast.e
         found = call.args[position]
         return None if isinstance(found, ast.Starred) else found
     return None
+
+
+def passed(call: ast.Call, function: Function) -> list[tuple[str, ast.expr]]:
+    """What a call gives to each parameter of the function that it calls."""
+    names = function.filled
+    named = ((keyword.arg, keyword.value) for keyword in call.keywords if keyword.arg is not None)
+    return [*zip(names, call.args, strict=False), *((name, value) for name, value in named if name in names)]
 
 
 def handed_on(call: ast.Call) -> list[ast.expr]:

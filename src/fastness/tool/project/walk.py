@@ -6,7 +6,7 @@ Whether a name is read or written (`ast.Load`, `ast.Store`) is not among the nod
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 
 _NESTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 _LEAVES = (ast.Constant, ast.Name, ast.alias, ast.Global, ast.Nonlocal, ast.MatchSingleton)
@@ -35,6 +35,11 @@ def walk(node: ast.AST) -> Iterator[ast.AST]:
         node = pending.pop()
         yield node
         _children(node, pending)
+
+
+def mentions(node: ast.AST, names: Container[str]) -> bool:
+    """One of these names stands in it."""
+    return any(isinstance(inner, ast.Name) and inner.id in names for inner in walk(node))
 
 
 def own(body: Iterable[ast.AST]) -> Iterator[ast.AST]:

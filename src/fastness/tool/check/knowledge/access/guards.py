@@ -13,7 +13,7 @@ from fastness.tool.project import Service
 from fastness.tool.project.routes import Dependency, Route, Router
 from fastness.tool.project.symbols import CallSite, Class, Function, argument, handed_on, last_name
 from fastness.tool.project.values import External, FunctionValue
-from fastness.tool.project.walk import walk
+from fastness.tool.project.walk import mentions, walk
 
 _GUARD = re.compile(
     r"auth(?!or(?:s|$|_))|current_?(?:active_)?(?:user|super|admin|account|tenant|org)|login|require|permission|api_?key|token|jwt|bearer"
@@ -56,7 +56,7 @@ def _lets_strangers_pass(service: Service, dependency: Dependency, handler: Func
     guard = dependency.target
     if not isinstance(guard, Function) or dependency.parameter is None or _OPTIONAL.search(guard.name):
         return False
-    answers = [node for node in guard.nodes if isinstance(node, ast.Return)]
+    answers = guard.of(ast.Return)
     nobody = [node.lineno for node in answers if _is_none(node.value)]
     if not nobody or len(nobody) == len(answers) or any(isinstance(node, ast.Raise) for node in guard.nodes):
         return False
@@ -86,7 +86,7 @@ def _asks_about(service: Service, function: Function, name: str, *, follow: bool
         tested = node.test if isinstance(node, ast.If | ast.IfExp | ast.While | ast.Assert) else node
         if tested is node and not isinstance(node, ast.BoolOp | ast.Compare | ast.UnaryOp | ast.Attribute | ast.Subscript):
             continue
-        if any(isinstance(part, ast.Name) and part.id == name for part in walk(tested)):
+        if mentions(tested, {name}):
             return True
     return follow and any(_hands_to_asker(service, site, name) for site in function.calls)
 
@@ -106,11 +106,10 @@ def _hands_to_asker(service: Service, site: CallSite, name: str) -> bool:
 
 def _takers(function: Function, call: ast.Call, name: str) -> Iterator[str]:
     """The parameters that a call gives this name."""
-    bound = function.owner is not None and not function.decorated("staticmethod")
-    for position, (parameter, _) in enumerate([*function.parameters][bound:]):
-        given = argument(call, parameter.arg, position)
+    for position, parameter in enumerate(function.filled):
+        given = argument(call, parameter, position)
         if isinstance(given, ast.Name) and given.id == name:
-            yield parameter.arg
+            yield parameter
 
 
 def is_guard(dependency: Dependency) -> bool:

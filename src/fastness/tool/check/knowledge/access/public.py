@@ -6,7 +6,6 @@ import ast
 import re
 from collections.abc import Collection
 
-from fastness.tool.project.resolve import own_nodes
 from fastness.tool.project.routes import Route
 from fastness.tool.project.symbols import Function, last_name
 from fastness.tool.project.walk import walk
@@ -88,7 +87,7 @@ def gives_nothing(handler: Function) -> bool:
     """It takes nothing and returns a literal, or a response made of one: there is nothing to guard."""
     names = {
         name
-        for node in own_nodes(handler, ast.Return)
+        for node in handler.of(ast.Return)
         for part in (walk(node.value) if node.value is not None else ())
         if (name := last_name(part) if isinstance(part, ast.Call) else part.id if isinstance(part, ast.Name) else None)
     }

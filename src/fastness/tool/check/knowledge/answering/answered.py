@@ -18,7 +18,6 @@ from fastness.tool.project import Service
 from fastness.tool.project.calls import Edge
 from fastness.tool.project.outside import OFFLOADED
 from fastness.tool.project.reading import known_once
-from fastness.tool.project.resolve import own_nodes
 from fastness.tool.project.symbols import Function, argument, constant, last_name
 from fastness.tool.project.walk import walk
 
@@ -147,7 +146,7 @@ def _under(key: str | None, answer: ast.expr) -> list[tuple[ast.expr, str | None
 
 def _raised(service: Service, function: Function) -> Iterator[ast.expr]:
     """What the HTTP errors carry that a function raises."""
-    for node in own_nodes(function, ast.Raise):
+    for node in function.of(ast.Raise):
         if isinstance(node.exc, ast.Call) and argument(node.exc, "detail", 1) is not None:
             yield from answers.contents(node.exc, function, service.resolver, returned=False)
 
@@ -170,7 +169,7 @@ def _is_checked(function: Function, call: ast.Call, answer: ast.expr) -> bool:
     names = _names(function).get(_place(call))
     if names is None:
         return False
-    for node in own_nodes(function, ast.If):
+    for node in function.of(ast.If):
         if not any(_asks_how(inner, names) for inner in walk(node.test)):
             continue
         begin, end = node.body[0].lineno, node.body[-1].end_lineno or 0
@@ -188,7 +187,7 @@ def _is_checked(function: Function, call: ast.Call, answer: ast.expr) -> bool:
 def _names(function: Function) -> Mapping[_Place, set[str]]:
     """The names that the results of calls are given, by the place of the call."""
     found: dict[_Place, set[str]] = {}
-    for node in own_nodes(function, ast.Assign):
+    for node in function.of(ast.Assign):
         value = node.value.value if isinstance(node.value, ast.Await) else node.value
         names = {target.id for target in node.targets if isinstance(target, ast.Name)}
         if names and isinstance(value, ast.Call):

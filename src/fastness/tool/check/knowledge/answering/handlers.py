@@ -24,11 +24,6 @@ _DIRECTIVE = re.compile(
 )
 
 
-def tries(function: Function) -> Iterator[ast.Try]:
-    """The function's own `try` statements."""
-    return iter(function.of(ast.Try))
-
-
 def caught(handler: ast.ExceptHandler) -> set[str]:
     """The last names of the exceptions that a handler catches; empty for a bare `except`."""
     if handler.type is None:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from fastness.tool.project import Service
-from fastness.tool.project.resolve import own_nodes
 from fastness.tool.project.routes import Route
 from fastness.tool.project.symbols import Function, Kind, Scope, argument, handed_on, last_name, values
 from fastness.tool.project.values import External, Instance
@@ -25,7 +24,7 @@ _FILLS = frozenset({"append", "extend", "insert", "add", "update", "setdefault"}
 
 def returned(function: Function) -> list[ast.expr]:
     """The values that a function's own return statements give, `None` and nothing left out."""
-    given = [node.value for node in own_nodes(function, ast.Return)]
+    given = [node.value for node in function.of(ast.Return)]
     return [value for value in given if value is not None and not (isinstance(value, ast.Constant) and value.value is None)]
 
 
@@ -35,10 +34,8 @@ def put_into(function: Function, call: ast.Call, *, converted: bool = False) -> 
     Args:
         converted: also what it makes into text, JSON or a table first.
     """
-    names = [parameter.arg for parameter, _ in function.parameters]
-    bound = function.owner is not None and not function.decorated("staticmethod")
     put = _returned_names(function, converted)
-    for position, name in enumerate(names[bound:]):
+    for position, name in enumerate(function.filled):
         given = argument(call, name, position) if name in put else None
         if given is not None:
             yield given

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from fastness.tool.check.knowledge.answering import answers, errors, texts
 from fastness.tool.check.knowledge.answering.answered import Answered
-from fastness.tool.check.knowledge.answering.handlers import is_broad, tries
+from fastness.tool.check.knowledge.answering.handlers import is_broad
 from fastness.tool.check.rule import Found, found, proof
 from fastness.tool.findings import Evidence
 from fastness.tool.project import Service
@@ -38,7 +38,7 @@ def in_handlers(
         is_answer: what it returns is sent.
         keys: the items of it that are; None is everything.
     """
-    for attempt in tries(function):
+    for attempt in function.of(ast.Try):
         for handler in attempt.handlers:
             tells = handler.name is not None or function.module.mentions("format_exc")
             if not tells or not (is_broad(handler) or _is_internal(handler.type, function, service.resolver)):

@@ -43,7 +43,7 @@ def _is_kept(call: ast.Call, function: Function) -> bool:
     wanted: set[ast.AST] = {call}
     for name, bindings in function.bindings.items():
         if any(binding.value is not None and call in walk(binding.value) for binding in bindings) and not is_dummy(name):
-            wanted |= {node for node in function.nodes if isinstance(node, ast.Name) and node.id == name}
+            wanted |= {node for node in function.of(ast.Name) if node.id == name}
     for node in function.nodes:
         if isinstance(node, ast.Call) and last_name(node) == "execute" and node.args:
             given = node.args[1:] if any(_WRITES.search(str(constant(one))) for one in walk(node.args[0])) else []

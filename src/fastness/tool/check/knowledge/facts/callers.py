@@ -32,13 +32,12 @@ def is_called_by_fastapi_alone(service: Service, function: Function) -> bool:
 
 def supplies(service: Service, function: Function, parameter: str) -> bool:
     """The parameter is wanted, FastAPI fills it, or a caller does; whoever hands the function on may give it what follows."""
-    names = [one.arg for one, _ in function.parameters]
     default = next((default for one, default in function.parameters if one.arg == parameter), None)
     optional = isinstance(default, ast.Constant) and default.value is None
     made = function.name == "__init__"  # by calls that have other names
     if made or not optional or any(dependency.parameter == parameter for dependency in service.parameters(function)):
         return True
-    place = names.index(parameter) - (function.owner is not None and not function.decorated("staticmethod"))
+    place = function.filled.index(parameter)
     return any(
         _supplies(site, function, parameter, place)
         for module in service.project.service

@@ -14,7 +14,7 @@ from fastness.tool.check.knowledge.inputs.handed import handed, leading_to
 from fastness.tool.check.knowledge.running import blocking, work
 from fastness.tool.project import Service
 from fastness.tool.project.reading import known_once
-from fastness.tool.project.symbols import Function, constant, handed_on, last_name
+from fastness.tool.project.symbols import Function, constant, handed_on, last_name, passed
 from fastness.tool.project.walk import own, walk
 
 LOOPED, REPEATED, AWAITED, ASKED = "looped", "repeated", "awaited", "asked"
@@ -57,14 +57,10 @@ def uses(service: Service, handler: Function, parameter: str) -> list[Use]:
         if depth < _DEEPEST:
             later, _ = handed(service, function)
             for edge in (*service.graph.edges(function), *later):
-                parameters = [one.arg for one, _ in edge.target.parameters]
-                if edge.target.owner is not None and not edge.target.decorated("staticmethod"):
-                    parameters = parameters[1:]
-                pairs = [*zip(parameters, edge.site.node.args, strict=False)]
-                pairs += [(k.arg, k.value) for k in edge.site.node.keywords if k.arg in parameters]
-                passed = {name: part for name, value in pairs if (part := _part(value, held)) is not None}
-                if passed and edge.target.module.is_service:
-                    pending.append((edge.target, passed, depth + 1))
+                pairs = passed(edge.site.node, edge.target)
+                parts = {name: part for name, value in pairs if (part := _part(value, held)) is not None}
+                if parts and edge.target.module.is_service:
+                    pending.append((edge.target, parts, depth + 1))
     return [use for use in dict.fromkeys(found) if use.part not in measured]
 
 

@@ -20,7 +20,7 @@ from fastness.tool.findings import Evidence
 from fastness.tool.project import Service, literals
 from fastness.tool.project.calls import Edge
 from fastness.tool.project.routes import Route
-from fastness.tool.project.symbols import Binding, CallSite, Class, Function, constant, last_name
+from fastness.tool.project.symbols import Binding, CallSite, Class, Function, constant, last_name, passed
 from fastness.tool.project.values import Elements, External, Instance, Value, Values
 from fastness.tool.project.walk import walk
 
@@ -335,21 +335,17 @@ class Taint:
             (edge.target, edge.site.node, self._given(edge, function, names)) for edge in (*graph.edges(function), *later)
         ]
         ways += [(inner, inner.node, _visible(inner, names)) for inner in inside(function)]
-        for target, node, passed in ways:
-            if passed and target in self._leading and target.module.is_service:
-                text = f"gives {', '.join(sorted(set(passed.values())))} to {target.qualified}"
+        for target, node, gets in ways:
+            if gets and target in self._leading and target.module.is_service:
+                text = f"gives {', '.join(sorted(set(gets.values())))} to {target.qualified}"
                 shown = (*steps[: _SHOWN - 1], proof(function, node, text))
-                yield from self._within(target, passed, shown, depth + 1)
+                yield from self._within(target, gets, shown, depth + 1)
 
     def _given(self, edge: Edge, function: Function, names: Mapping[str, str]) -> dict[str, str]:
         """The parameters of a called function that get the client's text."""
-        parameters = [parameter.arg for parameter, _ in edge.target.parameters]
-        if edge.target.owner is not None and not edge.target.decorated("staticmethod"):
-            parameters = parameters[1:]
-        pairs = [*zip(parameters, edge.site.node.args, strict=False)]
-        pairs += [(k.arg, k.value) for k in edge.site.node.keywords if k.arg in parameters]
         given = _visible(edge.target, names) if edge.target.parent is function else {}
-        given.update((name, source) for name, value in pairs if name and (source := self.tainted(value, function, names)))
+        pairs = passed(edge.site.node, edge.target)
+        given.update((name, source) for name, value in pairs if (source := self.tainted(value, function, names)))
         return given
 
     def _spread(self, function: Function, given: Mapping[str, str]) -> dict[str, str]:

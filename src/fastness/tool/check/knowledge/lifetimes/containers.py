@@ -6,9 +6,8 @@ import ast
 from collections.abc import Iterator
 
 from fastness.tool.project.module import Module
-from fastness.tool.project.resolve import own_nodes
 from fastness.tool.project.symbols import Binding, Function, Kind
-from fastness.tool.project.walk import walk
+from fastness.tool.project.walk import mentions, walk
 
 SETTING = (ast.Assign, ast.AugAssign)  # a tuple, because a union takes three times as long to ask
 GROWS = frozenset({"append", "extend", "add", "update", "insert", "setdefault", "appendleft"})
@@ -77,11 +76,11 @@ def _is_asked_anew(function: Function, node: ast.AST, name: str) -> bool:
         local
         for local, bindings in function.bindings.items()
         for binding in bindings
-        if binding.value is not None and any(isinstance(n, ast.Name) and n.id == name for n in walk(binding.value))
+        if binding.value is not None and mentions(binding.value, {name})
     } | {name}
-    for outer in own_nodes(function, ast.If):
+    for outer in function.of(ast.If):
         compared = [one for one in walk(outer.test) if isinstance(one, ast.Compare) and isinstance(one.ops[0], _ORDERED)]
-        asks = any(isinstance(n, ast.Name) and n.id in of_it for one in compared for n in walk(one))
+        asks = any(mentions(one, of_it) for one in compared)
         if asks and is_in(node, outer):
             return True
     return False

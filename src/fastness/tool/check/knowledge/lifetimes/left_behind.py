@@ -13,7 +13,7 @@ from fastness.tool.check.knowledge.lifetimes.containers import GROWS, SETTING, S
 from fastness.tool.project import Service
 from fastness.tool.project.symbols import CallSite, Class, Function, Kind, handed_on
 from fastness.tool.project.values import FunctionValue
-from fastness.tool.project.walk import own, walk
+from fastness.tool.project.walk import mentions, own, walk
 
 _BEGINS = re.compile(
     r"_*(?:set|load|start|stop|open|close|connect|disconnect|init|initiali[sz]e|setup|configure|reload|refresh|attach|bind|reset"
@@ -62,7 +62,7 @@ def puts(service: Service, function: Function) -> Iterator[Put]:
     back = _put_back(function) if targets else set()
     for node, target in sorted(targets, key=lambda one: one[0].lineno):
         what = ast.unparse(target)
-        if what not in back and not (_mentions(node.value, given) and _is_of_one(function, node, target)):
+        if what not in back and not (mentions(node.value, given) and _is_of_one(function, node, target)):
             continue
         if isinstance(target.value, ast.Name) and target.value.id == itself and function.owner is not None:
             made = lasting.made(service, function.owner)
@@ -82,13 +82,9 @@ def self_name(function: Function) -> str:
     return first[0].arg if first is not None else ""
 
 
-def _mentions(value: ast.expr, names: set[str]) -> bool:
-    return any(isinstance(node, ast.Name) and node.id in names for node in walk(value))
-
-
 def _put_back(function: Function) -> set[str]:
     """What is set for the time of the call, and put back in a `finally`."""
-    tries = [node for node in function.nodes if isinstance(node, ast.Try) and node.finalbody]
+    tries = [node for node in function.of(ast.Try) if node.finalbody]
     back = {what for node in tries for what in _set_in(node.finalbody)}
     if not back:
         return back
@@ -153,7 +149,7 @@ def _grown(
     """Collections of the object that a request puts something into, and nothing takes anything out of."""
     for node, held, added in places:
         name = held.attr
-        if is_harmless(name) or _OF_ALL.search(name) or not any(_mentions(one, given) for one in added):
+        if is_harmless(name) or _OF_ALL.search(name) or not any(mentions(one, given) for one in added):
             continue
         bindings = [binding for binding, _ in owner.instance.get(name, ())]
         of_class = [] if bindings else owner.bindings.get(name, [])
@@ -188,7 +184,7 @@ def _is_held(node: ast.expr, itself: str) -> TypeGuard[ast.Attribute]:
 
 def _gives_again(method: Function, name: str) -> bool:
     """What was put there is returned: a table of what has been made once."""
-    returned = [node.value for node in method.nodes if isinstance(node, ast.Return) and node.value is not None]
+    returned = [node.value for node in method.of(ast.Return) if node.value is not None]
     return any(isinstance(inner, ast.Attribute) and inner.attr == name for one in returned for inner in walk(one))
 
 

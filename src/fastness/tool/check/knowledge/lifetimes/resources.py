@@ -12,10 +12,9 @@ from fastness.tool.project import Service
 from fastness.tool.project.external import canonical
 from fastness.tool.project.module import Module
 from fastness.tool.project.reading import known_once
-from fastness.tool.project.resolve import own_nodes
 from fastness.tool.project.symbols import Function, Scope, last_name
 from fastness.tool.project.values import ClassValue, External, FunctionValue
-from fastness.tool.project.walk import walk
+from fastness.tool.project.walk import mentions, walk
 
 _RESOURCE = re.compile(
     r"sqlalchemy\.(?:Engine|ext\.asyncio\.AsyncEngine)\(\)|redis\.(?:asyncio\.)?(?:Redis|ConnectionPool)\(\)|httpx2?\.(?:Async)?Client\(\)"
@@ -67,7 +66,7 @@ def resource(service: Service, call: ast.expr | None, scope: Scope) -> str | Non
 def is_entered(function: Function, name: str) -> bool:
     """The function enters it, or gives it to an exit stack, by name; or hands it to an object that may close it."""
     for node in walk(function.node):
-        if isinstance(node, ast.withitem) and any(isinstance(n, ast.Name) and n.id == name for n in walk(node.context_expr)):
+        if isinstance(node, ast.withitem) and mentions(node.context_expr, {name}):
             return True
         if isinstance(node, ast.Call) and any(isinstance(given, ast.Name) and given.id == name for given in node.args):
             return True
@@ -76,7 +75,7 @@ def is_entered(function: Function, name: str) -> bool:
 
 def parts(making: Function) -> Iterator[tuple[str, ast.Call]]:
     """What a constructor makes for its object: the names, and the calls."""
-    for node in own_nodes(making, ast.Assign):
+    for node in making.of(ast.Assign):
         target = node.targets[0]
         if isinstance(target, ast.Attribute) and isinstance(node.value, ast.Call):
             yield target.attr, node.value
@@ -120,13 +119,13 @@ def _is_fresh(service: Service, call: ast.Call, result: External, scope: Scope) 
 
 def _keeping(function: Function) -> Iterator[ast.Assign]:
     """What a function puts where the next call of it finds it."""
-    for node in own_nodes(function, ast.Assign):
+    for node in function.of(ast.Assign):
         if any(not isinstance(one, ast.Name) or one.id in function.globals for one in node.targets):
             yield node
 
 
 def _returned(service: Service, function: Function) -> Iterator[External]:
-    for node in own_nodes(function, ast.Return):
+    for node in function.of(ast.Return):
         yield from (value for value in service.resolver.infer(node.value, function) if isinstance(value, External))
 
 

@@ -10,10 +10,9 @@ from fastness.tool.check.knowledge.running.loop import missing
 from fastness.tool.project import Service
 from fastness.tool.project.hierarchy import FORMS
 from fastness.tool.project.module import Module
-from fastness.tool.project.resolve import own_nodes
 from fastness.tool.project.symbols import Class, Function, Kind, last_name
 from fastness.tool.project.values import ClassValue, External, Instance, ModuleValue
-from fastness.tool.project.walk import walk
+from fastness.tool.project.walk import mentions, walk
 
 
 def sets(service: Service, function: Function) -> dict[str, ast.AST]:
@@ -28,7 +27,7 @@ def sets(service: Service, function: Function) -> dict[str, ast.AST]:
     own = of_the_request(function) if targets else set()
     places: dict[str, ast.AST] = {}
     for node, target in sorted(targets, key=lambda one: one[0].lineno):
-        given = isinstance(node, ast.AugAssign) or any(isinstance(n, ast.Name) and n.id in own for n in walk(node.value))
+        given = isinstance(node, ast.AugAssign) or mentions(node.value, own)
         lasting = given and (isinstance(target, ast.Name) or is_shared(service, function, target))
         if lasting and not is_first(function, node, target):
             places.setdefault(ast.unparse(target), node)
@@ -44,13 +43,13 @@ def of_process(service: Service, function: Function) -> Iterator[tuple[str, ast.
             if site.name == "chdir":
                 if not _goes_back(service, function):
                     yield "the working directory", site.node
-            elif not any(ast.unparse(one.comparators[-1]) == path for one in own_nodes(function, ast.Compare)):
+            elif not any(ast.unparse(one.comparators[-1]) == path for one in function.of(ast.Compare)):
                 yield path, site.node
-    for node in own_nodes(function, ast.Assign) if function.module.mentions("environ") else ():
+    for node in function.of(ast.Assign) if function.module.mentions("environ") else ():
         target = node.targets[0]
         if isinstance(target, ast.Subscript) and "os.environ" in service.resolver.paths(target.value, function):
             given = of_the_request(function)
-            if any(isinstance(inner, ast.Name) and inner.id in given for inner in walk(node.value)):
+            if mentions(node.value, given):
                 yield ast.unparse(target), node
 
 
@@ -85,19 +84,15 @@ def of_the_request(function: Function, without: str = "") -> set[str]:
 
 def is_first(function: Function, node: ast.Assign | ast.AugAssign, target: ast.expr) -> bool:
     """It is made where there is none yet, `if client is None: client = make()`, or by who gives it to everybody."""
-    if isinstance(target, ast.Name) and any(
-        isinstance(n, ast.Name) and n.id == target.id for one in own_nodes(function, ast.Return) for n in walk(one)
-    ):
+    if isinstance(target, ast.Name) and any(mentions(one, {target.id}) for one in function.of(ast.Return)):
         return True
-    for outer in own_nodes(function, ast.If):
+    for outer in function.of(ast.If):
         if isinstance(outer.body[-1], ast.Return) and ast.unparse(target) in ast.unparse(outer.test):
             return True
         if is_in(node, outer):
             # `if expires < now: token, expires = ...` makes it anew for everybody
             asked = isinstance(target, ast.Name) and isinstance(node, ast.Assign)
-            if any(missing(outer.test)) or (
-                asked and any(isinstance(n, ast.Name) and n.id == last_name(target) for n in walk(outer.test))
-            ):
+            if any(missing(outer.test)) or (asked and mentions(outer.test, {last_name(target)})):
                 return True
     return False
 

@@ -21,7 +21,6 @@ from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Evidence, Finding, Fix, Severity
 from fastness.tool.project import Service
 from fastness.tool.project.module import Module
-from fastness.tool.project.resolve import own_nodes
 from fastness.tool.project.routes import Route
 from fastness.tool.project.symbols import Class, Function, argument, constant, last_name
 from fastness.tool.project.values import FunctionValue, Instance
@@ -61,12 +60,12 @@ def _dependencies(service: Service) -> dict[Function, int]:
 
 
 def _committed_after(service: Service, function: Function) -> tuple[ast.AST, list[Evidence]] | None:
-    yields = list(own_nodes(function, ast.Yield))
+    yields = function.of(ast.Yield)
     first = min((node.lineno for node in yields), default=0)
     for site in function.calls:
         if site.node.lineno > first and sessions.commits(service, site) and not _in_failure(function, site.node):
             return site.node, []
-    blocks: list[ast.With | ast.AsyncWith] = [*own_nodes(function, ast.With), *own_nodes(function, ast.AsyncWith)]
+    blocks: list[ast.With | ast.AsyncWith] = [*function.of(ast.With), *function.of(ast.AsyncWith)]
     for block in blocks:
         inside = {id(node) for statement in block.body for node in walk(statement)}
         if any(id(node) in inside for node in yields):
@@ -79,7 +78,7 @@ def _committed_after(service: Service, function: Function) -> tuple[ast.AST, lis
 
 def _in_failure(function: Function, node: ast.AST) -> bool:
     """The commit stands in an `except`: it stores that the request failed."""
-    return any(any(inner is node for inner in walk(handler)) for handler in own_nodes(function, ast.ExceptHandler))
+    return any(any(inner is node for inner in walk(handler)) for handler in function.of(ast.ExceptHandler))
 
 
 def _ends_with_commit(service: Service, node: ast.expr, function: Function) -> list[Evidence] | None:

@@ -18,10 +18,9 @@ from fastness.tool.check.knowledge.facts.size import size
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Evidence, Severity
 from fastness.tool.project import Service
-from fastness.tool.project.resolve import own_nodes
 from fastness.tool.project.symbols import CallSite, Function, handed_on, last_name
 from fastness.tool.project.values import External
-from fastness.tool.project.walk import own, walk
+from fastness.tool.project.walk import mentions, own, walk
 
 _QUERY = re.compile(
     r"(?:sqlalchemy\.orm\.(?:Session|scoped_session)|sqlalchemy\.ext\.asyncio\.AsyncSession)\(\)\.(?:query|execute|exec|scalars?|get|get_one|refresh)"
@@ -97,7 +96,7 @@ def _looks_up(service: Service, target: Function, steps: int = 3) -> CallSite | 
 
 
 def _only_reads(target: Function) -> bool:
-    if not target.module.is_service or target.is_generator or not any(True for _ in own_nodes(target, ast.Return)):
+    if not target.module.is_service or target.is_generator or not target.of(ast.Return):
         return False
     return not any(_WRITES.match(name) for name in (target.name, *(site.name for site in target.calls)))
 
@@ -166,7 +165,7 @@ def _depends_on(loop: Loop, query: ast.Call) -> bool:
     """The query asks for what the loop is at."""
     names = targets(loop)
     statement = next((s for s in body(loop) if any(node is query for node in walk(s))), None)
-    return statement is not None and any(isinstance(node, ast.Name) and node.id in names for node in walk(statement))
+    return statement is not None and mentions(statement, names)
 
 
 def _feeds(loop: Loop, site: CallSite) -> bool:
@@ -175,11 +174,11 @@ def _feeds(loop: Loop, site: CallSite) -> bool:
     made = names | {
         target.id
         for node in own(body(loop))
-        if isinstance(node, ast.Assign) and any(isinstance(n, ast.Name) and n.id in names for n in walk(node.value))
+        if isinstance(node, ast.Assign) and mentions(node.value, names)
         for target in node.targets
         if isinstance(target, ast.Name)
     }
-    return any(isinstance(node, ast.Name) and node.id in made for argument in handed_on(site.node) for node in walk(argument))
+    return any(mentions(argument, made) for argument in handed_on(site.node))
 
 
 EXAMPLES = [

@@ -16,7 +16,6 @@ from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Finding, Fix, Severity
 from fastness.tool.project import Service
 from fastness.tool.project.module import Module
-from fastness.tool.project.resolve import own_nodes
 from fastness.tool.project.symbols import Function, Kind, last_name
 from fastness.tool.project.values import External, Instance
 
@@ -25,7 +24,7 @@ from fastness.tool.project.values import External, Instance
 def check(service: Service) -> Iterator[Found]:
     handlers = {route.handler for route in service.routes if not route.is_websocket}
     for handler in sorted(handlers, key=lambda function: (function.module.path, function.line)):
-        for node in own_nodes(handler, ast.Return):
+        for node in handler.of(ast.Return):
             what = _fault(service, handler, node.value)
             if what:
                 yield found(handler, node, f"{handler.qualified} returns {what}: the client gets 200")
@@ -57,7 +56,7 @@ def fix(service: Service, finding: Finding) -> Repair | None:
     """Raise it; answer with the status that stands beside a body."""
     module = service.project.modules[finding.path]
     for handler in module.functions:
-        for node in own_nodes(handler, ast.Return):
+        for node in handler.of(ast.Return):
             if (node.lineno, node.col_offset + 1) == (finding.line, finding.column) and node.value is not None:
                 start, end = span(module, node)
                 if isinstance(node.value, ast.Tuple):
@@ -88,7 +87,7 @@ _LITERAL = (ast.Dict, ast.List, ast.Constant, ast.expr_context)
 
 def _would_be_caught(handler: Function, node: ast.Return) -> bool:
     """A `try` of the same function would catch it, and answer something else."""
-    for attempt in own_nodes(handler, ast.Try):
+    for attempt in handler.of(ast.Try):
         if any(inner is node for statement in attempt.body for inner in ast.walk(statement)):
             caught = [one for h in attempt.handlers for one in (h.type.elts if isinstance(h.type, ast.Tuple) else [h.type])]
             if any(one is None or last_name(one) in {"Exception", "BaseException", "HTTPException"} for one in caught):

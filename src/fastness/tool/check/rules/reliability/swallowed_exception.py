@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from fastness.tool.check.knowledge.answering import attempts
 from fastness.tool.check.knowledge.answering.answered import answered
-from fastness.tool.check.knowledge.answering.handlers import is_broad, is_explained, raises, tries
+from fastness.tool.check.knowledge.answering.handlers import is_broad, is_explained, raises
 from fastness.tool.check.knowledge.facts.reach import from_requests
 from fastness.tool.check.rule import Bad, Found, Good, collapse, found, rule
 from fastness.tool.findings import Evidence, Severity
@@ -81,7 +81,7 @@ def _answering(service: Service) -> dict[Function, _Answers]:
 
 def _of(function: Function, service: Service, answers: _Answers | None) -> Iterator[Found]:
     unread: list[Found] = []
-    for attempt in tries(function):
+    for attempt in function.of(ast.Try):
         for handler in attempt.handlers:
             if not is_broad(handler) or is_explained(function, handler):
                 continue

@@ -13,11 +13,10 @@ import re
 from collections.abc import Iterator
 
 from fastness.tool.check.knowledge.answering import errors
-from fastness.tool.check.knowledge.answering.handlers import caught, is_broad, tries
+from fastness.tool.check.knowledge.answering.handlers import caught, is_broad
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Evidence, Severity
 from fastness.tool.project import Service
-from fastness.tool.project.resolve import own_nodes
 from fastness.tool.project.symbols import Class, Function
 from fastness.tool.project.values import ClassValue, External, Instance
 
@@ -39,9 +38,9 @@ def check(service: Service) -> Iterator[Found]:
     caught_somewhere = _caught(service)
     raised: dict[Class, list[tuple[Function, ast.Raise, tuple[Evidence, ...]]]] = {}
     for function, way in _exposed(service).items():
-        for node in own_nodes(function, ast.Raise):
+        for node in function.of(ast.Raise):
             defined = _raised(service, node, function, caught_somewhere)
-            if defined is not None and not _is_caught(list(tries(function)), node, _names(service, defined)):
+            if defined is not None and not _is_caught(function.of(ast.Try), node, _names(service, defined)):
                 raised.setdefault(defined, []).append((function, node, way))
     for defined, places in raised.items():
         if _names(service, defined) & known:
@@ -71,7 +70,7 @@ def _exposed(service: Service) -> dict[Function, tuple[Evidence, ...]]:
     pending = list(found_)
     while pending:
         function = pending.pop(0)
-        blocks = list(tries(function))
+        blocks = function.of(ast.Try)
         for edge in service.graph.edges(function):
             target = edge.target
             if target not in found_ and target.module.is_service and not _is_caught(blocks, edge.site.node, {"Exception"}):

@@ -16,12 +16,17 @@ import shutil
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 from fastness.tool.check import beside, cache, config, engine
+from fastness.tool.check.knowledge.facts.imports import graph
 from fastness.tool.project.opening import open_project
+from fastness.tool.project.project import Project
+
+_IMPORTED = 20  # files that others import
 
 
 class Copy:
@@ -31,6 +36,7 @@ class Copy:
         self.root = root
         self.draw = draw
         self.files = sorted(path for path in root.rglob("*.py") if path.stat().st_size < 200_000)
+        self.imported = _most_imported(root)
         self.broken: dict[Path, str] = {}
 
     def edit(self) -> str:
@@ -40,7 +46,9 @@ class Copy:
             path.write_text(text, encoding="utf-8")
             return f"mended {path.relative_to(self.root)}"
         kind = self.draw.choice(_EDITS)
-        path = self.draw.choice([path for path in self.files if path.exists() and path not in self.broken])
+        # Of half of the edits it matters who has looked into the file.
+        files = self.imported if self.draw.random() < 0.5 and self.imported else self.files
+        path = self.draw.choice([path for path in files if path.exists() and path not in self.broken] or self.files)
         text = path.read_text(encoding="utf-8", errors="replace")
         changed = kind(self, path, text)
         if changed is not None:
@@ -159,6 +167,12 @@ _EDITS: list[Callable[[Copy, Path, str], str | None]] = [
     _statement, _statement, _call, _call, _removed, _renamed, _async, _imported, _appended, _classes, _empty, _deleted, _new,
     _syntax, _project,
 ]  # fmt: skip
+
+
+def _most_imported(root: Path) -> list[Path]:
+    project = Project.at(root)
+    importers = Counter(edge.imported.path for edges in graph(project).values() for edge in edges)
+    return [root / path for path, _ in importers.most_common(_IMPORTED)]
 
 
 def compared(root: Path, kept: Path, *, apart: bool) -> tuple[bool, float, float]:

@@ -85,18 +85,25 @@ class Shared(Generic[_T]):
         os.write(numbers, b"".join(number.to_bytes(_NUMBER) for number in range(len(pieces))))
         os.close(numbers)
 
-    def work(self, taken: Callable[[int], object] = lambda _: None) -> dict[int, _T]:
-        """Take pieces until none is left; what each gave, by its number.
+    def work(self, taken: Callable[[int], object] = lambda _: None) -> list[_T]:
+        """Take pieces until none is left; what each gave.
 
         Args:
             taken: is told the number of each piece when it is begun.
         """
-        done = {}
+        done = []
         while number := os.read(self._left, _NUMBER):
             position = int.from_bytes(number)
             taken(position)
-            done[position] = self._pieces[position]()
+            done.append(self._pieces[position]())
         return done
+
+    def withdrawn(self) -> list[Callable[[], _T]]:
+        """The pieces that nobody has begun; nobody will."""
+        found = []
+        while number := os.read(self._left, _NUMBER):
+            found.append(self._pieces[int.from_bytes(number)])
+        return found
 
     def __enter__(self) -> Shared[_T]:
         return self

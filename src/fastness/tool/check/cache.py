@@ -21,8 +21,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
-from functools import cache
+from functools import cache, reduce
 from importlib.metadata import version
+from operator import or_
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,12 @@ from fastness.tool.check.rule import Rule
 from fastness.tool.errors import CommandError
 from fastness.tool.findings import Documented, Evidence, Finding, Fix, NotChecked, Report, Severity
 from fastness.tool.findings.model import plain
+from fastness.tool.project import edits
 from fastness.tool.project.module import Module
-from fastness.tool.project.outline import Outline, draw
+from fastness.tool.project.notes import Key, Note
+from fastness.tool.project.outline import Outline
 from fastness.tool.project.project import Project
-from fastness.tool.project.reading import EVERYTHING
+from fastness.tool.project.reading import CALLED, EVERYTHING, INHERITANCE
 from fastness.tool.project.service import Service
 
 _FORMAT = 2
@@ -134,21 +137,35 @@ class Cache:
                 # The same files in the same order, so that each has the bits that it had.
                 pairs = zip(project.modules.values(), kept["digests"], strict=True)
                 edited = {module.path: digest for module, digest in pairs if project.digests[module.path] != digest}
-                changed = sum(project.modules[path].bit for path in edited)
-                seen = sum(self._seen_from_outside(project.modules[path], digest) for path, digest in edited.items())
+                of = {path: self._edit(project.modules[path], digest) for path, digest in edited.items()}
+                made = list(of.values())
+                seen = reduce(or_, (edit.seen for edit in made), 0)
                 answers = {path: _answer(*answer) for path, answer in kept["of"].items() if path not in edited}
-                stale = {path: answer.stale(changed) for path, answer in answers.items()}
                 disinherited = {path for path, answer in answers.items() if answer.heirs_read & (seen | EVERYTHING)}
-                return Known(answers, stale, disinherited)
+                if disinherited or any(_inherits_anew(service, path, kept["of"]) for path in edited):
+                    made.append(edits.Edit(INHERITANCE))
+                changed = reduce(or_, (project.modules[path].bit for path in edited), reduce(or_, (edit.seen for edit in made)))
+                stale = {path: answer.stale(changed) for path, answer in answers.items()}
+                notes = {
+                    key: note
+                    for key, note in _notes(*kept["notes"])
+                    if (key[0] not in of or of[key[0]].leaves(key[1])) and not any(edit.reaches(note.mask) for edit in made)
+                }
+                return Known(answers, stale, disinherited, notes)
         return Known()
 
-    def _seen_from_outside(self, module: Module, before: str) -> int:
-        """What of a module is another than before: the bodies of its functions, or everything."""
+    def _edit(self, module: Module, before: str) -> edits.Edit:
+        """What an edit changed of a module.
+
+        Args:
+            before: the digest of its content as it was.
+        """
         kept = self._outlines.get(before)
         if kept is None or not self._project.reads(module):
-            return module.bit
-        module.outline = draw(module.indexed())
-        return module.inner_bit if module.outline["surface"] == kept["surface"] else module.bit
+            return edits.Edit(module.bit | CALLED)
+        edit = edits.compared(module, kept, self._project.modules.values())
+        more = module.outline is None or edits.calls_more(module.outline, kept)
+        return edit._replace(seen=edit.seen | CALLED) if more else edit
 
     def keep_answers(self, service: Service, rules: Sequence[Rule], answers: Answers) -> None:
         """Have what is said of single modules now kept with the report."""
@@ -162,6 +179,7 @@ class Cache:
                 "asked": asked,
                 "digests": [project.digests[path] for path in project.modules],
                 "of": {path: _written(answer) for path, answer in answers.of.items()},
+                "notes": _noted(answers.notes),
             },
         }
 
@@ -200,6 +218,15 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def _inherits_anew(service: Service, path: str, before: Mapping[str, Any]) -> bool:
+    """Other classes of the file inherit, or from others."""
+    found = [list(one) for one in service.resolver.heirs(service.project.file(path))]
+    return path not in before or before[path][_HEIRS] != found
+
+
+_HEIRS = 2  # its place in what `_written` gives
+
+
 def _answer(found: Any, read: Any, heirs: Any, heirs_read: str) -> Answer:
     findings = {rule: [_finding(one) for one in of] for rule, of in found.items()}
     masks = {rule: int(mask, 16) for mask, rules in read.items() for rule in rules}
@@ -213,6 +240,24 @@ def _written(answer: Answer) -> list[Any]:
     # What depends on the whole project is asked again each time.
     found = {rule: of for rule, of in answer.found.items() if not answer.read.get(rule, 0) & EVERYTHING}
     return [found, read, answer.heirs, f"{answer.heirs_read:x}"]
+
+
+def _noted(notes: Mapping[Key, Note]) -> list[Any]:
+    """As `_notes` reads them: by file and function, and each mask once."""
+    masks: dict[int, int] = {}
+    of: dict[str, dict[str, dict[str, Any]]] = {}
+    for (path, label, question), note in notes.items():
+        position = masks.setdefault(note.mask, len(masks))
+        of.setdefault(path, {}).setdefault(label, {})[question] = [position, note.value]
+    return [[f"{mask:x}" for mask in masks], of]
+
+
+def _notes(masks: Sequence[str], of: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[tuple[Key, Note]]:
+    read = [int(mask, 16) for mask in masks]
+    for path, functions in of.items():
+        for label, notes in functions.items():
+            for question, (position, value) in notes.items():
+                yield (path, label, question), Note(value, read[position])
 
 
 def _finding(kept: Mapping[str, Any]) -> Finding:

@@ -86,27 +86,24 @@ def check(
         project.faults.update(unread.result())
     modules = project.readable
     known = kept.known(service, local) if kept is not None else Known()
-    service.resolver.kept_heirs = known.heirs
+    service.resolver.kept_heirs, service.notes.kept = known.heirs, known.notes
     apart = apart and len(parts) > 1
     following = [partial(_outcome, part, service, facts) for part in whole if _follows_calls(part)]
     rest = [partial(_outcome, part, service, facts) for part in whole if not _follows_calls(part)]
     single = [partial(_of_modules, local, service, known, some, kept is not None) for some in pieces(service, known)]
     # After an edit few files are left to ask. All of them would be read once more by a process that follows no calls.
     (rest if known.answers else following).extend(single)
-    begun, steps = len(following), len(following) + len(rest)
-    with Shared(following) as first, Shared(rest) as second, Beside(second.work, apart=apart) as aside:
+    steps = len(following) + len(rest)
+    with Shared(rest) as early, Beside(early.work, apart=apart) as aside:
         if apart and any(_follows_calls(part) for part in whole):
             reach.from_requests(service)  # so that calls are followed once and not by each process
-        with Beside(lambda: [first.work(), second.work()], apart=apart) as other:
-            done = [
-                first.work(lambda number: progress(number, steps)),
-                second.work(lambda number: progress(begun + number, steps)),
-            ]
-            done += [*other.result(), aside.result()]
-    answers = Answers(known.answers)
-    for of in done:
-        for outcome in of.values():
-            answers.add(outcome)
+        left: list[Callable[[], Outcome]] = [*following, *early.withdrawn()]
+        with Shared(left) as late, Beside(late.work, apart=apart) as other:
+            done = late.work(lambda number: progress(steps - len(left) + number, steps))
+            done += [*other.result(), *aside.result()]
+    answers = Answers(known.answers, {**known.notes, **service.notes.made})
+    for outcome in done:
+        answers.add(outcome)
     project.asked.update(answers.asked)
     findings = [finding for finding in answers.findings if not config.silent(finding.rule, finding.path)]
     if kept is not None:
@@ -150,7 +147,7 @@ def _facts(service: Service, boot: Boot | None, change: Change | None) -> dict[t
 def _outcome(rule: Rule, service: Service, facts: Mapping[type, object]) -> Outcome:
     """What a rule says about a service."""
     given = [_STATIC[need](service) if need in _STATIC else facts[need] for need in rule.needs]
-    return Outcome(list(_call(rule, given, "")), service.project.asked)
+    return Outcome(list(_call(rule, given, "")), service.project.asked, service.notes.made)
 
 
 def _of_modules(rules: Sequence[Rule], service: Service, known: Known, modules: Sequence[Module], drawn: bool) -> Outcome:

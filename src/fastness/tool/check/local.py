@@ -16,8 +16,9 @@ from fastness.tool.check.rule import Rule
 from fastness.tool.findings import Finding, NotChecked
 from fastness.tool.project.hierarchy import Heirs
 from fastness.tool.project.module import Module
+from fastness.tool.project.notes import Key, Note
+from fastness.tool.project.others import Question
 from fastness.tool.project.outline import Outline, draw
-from fastness.tool.project.project import Question
 from fastness.tool.project.reading import EVERYTHING, FACTS
 from fastness.tool.project.service import Service
 
@@ -56,10 +57,12 @@ class Outcome:
         asked: the questions about other files that were asked on the way, with digests of their answers.
         of: what was said of single modules, by path.
         outlines: of the modules that were read for the first time.
+        notes: what was found out about single functions.
     """
 
     results: list[Finding | NotChecked]
     asked: Mapping[Question, str]
+    notes: Mapping[Key, Note]
     of: Mapping[str, Answer] = field(default_factory=dict)
     outlines: Mapping[str, Outline] = field(default_factory=dict)
 
@@ -71,10 +74,11 @@ class Answers:
         failures: what failed while somebody was asked.
     """
 
-    def __init__(self, known: Mapping[str, Answer]) -> None:
+    def __init__(self, known: Mapping[str, Answer], notes: Mapping[Key, Note]) -> None:
         self.of = dict(known)
         self.asked: dict[Question, str] = {}
         self.outlines: dict[str, Outline] = {}
+        self.notes = dict(notes)
         self.failures: list[NotChecked] = []
         self._findings: list[Finding] = []
 
@@ -83,6 +87,7 @@ class Answers:
         self.of.update(outcome.of)
         self.asked.update(outcome.asked)
         self.outlines.update(outcome.outlines)
+        self.notes.update(outcome.notes)
         self.failures += [result for result in outcome.results if isinstance(result, NotChecked)]
         self._findings += [result for result in outcome.results if isinstance(result, Finding)]
 
@@ -99,11 +104,13 @@ class Known:
     Attributes:
         stale: the rules that do not hold any more.
         disinherited: the modules of which it may be another who inherits from whom.
+        notes: what was found out about single functions, as far as it holds.
     """
 
     answers: Mapping[str, Answer] = field(default_factory=dict)
     stale: Mapping[str, Collection[str]] = field(default_factory=dict)
     disinherited: Collection[str] = ()
+    notes: Mapping[Key, Note] = field(default_factory=dict)
 
     @property
     def heirs(self) -> dict[str, Heirs]:
@@ -144,7 +151,8 @@ def asked(
     answers = {module.path: _answer(service, rules, known, module, ask, failures) for module in modules}
     # All but tests is read for its imports at least, in whichever process.
     unknown = [m for m in modules if drawn and m.outline is None and (m.is_read or not m.is_test)]
-    return Outcome(failures, service.project.asked, answers, {module.path: draw(module) for module in unknown})
+    outlines = {module.path: draw(module) for module in unknown}
+    return Outcome(failures, service.project.asked, service.notes.made, answers, outlines)
 
 
 def _answer(  # noqa: PLR0917

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fastness.tool.project.module import Module
+from fastness.tool.project.reading import CALLED
 from fastness.tool.project.symbols import CallSite, Function, last_name
 from fastness.tool.project.values import ClassValue, Elements, External, FunctionValue, Values, is_object, union
 
@@ -23,6 +24,7 @@ def given(resolver: Resolver, parameter: ast.arg, function: Function) -> Values:
     For a session and for a constructor's they are looked for in the whole service, else in the same file; and where that is
     not always the same object nothing is told, as a chain of calls would go from one caller to what another gives.
     """
+    resolver.project.reading.mask |= CALLED
     if parameter.arg not in HANDED_ON:
         made = parameter.annotation is not None and function.name == "__init__"
         each = _given(resolver, parameter, function, _callers(resolver, function) if made else [function.module])
@@ -34,8 +36,7 @@ def given(resolver: Resolver, parameter: ast.arg, function: Function) -> Values:
 
 def _callers(resolver: Resolver, function: Function) -> list[Module]:
     """The files that call something of the name; none when too many do."""
-    names = _names(function)
-    callers = [module for module in resolver.project.service if not module.calls_by_name.names.isdisjoint(names)]
+    callers = resolver.project.calling(*_names(function))
     return callers if len(callers) <= _CALLERS else []
 
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import ast
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import TypeAlias
+from functools import cached_property, partial
+from typing import Any, NamedTuple, TypeAlias
 
 from fastness.tool.project.feasible import NOTHING, Branches
+from fastness.tool.project.module import Module
+from fastness.tool.project.notes import Note, Notes
 from fastness.tool.project.reading import EVERYTHING
 from fastness.tool.project.resolve import Resolver
 from fastness.tool.project.symbols import CallSite, Class, Function, last_name
@@ -28,11 +30,13 @@ class Edge:
 
     Attributes:
         handed: the function that is called here is given the target and calls it.
+        never: the numbers of the calls that the target does not make when it is called here.
     """
 
     site: CallSite
     target: Function
     handed: bool = False
+    never: frozenset[int] = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,44 +56,63 @@ class Chain:
     last: Outward
 
 
-# A function with the calls in it, by id, that it does not make when it is called as it was.
+class _Calls(NamedTuple):
+    """What running a function calls, with the modules that were looked into to tell."""
+
+    edges: list[Edge]
+    outward: list[Outward]
+    mask: int
+
+
+Caller: TypeAlias = Module | Function
+# A function with the numbers of the calls in it that it does not make when it is called as it was.
 _Run: TypeAlias = tuple[Function, frozenset[int]]
+_CALLS, _THREADS = "calls", "calls in threads"  # as they are asked about
 
 
 class CallGraph:
     """The calls of one project, resolved when asked for."""
 
-    def __init__(self, resolver: Resolver) -> None:
+    def __init__(self, resolver: Resolver, notes: Notes) -> None:
         self.resolver = resolver
-        self._edges: dict[Function, tuple[list[Edge], list[Outward]]] = {}
-        self._threads: dict[Function, tuple[list[Edge], list[Outward]]] = {}
+        self._notes = notes
+        self._reading = resolver.project.reading
+        self._calls: dict[Caller, _Calls] = {}
+        self._threads: dict[Function, _Calls] = {}
         self._wrappers = Wrappers(resolver)
-        self._branches = Branches()
-        self._untaken: dict[int, frozenset[int]] = {}  # by the id of the edge, which `_edges` keeps
+        self._branches = Branches(self._reading)
 
-    def edges(self, function: Function) -> list[Edge]:
-        """The functions of the project that running this one runs."""
-        return self._of(function)[0]
+    def edges(self, scope: Caller) -> list[Edge]:
+        """The functions of the project that running a function runs, or importing a file."""
+        return self._of(scope).edges
 
-    def outward(self, function: Function) -> list[Outward]:
-        """The calls to libraries that running this function makes itself."""
-        return self._of(function)[1]
+    def outward(self, scope: Caller) -> list[Outward]:
+        """The calls to libraries that running a function makes itself, or importing a file."""
+        return self._of(scope).outward
 
     def in_threads(self, function: Function) -> tuple[list[Edge], list[Outward]]:
         """The calls that this function has threads make: of `to_thread(send, mail)` what `send(mail)` would be."""
-        self.resolver.project.reading.mask |= EVERYTHING
         known = self._threads.get(function)
         if known is None:
-            known = self._threads[function] = ([], [])
-            for site in function.calls:
-                handed = handed_to_thread(self.resolver, site) if site.name in THREADS else ()
-                if handed:
-                    made = ast.copy_location(ast.Call(handed[0], handed[1:], site.node.keywords), site.node)
-                    self._resolve(replace(site, node=made), *known)
-            for edge in self.edges(function):
-                for site in self._wrappers.runs(edge.site, edge.target, threaded=True) if not edge.handed else ():
-                    self._resolve(site, *known, handed=True)
-        return known
+            search = partial(self._notes.search, _THREADS, function, partial(self._had_made_by_threads, function))
+            made, mask = self._reading.apart(function, search)
+            edges, outward = [e for e in made if isinstance(e, Edge)], [o for o in made if isinstance(o, Outward)]
+            known = self._threads[function] = _Calls(edges, outward, mask)
+        self._reading.mask |= known.mask
+        return known.edges, known.outward
+
+    def _had_made_by_threads(self, function: Function) -> list[Edge | Outward]:
+        edges: list[Edge] = []
+        outward: list[Outward] = []
+        for site in function.calls:
+            handed = handed_to_thread(self.resolver, site) if site.name in THREADS else ()
+            if handed:
+                made = ast.copy_location(ast.Call(handed[0], handed[1:], site.node.keywords), site.node)
+                self._resolve(replace(site, node=made), edges, outward)
+        for edge in self.edges(function):
+            for site in self._wrappers.runs(edge.site, edge.target, threaded=True) if not edge.handed else ():
+                self._resolve(site, edges, outward, handed=True)
+        return [*edges, *outward]
 
     def run_by(self, wrapper: Function, site: CallSite) -> list[Function]:
         """The functions that a function runs, itself or in a thread, because this call of it gives them."""
@@ -124,12 +147,12 @@ class CallGraph:
         while pending:
             run = function, never = pending.popleft()
             for call in self.outward(function):
-                kind = classify(call) if id(call.site.node) not in never else None
+                kind = classify(call) if call.site.number not in never else None
                 if kind is not None:
                     direct.setdefault(kind, {}).setdefault(run, call)
             for edge in self.edges(function):
-                if id(edge.site.node) not in never and through(edge):
-                    reached = edge.target, self._never(edge)
+                if edge.site.number not in never and through(edge):
+                    reached = edge.target, edge.never
                     callers.setdefault(reached, []).append((run, edge))
                     if reached not in seen:
                         seen.add(reached)
@@ -142,26 +165,48 @@ class CallGraph:
                     found.setdefault(start[0], {})[kind] = _chain(start, ends, steps)
         return found
 
-    def _never(self, edge: Edge) -> frozenset[int]:
-        """The calls that the target of an edge does not make when it is called there."""
-        known = self._untaken.get(id(edge))
+    def _of(self, scope: Caller) -> _Calls:
+        known = self._calls.get(scope)
         if known is None:
-            known = NOTHING if edge.handed else self._branches.never(edge.site, edge.target)
-            self._untaken[id(edge)] = known
+            known = self._calls[scope] = self._recalled(scope) or self._followed(scope)
+        self._reading.mask |= known.mask
         return known
 
-    def _of(self, function: Function) -> tuple[list[Edge], list[Outward]]:
-        self.resolver.project.reading.mask |= EVERYTHING
-        known = self._edges.get(function)
-        if known is None:
-            known = self._edges[function] = ([], [])
-            for site in function.calls:
-                if not site.deferred:
-                    self._resolve(site, *known)
-            for edge in tuple(known[0]):
-                for site in self._wrappers.runs(edge.site, edge.target, threaded=False):
-                    self._resolve(site, *known, handed=True)
-        return known
+    def _followed(self, scope: Caller) -> _Calls:
+        (edges, outward), mask = self._reading.apart(scope, partial(self._follow, scope))
+        if not any(edge.handed for edge in edges):
+            self._notes.keep(_CALLS, scope, Note(_written(edges, outward), mask))
+        return _Calls(edges, outward, mask)
+
+    def _follow(self, scope: Caller) -> tuple[list[Edge], list[Outward]]:
+        edges: list[Edge] = []
+        outward: list[Outward] = []
+        for site in scope.calls:
+            if not (site.deferred or (isinstance(scope, Module) and scope.only_as_script(site.node))):
+                self._resolve(site, edges, outward)
+        edges = [replace(edge, never=self._branches.never(edge.site, edge.target)) for edge in edges]
+        for edge in tuple(edges):
+            self._reading.mask |= edge.target.module.bit
+            for site in self._wrappers.runs(edge.site, edge.target, threaded=False):
+                self._resolve(site, edges, outward, handed=True)
+        return edges, outward
+
+    def _recalled(self, scope: Caller) -> _Calls | None:
+        """What was noted, without reading the file."""
+        note = self._notes.recall(_CALLS, scope)
+        if note is None:
+            return None
+        module, begin = (scope, 0) if isinstance(scope, Module) else (scope.module, scope.line)
+        called, outward = note.value
+        edges = []
+        for number, line, awaited, looped, path, label, never in called:
+            target = self.resolver.project.function(path, label)
+            if target is None:
+                return None
+            site = module.call(scope, number, begin + line, awaited, looped)
+            edges.append(Edge(site, target, never=frozenset(never)))
+        sites = [(module.call(scope, number, begin + line, *how), path) for number, line, *how, path in outward]
+        return _Calls(edges, [Outward(site, External(path)) for site, path in sites], note.mask)
 
     def _resolve(self, site: CallSite, edges: list[Edge], outward: list[Outward], *, handed: bool = False) -> None:
         targets = self.resolver.targets(site)
@@ -191,15 +236,21 @@ class CallGraph:
         # A protocol that extends another may have nobody that answers to all of it.
         for owner in dict.fromkeys((value.receiver or function.owner, function.owner)):
             found = self.resolver.overriding(owner, function.name)
-            found += [self.resolver.method(one, function.name) for one in self._forms.get(owner, ())]
+            found += [self.resolver.method(one, function.name) for one in self._of_form(owner)]
             answering = {method for method in found if method is not None and not is_abstract(method)}
             if 0 < len(answering) <= _MANY:
                 return sorted(answering, key=_place)
         return [function]
 
+    def _of_form(self, owner: Class) -> Sequence[Class]:
+        """The classes that have the form of a protocol, without inheriting from it."""
+        if not any(last_name(base) == "Protocol" for base in _bases(owner)):
+            return ()
+        self._reading.mask |= EVERYTHING
+        return self._forms.get(owner, ())
+
     @cached_property
     def _forms(self) -> dict[Class, list[Class]]:
-        """The classes that have the form of each protocol of the project, without inheriting from it."""
         modules = self.resolver.project.service
         classes = [one for module in modules for one in module.classes]
         maybe = [one for module in modules if module.mentions("Protocol") for one in module.classes]
@@ -211,6 +262,19 @@ class CallGraph:
             if 0 < len(having) <= _MANY:
                 found[protocol] = having
         return found
+
+
+def _written(edges: Iterable[Edge], outward: Iterable[Outward]) -> list[Any]:
+    """What `_recalled` reads."""
+    return [
+        [[*_site(edge.site), *edge.target.label, sorted(edge.never)] for edge in edges],
+        [[*_site(call.site), call.target.path] for call in outward],
+    ]
+
+
+def _site(site: CallSite) -> tuple[int, int, bool, bool]:
+    begin = site.scope.line if isinstance(site.scope, Function) else 0
+    return site.number, site.line - begin, site.awaited, site.looped
 
 
 def _place(function: Function) -> tuple[str, int]:

@@ -25,7 +25,7 @@ class Dependencies:
 
     def __init__(self, resolver: Resolver) -> None:
         self.resolver = resolver
-        self._parameters: dict[Function, list[Dependency]] = {}
+        self._parameters: dict[Function, tuple[list[Dependency], int]] = {}  # with the modules that were looked into
         self._trees: dict[Route, list[Dependency]] = {}
 
     def declared(self, listed: ast.expr | None, scope: Scope, inside: frozenset[int] = frozenset()) -> list[Dependency]:
@@ -84,11 +84,12 @@ class Dependencies:
 
     def parameters(self, function: Function) -> list[Dependency]:
         """The dependencies that a function's parameters declare, in `Annotated` or as defaults."""
-        self.resolver.project.reading.mask |= EVERYTHING
+        reading = self.resolver.project.reading
         known = self._parameters.get(function)
         if known is None:
-            known = self._parameters[function] = list(self._declared_by(function))
-        return known
+            known = self._parameters[function] = reading.apart(function, lambda: list(self._declared_by(function)))
+        reading.mask |= known[1]
+        return known[0]
 
     def _declared_by(self, function: Function) -> Iterator[Dependency]:
         scope = function.parent

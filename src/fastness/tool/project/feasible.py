@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
+from fastness.tool.project.reading import Reading
 from fastness.tool.project.symbols import CallSite, Function, Kind, last_name
 from fastness.tool.project.walk import own, walk
 
@@ -19,15 +20,17 @@ _AS_IT_STANDS = frozenset({"contextmanager", "asynccontextmanager", "staticmetho
 class Branches:
     """The branches of one project's functions. Answers are remembered."""
 
-    def __init__(self) -> None:
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
         self._asked: dict[Function, frozenset[str]] = {}
         self._never: dict[tuple[Function, frozenset[tuple[str, type, object]]], frozenset[int]] = {}
 
     def never(self, site: CallSite, function: Function) -> frozenset[int]:
-        """The calls of a function, by the ids of their nodes, that it does not make when it is called here."""
+        """The numbers of the calls of a function that it does not make when it is called here."""
         call = site.node
         if not _gives_literals(call, function):
             return NOTHING
+        self._reading.body(function)
         asked = self._asked.get(function)
         if asked is None:
             asked = self._asked[function] = frozenset(_asked(function))
@@ -38,7 +41,8 @@ class Branches:
         known = self._never.get(key)
         if known is None:
             dead = [*_dead(function.body, given)[0], *_dead_operands(function, given)]
-            known = self._never[key] = frozenset(id(one) for root in dead for one in walk(root) if isinstance(one, ast.Call))
+            unmade = {id(one) for root in dead for one in walk(root)}
+            known = self._never[key] = frozenset(made.number for made in function.calls if id(made.node) in unmade)
         return known
 
 

@@ -11,7 +11,7 @@ from typing import TypeAlias
 from fastness.tool.project.external import canonical
 from fastness.tool.project.module import Module
 from fastness.tool.project.project import Project
-from fastness.tool.project.reading import EVERYTHING
+from fastness.tool.project.reading import INHERITANCE
 from fastness.tool.project.symbols import Class, Function, Scope
 from fastness.tool.project.values import ClassValue, External, FunctionValue, Values
 
@@ -86,7 +86,8 @@ class Hierarchy(ABC):
 
     def subclasses(self, defined: Class) -> Iterator[Class]:
         """Every class of the project that has this one among its ancestors."""
-        self.project.reading.mask |= EVERYTHING
+        reading = self.project.reading
+        reading.mask |= INHERITANCE
         seen = {defined}
         pending = [defined]
         while pending:
@@ -94,6 +95,7 @@ class Hierarchy(ABC):
                 if child not in seen:  # a class can seem to inherit from itself, as one that replaces its import
                     seen.add(child)
                     pending.append(child)
+                    reading.mask |= child.module.bit
                     yield child
 
     def overriding(self, defined: Class, name: str) -> list[Function | None]:
@@ -102,6 +104,7 @@ class Hierarchy(ABC):
 
     def _inherits(self, defined: Class, name: str, seen: set[Class]) -> Function | None:
         seen.add(defined)
+        self.project.reading.mask |= defined.module.bit
         found = defined.method(name)
         parents = self._parents.get(defined, ()) if found is None else ()
         return next((m for one in parents if one not in seen and (m := self._inherits(one, name, seen))), found)
@@ -117,11 +120,13 @@ class Hierarchy(ABC):
     @cached_property
     def _parents(self) -> dict[Class, list[Class]]:
         found: dict[Class, list[Class]] = {}
+        before = self.project.reading.mask  # what all of it was read from is INHERITANCE
         for module in self.project.readable:
             kept = self.kept_heirs.get(module.path)
             for heir, path, position in self.heirs(module) if kept is None else kept:
                 parent = self.project.modules[path].classes[position]
                 found.setdefault(module.classes[heir], []).append(parent)
+        self.project.reading.mask = before
         return found
 
     def heirs(self, module: Module) -> Heirs:

@@ -10,7 +10,7 @@ import ast
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fastness.tool.project.symbols import Binding, CallSite, Class, Function, FunctionNode, Kind, Scope
+from fastness.tool.project.symbols import KINDS, Binding, CallSite, Class, Function, FunctionNode, Kind, Scope
 from fastness.tool.project.walk import FIELDS
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class _Walk:
     def __init__(self, module: Module, known: Iterable[Function | Class]) -> None:
         self.module = module
         self.known = iter(known)
+        self.known_calls = module.known_calls
         self.type_checking = False
 
     def statements(self, body: Sequence[ast.AST], scope: Scope, *, looped: bool = False, deferred: bool = False) -> None:
@@ -44,7 +45,7 @@ class _Walk:
             if node.__class__ not in _PLAIN:
                 self.visit(node, scope, looped, deferred)
 
-    def visit(self, node: ast.AST, scope: Scope, looped: bool, deferred: bool) -> None:  # noqa: C901, PLR0911, PLR0912
+    def visit(self, node: ast.AST, scope: Scope, looped: bool, deferred: bool) -> None:  # noqa: C901, PLR0911, PLR0912, PLR0915
         kind = node.__class__
         if kind is ast.Call:
             self._call(node, scope, looped, deferred)  # type: ignore[arg-type]
@@ -88,11 +89,16 @@ class _Walk:
                 scope.globals.update(node.names)  # type: ignore[attr-defined]
             return
         elif kind is ast.If and _tests_type_checking(node.test):  # type: ignore[attr-defined]
+            if isinstance(scope, Function):
+                scope.kinds |= KINDS[ast.If]
             outer, self.type_checking = self.type_checking, True
             self.statements(node.body, scope)  # type: ignore[attr-defined]
             self.type_checking = outer
             self.statements(node.orelse, scope)  # type: ignore[attr-defined]
             return
+        noted = KINDS.get(kind)
+        if noted is not None and scope.__class__ is Function:
+            scope.kinds |= noted
         if kind in _LOOPS:
             looped = True
         for name in FIELDS[kind]:
@@ -107,7 +113,13 @@ class _Walk:
     def _call(
         self, node: ast.Call, scope: Scope, looped: bool, deferred: bool, *, awaited: bool = False, dropped: bool = False
     ) -> None:
-        scope.calls.append(CallSite(node, scope, awaited, dropped, looped, deferred))
+        number = len(scope.calls)
+        made = self.known_calls.get((id(scope), number)) if self.known_calls else None
+        if made is None:
+            made = CallSite(node, scope, awaited, dropped, looped, deferred, number)
+        else:
+            made.__init__(node, scope, awaited, dropped, looped, deferred, number)  # type: ignore[misc]
+        scope.calls.append(made)
         if node.func.__class__ is ast.Attribute and node.func.attr in _PUTS and node.args:
             self._put(node.func.value, node.args[-1], scope)
         if awaited or dropped:  # the caller does not go on into the node
@@ -120,7 +132,7 @@ class _Walk:
         """What a node defines: the object that somebody has of it already, or a new one."""
         known = next(self.known, None)
         made = known if isinstance(known, kind) else kind.__new__(kind)
-        kind.__init__(made, node.name, node, self.module, scope)
+        kind.__init__(made, node.name, node, self.module, scope, len(self.module.defined))
         self.module.defined.append(made)
         return made
 

@@ -6,6 +6,7 @@ import ast
 import re
 import tokenize
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from io import BytesIO
@@ -38,6 +39,7 @@ class Module:
         bit: stands for the module in `reading`, and `inner_bit` for the bodies of its functions.
         text: the source as it stands in the file; lines in findings refer to it.
         outline: what is known of it without reading it.
+        known_calls: the calls that somebody has already, by the id of their scope and their number.
         is_imported: by a served file, whatever its folder is called.
         put: what is put into collections by subscript or method and where, by the collection's name; `.name` of an object's.
         bindings: what the names of its top level are bound to. This and the rest are read from the tree when one is asked for;
@@ -61,6 +63,7 @@ class Module:
         self.bit = self.inner_bit = 0
         self.is_imported = False
         self.outline: Outline | None = None
+        self.known_calls: dict[tuple[int, int], CallSite] = {}
         self._mentioned: dict[str, bool] = {}
 
     def __repr__(self) -> str:
@@ -152,6 +155,25 @@ class Module:
         return ".".join([*parts[: max(keep, 0)], *([module] if module else [])])
 
     @cached_property
+    def labels(self) -> list[str]:
+        """A name for each definition, unlike all others. What is edited in bodies changes it for what is in bodies only."""
+        labels: list[str] = []
+        for one in self.defined:
+            above = one.parent
+            if isinstance(above, Module):
+                label = one.name
+            else:
+                label = f"{labels[above.number]}{'.<locals>.' if isinstance(above, Function) else '.'}{one.name}"
+            labels.append(label)
+        times = Counter(labels)
+        return [label if times[label] == 1 else f"{label}#{labels[:n].count(label)}" for n, label in enumerate(labels)]
+
+    @cached_property
+    def labelled(self) -> dict[str, Function | Class]:
+        """The definitions by their labels."""
+        return dict(zip(self.labels, self.defined, strict=True))
+
+    @cached_property
     def imported(self) -> list[outlines.Imported]:
         """Every name that the file imports, as its `imports`."""
         if self.outline is not None and not self.is_read:
@@ -176,6 +198,17 @@ class Module:
     def calls_by_name(self) -> CallsByName:
         """Every call in the file by the last part of what it calls, and by its own name what was imported under another."""
         return CallsByName(self)
+
+    def call(self, scope: Module | Function, number: int, line: int, awaited: bool, looped: bool) -> CallSite:
+        """A call that is not deferred, of the file itself or a function in it; who asks it for more has the file read."""
+        if self.is_read:
+            return scope.calls[number]
+        known = self.known_calls.get((id(scope), number))
+        if known is None:
+            known = self.known_calls[id(scope), number] = CallSite.__new__(CallSite)
+            known.scope, known.number, known.line = scope, number, line
+            known.awaited, known.looped, known.deferred = awaited, looped, False
+        return known
 
     @property
     def all_calls(self) -> Iterator[CallSite]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from fastness.tool.project.symbols import Class, Function, Scope
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from fastness.tool.project.module import Module
 
 Outline: TypeAlias = Mapping[str, Any]
+TOP = -1  # the file itself, as the number of what a definition lies in
 
 
 class Imported(NamedTuple):
@@ -36,46 +38,94 @@ class Imported(NamedTuple):
 
 def draw(module: Module) -> Outline:
     """The outline of a module that is read."""
-    numbers: dict[int, int] = {id(module): -1}
+    numbers: dict[int, int] = {id(module): TOP}
     scopes: list[list[Any]] = []
     for defined in module.defined:
         numbers[id(defined)] = len(scopes)
         entry: list[Any] = [defined.name, numbers[id(defined.parent)]]
         if isinstance(defined, Function):
-            entry += [defined.line, int(defined.is_async), int(defined.is_empty), list(defined.decorated_by)]
+            entry += [defined.line, int(defined.is_async), int(defined.is_empty), defined.kinds, list(defined.decorated_by)]
         scopes.append(entry)
     return {
         "scopes": scopes,
         "imports": [[*one] for one in module.imported],
         "calls": sorted(module.calls_by_name.names),
         "makers": sorted(module.makers),
-        "surface": _surface(module),
+        "surface": surface(module),
+        "bodies": {module.labels[one.number]: _digest(body_text(one)) for one in outermost(module)},
     }
 
 
-def _surface(module: Module) -> str:
-    """A digest of all that the file says outside of the bodies of its functions, and of what these define outside of them."""
-    lines = list(module.lines)
-    outermost = [one for one in module.functions if not _is_nested(one)]
-    for function in outermost:
-        first, last = function.node.body[0], function.node.body[-1]
-        if not lines[first.lineno - 1][: first.col_offset].strip():
-            lines[first.lineno - 1 : last.end_lineno] = [""] * ((last.end_lineno or first.lineno) - first.lineno + 1)
+def surface(module: Module, without: AbstractSet[str] = frozenset()) -> str:
+    """A digest of all that the file says outside of the bodies of its functions, and of what these define outside of them.
+
+    Args:
+        without: functions and classes of the file that are left out, by name.
+    """
+    left_out = {id(one) for one in module.defined if _outermost(one).name in without}
     defined = [
-        [(one.qualified, {name: len(given) for name, given in one.instance.items()}) for one in module.classes],
-        [(one.qualified, one.is_generator, one.is_empty) for one in outermost],
-        [(name, [binding.kind.name for binding in bindings]) for name, bindings in module.bindings.items()],
+        [
+            (one.qualified, {name: len(given) for name, given in one.instance.items()})
+            for one in module.classes
+            if id(one) not in left_out
+        ],
+        [(one.qualified, one.is_generator, one.is_empty) for one in outermost(module) if id(one) not in left_out],
+        [
+            (name, [binding.kind.name for binding in bindings])
+            for name, bindings in module.bindings.items()
+            if not (name in without and all(binding.definition is not None for binding in bindings))
+        ],
         [
             (name, outside)
             for name, put in module.put.items()
-            if (outside := sum(not _is_local(name, where) for _, where in put))
+            if (outside := sum(not is_local(name, where) for _, where in put))
         ],
     ]
-    text = "\n".join(line for line in lines if line)
-    return hashlib.sha256(json.dumps([text, defined]).encode()).hexdigest()[:32]
+    return _digest(json.dumps([outer_text(module, without), defined]))
 
 
-def _is_local(name: str, scope: Scope) -> bool:
+def outer_text(module: Module, without: AbstractSet[str] = frozenset()) -> str:
+    """What stands outside of the bodies of a file's functions, as far as lines tell."""
+    lines = list(module.lines)
+    for function in outermost(module):
+        begin, end = _body(function)
+        lines[begin:end] = [""] * (end - begin)
+    for one in module.defined if without else ():
+        if one.name in without and one.parent is module:
+            begin = min(node.lineno for node in (one.node, *one.node.decorator_list)) - 1
+            end = one.node.end_lineno or begin
+            lines[begin:end] = [""] * (end - begin)
+    return "\n".join(line for line in lines if line)
+
+
+def body_text(function: Function) -> str:
+    """The lines of a function's body; none where it begins on the line of the head."""
+    begin, end = _body(function)
+    return "\n".join(function.module.lines[begin:end])
+
+
+def _body(function: Function) -> tuple[int, int]:
+    first, last = function.node.body[0], function.node.body[-1]
+    alone = not function.module.lines[first.lineno - 1][: first.col_offset].strip()
+    return first.lineno - 1, (last.end_lineno or first.lineno) if alone else first.lineno - 1
+
+
+def outermost(module: Module) -> list[Function]:
+    """The functions that do not stand in functions."""
+    return [one for one in module.functions if not _is_nested(one)]
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _outermost(one: Function | Class) -> Function | Class:
+    while isinstance(one.parent, Function | Class):
+        one = one.parent
+    return one
+
+
+def is_local(name: str, scope: Scope) -> bool:
     """A name of a function, as seen from inside of it."""
     while isinstance(scope, Function | Class):
         if isinstance(scope, Function) and name in scope.bindings:
@@ -99,10 +149,10 @@ def apply(module: Module, outline: Outline) -> list[Function | Class]:
         one: Function | Class
         if more:
             one = Function.__new__(Function)
-            one.line, is_async, is_empty, decorators = more
+            one.line, is_async, is_empty, one.kinds, decorators = more
             one.is_async, one.is_empty, one.decorated_by = bool(is_async), bool(is_empty), tuple(decorators)
         else:
             one = Class.__new__(Class)
-        one.name, one.module, one.parent = name, module, scope
+        one.name, one.module, one.parent, one.number = name, module, scope, len(defined)
         defined.append(one)
     return defined

@@ -5,17 +5,17 @@ from __future__ import annotations
 import hashlib
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import TypeAlias
 
 from fastness.tool.project import locate, scripts
 from fastness.tool.project.module import Module, UnparsableError, encoded
-from fastness.tool.project.reading import EVERYTHING, Reading
+from fastness.tool.project.others import Others, Question
+from fastness.tool.project.reading import CALLED, EVERYTHING, FIRST, Reading
+from fastness.tool.project.symbols import Function
 
 _IMPORTED = re.compile(rb"\n[ \t]*(?:from|import)[ \t]+([A-Za-z_][\w.]*)")  # twice as fast as with `^`
-Question: TypeAlias = tuple[str, ...]  # a kind of question about files that are not Python, and what it is about
 
 
 class Project:
@@ -27,7 +27,6 @@ class Project:
         faults: for each module of which it is known, why it does not parse; None when it does. What is known to parse is not
             parsed before somebody looks into it.
         digests: of the content of each Python file that was read from the directory, by path.
-        asked: what was asked about other files, with a digest of each answer.
     """
 
     def __init__(
@@ -43,9 +42,8 @@ class Project:
         self.unreadable: dict[str, str] = {}
         self.faults: dict[str, str | None] = {}
         self.digests: dict[str, str] = {}
-        self.asked: dict[Question, str] = {}
-        self._answers: dict[Question, list[tuple[str, str]]] = {}
         self._files = dict(files or {})
+        self._others = Others(root, self._files, self.unreadable)
         self._roots = _Roots(sources)
         for path, source in sources.items():
             name, same = self._roots.name_of(path), (kept or {}).get(path)
@@ -54,7 +52,7 @@ class Project:
                 self._modules[path] = same if same is not None and is_same else Module(path, name, source)
             except UnparsableError as error:
                 self.unreadable[path] = str(error)
-        for position, module in enumerate(self._modules.values(), start=1):
+        for position, module in enumerate(self._modules.values(), start=FIRST):
             module.bit, module.inner_bit = 1 << position, 1 << (position + len(self._modules))
         self.reading = Reading()
         self._found: dict[tuple[str, ...], Module | None] = {}
@@ -66,6 +64,17 @@ class Project:
         """The files that can be read, by path."""
         self.reading.mask |= EVERYTHING
         return self._modules
+
+    def file(self, path: str) -> Module:
+        """One of them, without a look at the others."""
+        module = self._modules[path]
+        self.reading.mask |= module.bit
+        return module
+
+    def function(self, path: str, label: str) -> Function | None:
+        """The function of that label in a file."""
+        found = self.file(path).labelled.get(label)
+        return found if isinstance(found, Function) else None
 
     @property
     def packages(self) -> list[str]:
@@ -119,6 +128,14 @@ class Project:
     @cached_property
     def _service(self) -> list[Module]:
         return [module for module in self.modules.values() if module.is_service and self.reads(module)]
+
+    def calling(self, *names: str) -> list[Module]:
+        """The modules of the service that call something of one of these names."""
+        found = [module for module in self._service if not module.calls_by_name.names.isdisjoint(names)]
+        for module in found:
+            self.reading.mask |= module.bit
+        self.reading.mask |= CALLED
+        return found
 
     def reads(self, module: Module) -> bool:
         """The module parses. One that does not is in `unreadable` from now on."""
@@ -185,72 +202,26 @@ class Project:
 
     def files(self, *names: str) -> list[tuple[str, str]]:
         """The text of files with one of these names, in the root and one or two levels below: configuration, not code."""
-        return self._answer(("files", *names))
+        return self._others.answer("files", *names)
 
     def glob(self, *patterns: str) -> list[tuple[str, str]]:
         """The text of files that match one of these patterns from the root, hidden ones too: what runs and ships the code."""
-        return self._answer(("glob", *patterns))
+        return self._others.answer("glob", *patterns)
 
     @property
     def is_repository(self) -> bool:
         """The checked directory is the root of its repository, so what is not there is nowhere."""
-        return bool(self._answer(("repository",)))
+        return bool(self._others.answer("repository"))
+
+    @property
+    def asked(self) -> dict[Question, str]:
+        """What was asked about other files, with a digest of each answer."""
+        return self._others.asked
 
     def ask(self, *question: str) -> str:
         """The digest of the answer to a question about other files, as it stands in `asked`."""
-        self._answer(question)
+        self._others.answer(*question)
         return self.asked[question]
-
-    def _answer(self, question: Question) -> list[tuple[str, str]]:
-        known = self._answers.get(question)
-        if known is None:
-            kind, *what = question
-            known = self._answers[question] = list(_ANSWERS[kind](self, what))
-            parts = (part.encode("utf-8", "surrogateescape") for pair in known for part in pair)
-            self.asked[question] = hashlib.sha256(b"".join(len(part).to_bytes(8) + part for part in parts)).hexdigest()
-        return known
-
-    def _named(self, names: Sequence[str]) -> Iterator[tuple[str, str]]:
-        for path, text in self._files.items():
-            if PurePosixPath(path).name in names:
-                yield path, text
-        if self.root is None:
-            return
-        for pattern in ("", "*/", "*/*/"):
-            for name in names:
-                for found in sorted(self.root.glob(pattern + name)):
-                    relative = found.relative_to(self.root)
-                    if not any(part.startswith(".") or part == "node_modules" for part in relative.parts):
-                        yield from self._read(found)
-
-    def _matching(self, patterns: Sequence[str]) -> Iterator[tuple[str, str]]:
-        for pattern in patterns:
-            for path, text in self._files.items():
-                if PurePosixPath(path).match(pattern) and path.count("/") == pattern.count("/"):
-                    yield path, text
-            for found in sorted(self.root.glob(pattern)) if self.root is not None else ():
-                if not found.is_symlink():
-                    yield from self._read(found)
-
-    def _read(self, file: Path) -> Iterator[tuple[str, str]]:
-        """Its path and text; nothing of what is no file, is data, or must not be read, which is in `unreadable` from now on."""
-        path = file.relative_to(self.root or "").as_posix()
-        try:
-            if file.is_file() and not locate.too_large(file):
-                yield path, file.read_text(encoding="utf-8", errors="replace")
-        except OSError as error:
-            self.unreadable[path] = error.strerror or str(error)
-
-    def _repository(self, _: Sequence[str]) -> Iterator[tuple[str, str]]:
-        if self.root is None or (self.root / ".git").exists():
-            yield ".git", ""
-
-
-_ANSWERS: Mapping[str, Callable[[Project, Sequence[str]], Iterator[tuple[str, str]]]] = {
-    "files": Project._named,
-    "glob": Project._matching,
-    "repository": Project._repository,
-}
 
 
 class _Roots:

@@ -9,6 +9,7 @@ from fastness.tool.project import literals
 from fastness.tool.project.calls import CallGraph
 from fastness.tool.project.dependencies import Dependencies
 from fastness.tool.project.module import Module
+from fastness.tool.project.notes import Notes
 from fastness.tool.project.project import Project
 from fastness.tool.project.reading import EVERYTHING, Reading
 from fastness.tool.project.requirements import Requirements
@@ -34,13 +35,15 @@ class Service(Dependencies):
     Attributes:
         project: its files.
         resolver: what names and expressions stand for.
+        notes: what was found out about single functions.
         graph: who calls whom.
     """
 
     def __init__(self, project: Project) -> None:
         super().__init__(Resolver(project))
         self.project = project
-        self.graph = CallGraph(self.resolver)
+        self.notes = Notes(project.reading)
+        self.graph = CallGraph(self.resolver, self.notes)
 
     @cached_property
     def requirements(self) -> Requirements:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
@@ -13,6 +13,25 @@ from fastness.tool.project.walk import own
 if TYPE_CHECKING:
     from fastness.tool.project.module import Module
 
+# Kinds of nodes of which it is known, without a look at its nodes, that a function has none.
+KINDS: Mapping[type[ast.AST], int] = {
+    kind: 1 << position
+    for position, kind in enumerate((
+        ast.If, ast.Return, ast.Try, ast.Yield, ast.YieldFrom, ast.Raise, ast.With, ast.AsyncWith, ast.While, ast.For,
+        ast.AsyncFor, ast.IfExp, ast.BoolOp, ast.Compare, ast.Assert, ast.Assign, ast.AugAssign,
+    ))
+}  # fmt: skip
+
+
+class _Any(dict[tuple[type[ast.AST], ...], int]):
+    """The bits of several kinds; none when one of them is not among those."""
+
+    def __missing__(self, kinds: tuple[type[ast.AST], ...]) -> int:
+        found = self[kinds] = sum(KINDS[kind] for kind in set(kinds)) if KINDS.keys() >= set(kinds) else 0
+        return found
+
+
+_ANY = _Any()
 FunctionNode: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 _N = TypeVar("_N", bound=ast.AST)
 
@@ -61,6 +80,7 @@ class CallSite:
     """One call in a function's body, or at module level.
 
     Attributes:
+        number: its place among the calls of its scope.
         awaited: `await f()`.
         dropped: the result is used by nobody.
         looped: repeated by a loop or comprehension of the same scope.
@@ -74,11 +94,19 @@ class CallSite:
     dropped: bool
     looped: bool
     deferred: bool
+    number: int
+    line: int = field(init=False, repr=False)
     name: str = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        self.line = self.node.lineno
         called = self.node.func
         self.name = called.attr if isinstance(called, ast.Attribute) else called.id if isinstance(called, ast.Name) else ""
+
+    if not TYPE_CHECKING:  # see `notes`
+
+        def __getattr__(self, name: str) -> object:
+            return _read(self, getattr(self.scope, "module", self.scope), name)
 
     def argument(self, keyword: str, position: int | None = None) -> ast.expr | None:
         """The argument of that name, or at that position."""
@@ -90,19 +118,23 @@ class Function:
     """A function or method, with the scope that its body is.
 
     Attributes:
+        number: its place among the definitions of its file.
         line: of its `def`.
         decorated_by: the last name of each decorator.
         is_empty: it has no body of its own, as a method that is there to be overridden.
+        kinds: which of `KINDS` can be among its nodes, as bits.
     """
 
     name: str
     node: FunctionNode
     module: Module
     parent: Scope
+    number: int
     line: int = field(init=False, repr=False)
     is_async: bool = field(init=False, repr=False)
     decorated_by: tuple[str, ...] = field(init=False, repr=False)
     is_empty: bool = field(init=False, repr=False)
+    kinds: int = field(init=False, repr=False, default=0)
     bindings: dict[str, list[Binding]] = field(default_factory=dict)
     calls: list[CallSite] = field(default_factory=list)
     globals: set[str] = field(default_factory=set)
@@ -121,7 +153,7 @@ class Function:
     if not TYPE_CHECKING:  # see `outline`
 
         def __getattr__(self, name: str) -> object:
-            return _read(self, name)
+            return _read(self, self.module, name)
 
     @property
     def owner(self) -> Class | None:
@@ -132,6 +164,11 @@ class Function:
     def qualified(self) -> str:
         """The name with its classes and outer functions: `Users.create`."""
         return self.name if isinstance(self.parent, _module_type()) else f"{self.parent.qualified}.{self.name}"
+
+    @property
+    def label(self) -> tuple[str, str]:
+        """The file, and the name by which `Project.function` finds it again."""
+        return self.module.path, self.module.labels[self.number]
 
     @property
     def decorators(self) -> list[ast.expr]:
@@ -165,6 +202,9 @@ class Function:
 
     def of(self, *kinds: type[_N]) -> list[_N]:
         """Those of the nodes that are of these kinds."""
+        wanted = _ANY[kinds]
+        if wanted and not self.kinds & wanted:
+            return []
         found = self._of.get(kinds)
         if found is None:
             found = self._of[kinds] = [node for node in self.nodes if node.__class__ in kinds]
@@ -189,6 +229,7 @@ class Class:
     node: ast.ClassDef
     module: Module
     parent: Scope
+    number: int
     bindings: dict[str, list[Binding]] = field(default_factory=dict)
     calls: list[CallSite] = field(default_factory=list)
     instance: dict[str, list[tuple[Binding, Function]]] = field(default_factory=dict)
@@ -196,7 +237,7 @@ class Class:
     if not TYPE_CHECKING:  # see `outline`
 
         def __getattr__(self, name: str) -> object:
-            return _read(self, name)
+            return _read(self, self.module, name)
 
     @property
     def qualified(self) -> str:
@@ -237,11 +278,11 @@ def _says_nothing(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.Raise | ast.Pass)
 
 
-def _read(known: Function | Class, name: str) -> object:
-    """What is asked of a definition that is known by its outline only is read from its file."""
-    if name not in known.__slots__ or known.module.is_read:
+def _read(known: Function | Class | CallSite, module: Module, name: str) -> object:
+    """What is asked of a definition or a call of which something is known without it is read from its file."""
+    if name not in known.__slots__ or module.is_read:
         raise AttributeError(f"{type(known).__name__!r} object has no attribute {name!r}")
-    known.module.indexed()
+    module.indexed()
     return getattr(known, name)
 
 

@@ -42,16 +42,18 @@ class Wrappers:
 
     def __init__(self, resolver: Resolver) -> None:
         self._resolver = resolver
-        self._uses: dict[Function, tuple[Use, ...]] = {}
+        self._uses: dict[Function, tuple[tuple[Use, ...], int]] = {}  # with the modules that were looked into
 
     def runs(self, site: CallSite, function: Function, *, threaded: bool) -> Iterator[CallSite]:
         """The calls that a function makes for this call of it, as if they stood here."""
         if not any(self._may_be_function(node, site) for node in [*site.node.args, *(k.value for k in site.node.keywords)]):
             return
         known = self._uses.get(function)
+        reading = self._resolver.project.reading
         if known is None:
-            known = self._uses[function] = tuple(self._uses_of(function))
-        for use in known:
+            known = self._uses[function] = reading.apart(function, lambda: tuple(self._uses_of(function)))
+        reading.mask |= known[1]
+        for use in known[0]:
             given, more = _given(site.node, function, use.parameter)
             if use.threaded is threaded and given is not None and self._may_be_function(given, site):
                 made = ast.copy_location(ast.Call(given, more if use.rest else [], []), site.node)

@@ -409,6 +409,80 @@ def test_subclasses_are_not_parsed_again(demo: _Demo, check: _Check, monkeypatch
     assert not any("  pass" in text for text in parsed)
 
 
+def test_what_calls_what_is_known_of_files_that_are_not_read(
+    demo: _Demo, check: _Check, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an edit, only the files whose calls it can have changed are parsed, and those with something to tell of."""
+    for number in range(20):
+        text = f"from app.clients import way_{number + 1} as on\n\nasync def go(): await on.go()\n"
+        demo.write(f"app/clients/way_{number}.py", text)
+    demo.write("app/clients/way_20.py", "async def go(): ...\n")
+    demo.replace("app/routes/users.py", "import client", "import client, way_0")
+    demo.replace("app/routes/users.py", "    return client", "    await way_0.go()\n    return client")
+    told = check(demo.root)[1]
+    parsed = _noted(monkeypatch)
+    _EDITS["a comment"](demo)
+    assert check(demo.root)[1]["findings"] == told["findings"]  # type: ignore[index]
+    assert any("# the app" in text for text in parsed)
+    assert sum("on.go" in text for text in parsed) < 3
+    demo.write("app/clients/way_20.py", "import time\n\nasync def go(): time.sleep(1)\n")
+    found = check(demo.root)[1]
+    assert "time.sleep (sleep) through go" in json.dumps(found)
+    assert sum("on.go" in text for text in parsed) < 5
+
+
+# Each has an effect on calls in a file that is as it was.
+_FROM_AFAR = {
+    "a function that was missing": ("app/clients/base.py", "\ndef waited():\n  import time\n  time.sleep(1)\n"),
+    "another method of a subclass": ("app/clients/sub.py", "\n  def wait(self):\n    import time\n    time.sleep(1)\n"),
+    "another subclass": (
+        "app/clients/base.py",
+        "\nclass Third(Client):\n  def wait(self):\n    import time\n    time.sleep(1)\n",
+    ),
+    "another caller": ("app/main.py", "\ndef calls():\n    import requests\n    users.asks(requests.Session())\n"),
+    "another form": ("app/main.py", "\nclass Waits:\n  def waits(self):\n    import time\n    time.sleep(1)\n"),
+}
+
+
+@pytest.mark.parametrize("edit", _FROM_AFAR)
+def test_what_calls_mean_is_asked_again(edit: str, demo: _Demo, check: _Check) -> None:
+    """A name that was missing, what answers for an abstract method or for a protocol, and what callers give."""
+    demo.write("app/clients/base.py", "class Client:\n  def wait(self):\n    raise NotImplementedError\n")
+    demo.write("app/clients/sub.py", "from app.clients.base import Client\n\nclass Sub(Client):\n  def other(self): ...\n")
+    demo.write(
+        "app/routes/users.py",
+        """
+        from typing import Protocol
+        from fastapi import APIRouter
+        from app.clients import base
+
+        router = APIRouter()
+
+        class Form(Protocol):
+            def waits(self): ...
+
+        def asks(session):
+            session.get("https://example.org", timeout=3)
+
+        def form(form: Form):
+            form.waits()
+
+        @router.get("/{name}")
+        async def show(name: str, client: base.Client, given: Form, session) -> None:
+            client.wait()
+            base.waited()
+            form(given)
+            asks(session)
+        """,
+    )
+    assert "blocking-call" not in json.dumps(check(demo.root)[1])
+    path, text = _FROM_AFAR[edit]
+    demo.write(path, (demo.root / path).read_text() + text)
+    told = check(demo.root)[1]
+    assert told == check(demo.root, cached=False)[1]
+    assert "blocks the event loop" in json.dumps(told)
+
+
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
     """Grows with every module that rules about single modules are asked about, and with their names."""

@@ -108,15 +108,11 @@ def test_what_is_remembered_of_a_project_is_everybodys() -> None:
         lambda service: service.routes,
         lambda service: service.middleware,
         lambda service: service.tree(service._routes[0]),
-        lambda service: service.parameters(service._routes[0].handler),
-        lambda service: service.graph.edges(service._routes[0].handler),
-        lambda service: service.graph.outward(service._routes[0].handler),
         lambda service: service.router_of(service._routes[0].router.call, service._routes[0].scope),
-        lambda service: list(service.resolver.subclasses(service._routes[0].handler.module.classes[0])),
     ],
 )
 def test_what_everybody_has_a_part_in_is_noted(ask: Callable[[Service], object]) -> None:
-    """Every time, also when it is remembered: lists of files, the routes, what calls what, who inherits from whom."""
+    """Every time, also when it is remembered: lists of files, the routes."""
     app = "from fastapi import FastAPI\n\napp = FastAPI()\n\nclass One: ...\n\n@app.get('/')\ndef get(): ...\n"
     service = Service(project({"main.py": app}))
     assert service.routes

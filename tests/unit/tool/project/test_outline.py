@@ -9,6 +9,7 @@ from fastness.tool.check.config import Config
 from fastness.tool.check.examples import files, project
 from fastness.tool.check.rules import catalogue
 from fastness.tool.project import Project
+from fastness.tool.project.edits import compared
 from fastness.tool.project.module import Module
 from fastness.tool.project.outline import draw
 
@@ -115,6 +116,34 @@ def test_what_is_seen_from_outside(old: str, new: str, seen: bool) -> None:
     assert old in _SOURCE
     before, after = (_pair(source)[1].outline or {} for source in (_SOURCE, _SOURCE.replace(old, new)))
     assert (before["surface"] != after["surface"]) == seen
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "another"),
+    [
+        ("return Local", "return None", False),
+        ("class Empty: ...", "class Empty: ...\n\ndef more(): ...", False),
+        ("class Empty: ...", "def more(): ...\n\nclass Empty: ...", False),
+        ("class Empty: ...", "class Empty: ...\n\n@decorated\nclass More(Base):\n    def more(self): self.x = 1", True),
+        ("def outer():", "def more(): ...\n\ndef outer():", False),
+        ("class Empty: ...", "class Empty: ...\n\ndef named(): ...", True),
+        ("class Empty: ...", "class Empty: ...\n\ndef outer(): ...", True),
+        ("class Empty: ...", "class Empty: ...\n\ndef __getattr__(name): ...", True),
+        ("class Empty: ...", "class Empty: ...\n\nmore = 1", True),
+        ("class Empty: ...", "class Empty: ...\n\ndef more(): js['a'] = 1", True),
+        ("class Empty: ...", "class Empty: ...\n\ndef more():\n    global empty\n    empty = 1", True),
+        ("class Empty: ...", "class More: ...\n\nclass Empty: ...", True),
+        ("class Empty: ...", "def more(): ...", True),
+        ("field: int = 1", "field: int = 2\n\n    def more(self): ...", True),
+    ],
+)
+def test_what_nobody_names_is_not_seen_from_outside(old: str, new: str, another: bool) -> None:
+    """A function more, wherever it stands; a class after all others, whose places are known. Another file names `named`."""
+    assert old in _SOURCE
+    other = Module("app/other.py", "app.other", b"from app.main import named")
+    before, after = _pair(_SOURCE)[0], _pair(_SOURCE.replace(old, new))[0]
+    after.bit, after.inner_bit = 8, 16
+    assert (compared(after, draw(before), [after, other]).seen == after.bit) == another
 
 
 def test_a_body_on_the_line_of_its_head_is_seen() -> None:

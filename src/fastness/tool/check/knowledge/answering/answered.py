@@ -81,6 +81,17 @@ def answered(service: Service) -> list[Answered]:
 def _followed(service: Service, caller: Answered) -> Iterator[tuple[Edge, str | None]]:
     """The calls whose results the caller answers with, each with the item of it that is sent."""
     function = caller.function
+    edges = [*service.graph.edges(function), *service.graph.in_threads(function)[0]]
+
+    def follow() -> list[tuple[int, str | None]]:
+        return [(edges.index(edge), key) for edge, key in _follow(service, caller)]
+
+    for number, key in service.notes.ask(f"answers with {caller.key}", function, follow):
+        yield edges[number], key
+
+
+def _follow(service: Service, caller: Answered) -> Iterator[tuple[Edge, str | None]]:
+    function = caller.function
     if not function.calls:
         return
     pending = [(answer, *taken) for answer in _returned(function) for taken in _under(caller.key, answer)]
@@ -101,6 +112,7 @@ def _followed(service: Service, caller: Answered) -> Iterator[tuple[Edge, str | 
                 edges = _edges(service, function) if edges is None else edges
                 for edge in edges.get(id(part), ()) or _threaded(service, function, part):
                     yield edge, key
+                    service.reading.body(edge.target)
                     pending += [(answer, given, None) for given in put_into(edge.target, part, converted=True)]
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from weakref import proxy
 
 from fastness.tool.check.rule import module_of
 from fastness.tool.project import Project, Service
+from fastness.tool.project.calls import Outward
 from fastness.tool.project.module import Module
 from fastness.tool.project.reading import known_once
-from fastness.tool.project.symbols import CallSite
+from fastness.tool.project.symbols import CallSite, Function
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +94,28 @@ def is_imported(project: Project, module: Module) -> bool:
     return any(edge.imported is module for other in asked for edge in edges.get(other, ()))
 
 
+@dataclass(slots=True)
+class Made:
+    """A call that importing a file makes: the functions of the project that it runs, and what it calls of libraries."""
+
+    site: CallSite
+    targets: list[Function] = field(default_factory=list)
+    outward: list[Outward] = field(default_factory=list)
+
+
 @known_once
-def made_by_importing(service: Service) -> list[CallSite]:
+def made_by_importing(service: Service) -> list[Made]:
     """The calls that importing the apps and the files of their endpoints makes, in the order of files and lines."""
     serving = {*(route.handler.module for route in service.routes), *(module_of(app.scope) for app in service.apps)}
     modules = sorted(loaded_by(service.project, serving), key=lambda module: module.path)
-    made = [site for module in modules if module.is_service for site in module.calls]
-    made = [site for site in made if not site.deferred and not module_of(site.scope).only_as_script(site.node)]
-    return sorted(made, key=lambda site: (module_of(site.scope).path, site.node.lineno))
+    return [made for module in modules if module.is_service for made in _made_by(service, module)]
+
+
+def _made_by(service: Service, module: Module) -> list[Made]:
+    found: dict[int, Made] = {}
+    for edge in service.graph.edges(module):
+        if not edge.handed:
+            found.setdefault(edge.site.number, Made(edge.site)).targets.append(edge.target)
+    for call in service.graph.outward(module):
+        found.setdefault(call.site.number, Made(call.site)).outward.append(call)
+    return [made for _, made in sorted(found.items())]

@@ -51,6 +51,7 @@ def uses(service: Service, handler: Function, parameter: str) -> list[Use]:
         if key in seen:
             continue
         seen.add(key)
+        service.reading.body(function)
         held = _spread(function, given)
         measured.update(_measured(function, held))
         found += _within(service, function, held)

@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from fastness.tool.check.knowledge.credentials.secrets import names_password
 from fastness.tool.check.knowledge.inputs import amounts
@@ -72,17 +73,21 @@ def parts(service: Service) -> Iterator[Part]:
         seen.add(handler)
         if hashes:
             yield from _passwords(service, route)
-        injected = {dependency.parameter for dependency in service.parameters(handler)}
-        for parameter, default in handler.parameters:
-            values = service.resolver.annotation(parameter.annotation, handler.parent)
-            handed_on = parameter.arg in injected and _is_taken_by_dependency(service, handler, parameter.arg, values)
-            if not handed_on and (parameter.arg in injected or not _is_body(service, values, default)):
-                continue
-            for use in amounts.uses(service, handler, parameter.arg):
-                if use.part:
-                    yield from _fields(service, values, use)
-                elif use.kind == amounts.LOOPED and _fits(service, use, parameter.annotation, default, handler.parent):
-                    yield Part(handler, parameter, parameter.arg, use)
+        yield from service.notes.search("parts of bodies", handler, partial(_parts, service, handler))
+
+
+def _parts(service: Service, handler: Function) -> Iterator[Part]:
+    injected = {dependency.parameter for dependency in service.parameters(handler)}
+    for parameter, default in handler.parameters:
+        values = service.resolver.annotation(parameter.annotation, handler.parent)
+        handed_on = parameter.arg in injected and _is_taken_by_dependency(service, handler, parameter.arg, values)
+        if not handed_on and (parameter.arg in injected or not _is_body(service, values, default)):
+            continue
+        for use in amounts.uses(service, handler, parameter.arg):
+            if use.part:
+                yield from _fields(service, values, use)
+            elif use.kind == amounts.LOOPED and _fits(service, use, parameter.annotation, default, handler.parent):
+                yield Part(handler, parameter, parameter.arg, use)
 
 
 def _passwords(service: Service, route: Route) -> Iterator[Part]:
@@ -122,6 +127,8 @@ def _is_taken_by_dependency(service: Service, handler: Function, parameter: str,
     models = {value.definition for value in values if isinstance(value, Instance) and service.is_model(value.definition)}
     for dependency in service.parameters(handler) if models else ():
         taking = dependency.target
+        if isinstance(taking, Function):
+            service.reading.body(taking)
         if dependency.parameter != parameter or not isinstance(taking, Function) or any(s.name == "len" for s in taking.calls):
             continue
         for taken, default in taking.parameters:

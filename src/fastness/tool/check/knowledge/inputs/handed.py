@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 from fastness.tool.check.knowledge.facts import reach
 from fastness.tool.project import Service
 from fastness.tool.project.calls import Edge, Outward
-from fastness.tool.project.reading import known_once
-from fastness.tool.project.symbols import CallSite, Function, Kind, argument
+from fastness.tool.project.reading import known_once, table
+from fastness.tool.project.symbols import CallSite, Function, argument
 from fastness.tool.project.values import External, FunctionValue
 
 _FIRST = {
@@ -21,21 +22,27 @@ _FIRST = {
 
 def handed(service: Service, function: Function) -> tuple[list[Edge], list[Outward]]:
     """The calls that a function has others make: of `tasks.add_task(send, mail)` what `send(mail)` would be."""
-    known = _known(service)
-    if function not in known:
-        known[function] = _handed(service, function)
-    return known[function]
+    table = _known(service)
+    known = table.get(function)
+    if known is None:
+        known = table[function] = service.reading.apart(function, partial(_handed, service, function))
+    service.reading.mask |= known[1]
+    return known[0]
 
 
-@known_once
-def _known(_: Service) -> dict[Function, tuple[list[Edge], list[Outward]]]:
-    """What was found out of the functions that somebody has asked about."""
+@table
+def _known(_: Service) -> dict[Function, tuple[tuple[list[Edge], list[Outward]], int]]:
+    """What was found out of the functions that somebody has asked about, with the modules that were looked into."""
     return {}
 
 
 def _handed(service: Service, function: Function) -> tuple[list[Edge], list[Outward]]:
     threads, sent = service.graph.in_threads(function)
-    edges, outward = list(threads), list(sent)
+    later = service.notes.search("calls made later", function, partial(_later, service, function))
+    return [*threads, *(o for o in later if isinstance(o, Edge))], [*sent, *(o for o in later if isinstance(o, Outward))]
+
+
+def _later(service: Service, function: Function) -> Iterator[Edge | Outward]:
     for site in function.calls:
         made = _made(service, site) if site.name in _FIRST or site.name == "Thread" else None
         if made is None:
@@ -43,10 +50,9 @@ def _handed(service: Service, function: Function) -> tuple[list[Edge], list[Outw
         later = replace(site, node=made)
         for value in service.resolver.targets(later):
             if isinstance(value, External):
-                outward.append(Outward(later, value))
+                yield Outward(later, value)
             elif isinstance(value, FunctionValue):
-                edges += [Edge(later, target) for target in service.graph.answering(value)]
-    return edges, outward
+                yield from (Edge(later, target) for target in service.graph.answering(value))
 
 
 def _made(service: Service, site: CallSite) -> ast.Call | None:
@@ -69,10 +75,7 @@ def _made(service: Service, site: CallSite) -> ast.Call | None:
 
 def inside(function: Function) -> Iterator[Function]:
     """The functions that a function defines: it has them called by somebody, or calls them itself."""
-    for bindings in function.bindings.values():
-        for binding in bindings:
-            if binding.kind is Kind.FUNCTION and isinstance(binding.definition, Function):
-                yield binding.definition
+    return (one for one in function.module.functions if one.parent is function)
 
 
 def leading_to(service: Service, ends: Callable[[Outward], bool]) -> Iterator[Function]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import partial
 
+from fastness.tool.project import Service
 from fastness.tool.project.module import Module
 from fastness.tool.project.symbols import Binding, Function, Kind
 from fastness.tool.project.walk import mentions, walk
@@ -55,8 +57,17 @@ def _changes(module: Module) -> tuple[dict[str, list[tuple[Function, ast.AST]]],
     return put, shrunk
 
 
-def changed(module: Module, reached: set[Function]) -> Iterator[tuple[str, Binding, list[tuple[Function, ast.AST]]]]:
+def changed(
+    service: Service, module: Module, reached: set[Function]
+) -> Iterator[tuple[str, Binding, list[tuple[Function, ast.AST]]]]:
     """The module's own collections that these functions put something into, and nothing takes anything out of."""
+    for name, binding, put in service.notes.search("changed collections", module, partial(_changed, module)):
+        places = [(function, node) for function, node in put if function in reached]
+        if places:
+            yield name, binding, places
+
+
+def _changed(module: Module) -> Iterator[tuple[str, Binding, list[tuple[Function, ast.AST]]]]:
     names = {
         name: bindings[0]
         for name, bindings in module.bindings.items()
@@ -64,7 +75,7 @@ def changed(module: Module, reached: set[Function]) -> Iterator[tuple[str, Bindi
     }
     put, shrunk = _changes(module) if names else ({}, set())
     for name, binding in names.items():
-        places = [(f, node) for f, node in put.get(name, ()) if f in reached and name not in f.bindings]
+        places = [(f, node) for f, node in put.get(name, ()) if name not in f.bindings]
         places = [(f, node) for f, node in places if not _is_asked_anew(f, node, name)]
         if places and name not in shrunk:
             yield name, binding, places

@@ -57,7 +57,7 @@ def _made(service: Service, defined: Class) -> CallSite | None:
     sites = [site for site in _sites(service, defined) if not _is_apart(site)]
     alone = _is_singleton(defined)
     if not all(alone or _lasts(service, defined, site) for site in sites) or any(
-        _makes_more(method) for method in defined.methods
+        _makes_more(service, method) for method in defined.methods
     ):
         return None
     if outside and not all(isinstance(site.scope, Function) and site.scope.decorated(*_CACHES) for site in sites):
@@ -94,7 +94,7 @@ def _lasts(service: Service, defined: Class, site: CallSite) -> bool:
         return not site.deferred
     if scope.decorated(*_CACHES):
         return next(scope.parameters, None) is None
-    if loop.is_first(site):
+    if loop.is_first(service, site):
         return True
     if scope.name == "__init__" and scope.owner is not None and scope.owner is not defined:
         return made(service, scope.owner) is not None
@@ -105,7 +105,7 @@ def _lasts(service: Service, defined: Class, site: CallSite) -> bool:
 def _starting(service: Service) -> set[Function]:
     """The functions that start-up runs itself, and those that importing the app does."""
     makers = {app.scope for app in service.apps if isinstance(app.scope, Function)}
-    called = {function for site in imports.made_by_importing(service) for function in startup.functions(service, site)}
+    called = {target for made in imports.made_by_importing(service) for target in made.targets}
     return {*startup.starts(service), *(one.target for one in startup.begun(service)), *makers, *called}
 
 
@@ -115,14 +115,14 @@ def _is_singleton(defined: Class) -> bool:
     return making is not None and any(isinstance(node, ast.If) and any(loop.missing(node.test)) for node in making.nodes)
 
 
-def _makes_more(method: Function) -> bool:
+def _makes_more(service: Service, method: Function) -> bool:
     """It makes further objects of its own class: `cls(...)`, `type(self)(...)`."""
     if method.name == "__new__":
         return False
     for site in method.calls:
         called = site.node.func
         again = isinstance(called, ast.Call) and last_name(called) == "type"
-        if (again or last_name(called) in {"cls", "__class__"}) and not loop.is_first(site):
+        if (again or last_name(called) in {"cls", "__class__"}) and not loop.is_first(service, site):
             return True
     return False
 

@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import partial
 
 from fastness.tool.check.knowledge.facts import reach
 from fastness.tool.check.knowledge.lifetimes import startup
@@ -58,7 +58,8 @@ def _candidates(service: Service) -> Iterator[tuple[Function, str]]:
         yield from ((function, "middleware") for function in service.run_by(middleware))
     for module in service.project.service:
         yield from ((function, "exception handler") for function in module.functions if function.decorated("exception_handler"))
-        yield from _handed_over(service, module)
+        handed = service.notes.ask("handed over", module, partial(_handed_over, service, module))
+        yield from ((one, role) for place, role in handed if (one := service.project.function(*place)) is not None)
     yield from _beside_requests(service)
 
 
@@ -66,18 +67,21 @@ _STREAMS = ("StreamingResponse", "EventSourceResponse")
 _TAKE = (("add_task", 0, "func", "background task"), ("add_exception_handler", 1, "handler", "exception handler"))
 
 
-def _handed_over(service: Service, module: Module) -> Iterator[tuple[Function, str]]:
+def _handed_over(service: Service, module: Module) -> list[tuple[tuple[str, str], str]]:
+    """The functions that a file gives to others to run, by their labels."""
+    found = []
     for name, position, keyword, role in _TAKE:
         for site in module.calls_by_name.get(name, ()):
-            for value in service.resolver.infer(site.argument(keyword, position), site.scope):
-                if isinstance(value, FunctionValue):
-                    yield value.definition, role
+            values = service.resolver.infer(site.argument(keyword, position), site.scope)
+            found += [(value.definition.label, role) for value in values if isinstance(value, FunctionValue)]
     for name in _STREAMS:
         for site in module.calls_by_name.get(name, ()):
             content = site.argument("content", 0)
             # What a coroutine makes, its own entry reaches.
             if isinstance(content, ast.Call) and isinstance(site.scope, Function) and not site.scope.is_async:
-                yield from ((one, "stream") for one in _coroutines(service, content, site) if one.is_generator)
+                made = _coroutines(service, content, site)
+                found += [(one.label, "stream") for one in made if one.is_generator]
+    return found
 
 
 def _beside_requests(service: Service) -> Iterator[tuple[Function, str]]:
@@ -87,9 +91,8 @@ def _beside_requests(service: Service) -> Iterator[tuple[Function, str]]:
         return
     started = reach.closure(service, startup.starts(service))
     for function in sorted(started, key=lambda one: (one.module.path, one.line)):
-        for site in function.calls:
-            if site.name in _TASKS and site.node.args:
-                yield from ((one, "task") for one in _coroutines(service, site.node.args[0], site))
+        for site in service.notes.search("tasks", function, partial(_tasks, function)):
+            yield from ((one, "task") for one in _coroutines(service, site.node.args[0], site))
     for module in service.project.service:
         sites = [site for name in _JOBS for site in module.calls_by_name.get(name, ())]
         for site in sites:
@@ -113,6 +116,10 @@ _ADDS_JOB = re.compile(rf"{_ON_LOOP}\.add_job")
 _REPEATS = re.compile(rf"{_ON_LOOP}\.scheduled_job|fastapi_(?:utils|restful|utilities)\.(?:\w+\.)*repeat_every")
 
 
+def _tasks(function: Function) -> list[CallSite]:
+    return [site for site in function.calls if site.name in _TASKS and site.node.args]
+
+
 def _matches(values: Values, pattern: re.Pattern[str]) -> bool:
     return any(isinstance(value, External) and pattern.fullmatch(value.path) for value in values)
 
@@ -128,7 +135,7 @@ def _functions(service: Service, node: ast.expr | None, site: CallSite) -> Itera
             yield from service.graph.answering(value)
 
 
-def runs_here(edge: Edge) -> bool:
+def runs_here(service: Service, edge: Edge) -> bool:
     """The called function runs on the caller's thread, each time.
 
     A cached function runs once, and so does what makes something that is kept. A plain generator that a response is given is
@@ -136,33 +143,36 @@ def runs_here(edge: Edge) -> bool:
     own result would fail.
     """
     target = edge.target
-    if target.decorated(*_CACHES) or target.module.is_test or is_first(edge.site):
+    if target.decorated(*_CACHES) or target.module.is_test or is_first(service, edge.site):
         return False
-    if isinstance(edge.site.scope, Function) and id(edge.site.node) in _streamed(edge.site.scope):
+    caller = edge.site.scope
+    if isinstance(caller, Function) and edge.site.number in service.notes.ask("streamed", caller, partial(_streamed, caller)):
         return target.is_async or not target.is_generator
-    return not (edge.site.awaited and not target.is_async and target.decorators)
+    return not (edge.site.awaited and not target.is_async and target.decorated_by)
 
 
-@lru_cache(maxsize=1 << 14)
-def _streamed(function: Function) -> frozenset[int]:
-    """The calls, by id, that make what a function hands to a response: `StreamingResponse(rows())`."""
+def _streamed(function: Function) -> list[int]:
+    """The numbers of the calls that make what a function hands to a response: `StreamingResponse(rows())`."""
     given = [node for site in function.calls if site.name.endswith("Response") for node in handed_on(site.node)]
     names = {node.id for node in given if isinstance(node, ast.Name)}
     bound = [binding.value for name in names for binding in function.bindings.get(name, ())]
-    return frozenset(id(node) for node in (*given, *bound) if isinstance(node, ast.Call))
+    handed = {id(node) for node in (*given, *bound)}
+    return [site.number for site in function.calls if id(site.node) in handed]
 
 
-def is_first(site: CallSite) -> bool:
+def is_first(service: Service, site: CallSite) -> bool:
     """The call is made once, for something that is kept: `if cls.client is None: cls.client = connect()`."""
-    return isinstance(site.scope, Function) and id(site.node) in _made_once(site.scope)
+    function = site.scope
+    if not isinstance(function, Function):
+        return False
+    return site.number in service.notes.ask("made once", function, partial(_made_once, function))
 
 
-@lru_cache(maxsize=1 << 14)
-def _made_once(function: Function) -> frozenset[int]:
-    """The calls, by id, that a function makes as long as something is missing that outlives the request."""
+def _made_once(function: Function) -> list[int]:
+    """The numbers of the calls that a function makes as long as something is missing that outlives the request."""
     found: set[int] = set()
     if function.owner is None and not function.globals:
-        return frozenset()
+        return []
     for node in function.of(ast.If):
         last, lacking = node.body[-1], _kept(function, missing(node.test))
         if lacking and any(isinstance(one, ast.Assign) and ast.unparse(one.targets[0]) in lacking for one in own(node.body)):
@@ -170,7 +180,7 @@ def _made_once(function: Function) -> frozenset[int]:
         elif isinstance(last, ast.Return) and last.value and ast.unparse(last.value) in _kept(function, walk(node.test)):
             end = node.end_lineno or 0  # `if client: return client`, and what follows makes one
             found.update(id(site.node) for site in function.calls if site.node.lineno > end)
-    return frozenset(found)
+    return [site.number for site in function.calls if id(site.node) in found]
 
 
 def missing(test: ast.expr) -> Iterator[ast.expr]:

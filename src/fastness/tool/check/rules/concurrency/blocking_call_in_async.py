@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 
 from fastness.tool.boot import Probed
 from fastness.tool.boot.probed import Called
@@ -37,7 +38,8 @@ from fastness.tool.project.symbols import Function
 )
 def check(service: Service, served: Served | None, probed: Probed | None) -> Iterator[Found]:
     entries = loop.entries(service)
-    chains = service.graph.nearest([entry.function for entry in entries], _kind, through=loop.runs_here)
+    functions = [entry.function for entry in entries]
+    chains = service.graph.nearest(functions, partial(_kind, service), through=partial(loop.runs_here, service))
     for entry in entries:
         reached = chains.get(entry.function)
         if reached:
@@ -69,10 +71,9 @@ def _own(served: Served, called: Called) -> list[tuple[Function, int]]:
     return [(function, place.line) for place in places if (function := served.around(place)) is not None]
 
 
-def _kind(call: Outward) -> str | None:
-    if call.site.awaited or loop.is_first(call.site):
-        return None
-    return blocking.of(call)
+def _kind(service: Service, call: Outward) -> str | None:
+    kind = None if call.site.awaited else blocking.of(call)
+    return kind if kind is not None and not loop.is_first(service, call.site) else None
 
 
 def _fault(entry: loop.Entry, reached: dict[str, Chain]) -> Found:

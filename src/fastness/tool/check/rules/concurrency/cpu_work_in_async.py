@@ -9,6 +9,7 @@ Declare the endpoint with `def`, hand the work to `asyncio.to_thread`, or to a w
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from fastness.tool.check.knowledge.facts.chains import told
 from fastness.tool.check.knowledge.running import blocking, loop, work
@@ -21,7 +22,7 @@ from fastness.tool.project.calls import Outward
 @rule(severity=Severity.WARNING, practice="4.1", help="declare it with `def`, or hand the work to a thread or a worker")
 def check(service: Service) -> Iterator[Found]:
     entries = loop.entries(service)
-    chains = service.graph.nearest([entry.function for entry in entries], _kind, through=loop.runs_here)
+    chains = service.graph.nearest([entry.function for entry in entries], _kind, through=partial(loop.runs_here, service))
     for entry in entries:
         chain = chains.get(entry.function, {}).get("computes")
         if chain is not None:

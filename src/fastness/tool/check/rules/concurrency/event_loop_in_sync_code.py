@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import partial
 
 from fastness.tool.check.knowledge.answering.handlers import caught
 from fastness.tool.check.knowledge.facts.chains import told
@@ -32,7 +33,7 @@ def check(service: Service) -> Iterator[Found]:
     entries: set[Function] = {entry.function for entry in loop.entries(service)}
     entries |= {route.handler for route in service.routes}
     entries |= {f for module in service.project.service for f in module.functions if f.is_async}
-    chains = service.graph.nearest(entries, _kind, through=loop.runs_here)
+    chains = service.graph.nearest(entries, _kind, through=partial(loop.runs_here, service))
     reported = set()
     for chain in sorted((reached["loop"] for reached in chains.values()), key=lambda chain: len(chain.edges)):
         site = chain.last.site

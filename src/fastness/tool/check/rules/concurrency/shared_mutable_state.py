@@ -9,6 +9,7 @@ Keep it in the database or Redis, or in `request.state` when it is the request's
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from fastness.tool.check.knowledge.facts.reach import beside_routes, from_requests
 from fastness.tool.check.knowledge.lifetimes import containers, left_behind, locks, shared
@@ -27,10 +28,8 @@ from fastness.tool.project.symbols import Function
 def check(service: Service) -> Iterator[Found]:
     reached = from_requests(service) | beside_routes(service)
     places = {function.module for function in reached}
-    for module in service.project.service:
-        if module not in places:
-            continue
-        for name, binding, ((function, node), *others) in containers.changed(module, reached):
+    for module in (one for one in service.project.service if one in places):
+        for name, binding, ((function, node), *others) in containers.changed(service, module, reached):
             message = (
                 f"{function.qualified} changes {name}, which every request of this process shares and no other process sees"
             )
@@ -39,7 +38,7 @@ def check(service: Service) -> Iterator[Found]:
             yield found(function, node, message, *evidence, count=1 + len(others))
         for function in module.functions:
             if function in reached:
-                yield from _leaves(service, function)
+                yield from service.notes.search("left behind", function, partial(_leaves, service, function))
         yield from _asks_locks(service, module, reached)
 
 

@@ -15,14 +15,12 @@ from collections.abc import Iterator
 
 from fastness.tool.check.knowledge.facts.chains import told
 from fastness.tool.check.knowledge.facts.imports import made_by_importing
-from fastness.tool.check.knowledge.lifetimes.startup import functions
 from fastness.tool.check.knowledge.running import blocking
 from fastness.tool.check.rule import Bad, Found, Good, found, module_of, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
 from fastness.tool.project.calls import Chain, Edge, Outward
 from fastness.tool.project.symbols import CallSite, Function, constant
-from fastness.tool.project.values import External
 
 _WRITES = re.compile(
     r"os\.(?:makedirs|mkdir|remove|unlink|rename|rmdir)|pathlib\.Path\(\)\.(?:mkdir|unlink|write_\w+|touch|rmdir)"
@@ -37,17 +35,16 @@ _STEPS = 3  # functions of the project between the import and the effect
 @rule(severity=Severity.WARNING, practice="2.5", help="do it in the lifespan")
 def check(service: Service) -> Iterator[Found]:
     made = made_by_importing(service)
-    run = {site: functions(service, site) for site in made}
-    chains = service.graph.nearest((one for many in run.values() for one in many), _kind, through=_is_run)
+    chains = service.graph.nearest((target for one in made for target in one.targets), _kind, through=_is_run)
     reported: set[CallSite] = set()
-    for site in made:
-        outside = (value for value in service.resolver.targets(site) if isinstance(value, External))
-        kind = next((kind for value in outside if (kind := _kind(Outward(site, value)))), None)
+    for one in made:
+        site = one.site
+        kind = next((kind for call in one.outward if (kind := _kind(call))), None)
         if kind is not None:
             yield found(site.scope, site.node, _message(site, kind))
             continue
-        reached = (chain for one in run[site] for chain in sorted(chains.get(one, {}).values(), key=_worst))
-        chain = next((one for one in reached if len(one.edges) < _STEPS and one.last.site not in reported), None)
+        reached = (chain for target in one.targets for chain in sorted(chains.get(target, {}).values(), key=_worst))
+        chain = next((way for way in reached if len(way.edges) < _STEPS and way.last.site not in reported), None)
         if chain is not None:
             kind = _kind(chain.last) or ""
             reported.add(chain.last.site)

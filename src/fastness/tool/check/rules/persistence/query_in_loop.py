@@ -9,29 +9,19 @@ Ask once: `where(Model.id.in_(ids))`, a join, or `selectinload`.
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
+from functools import partial
 
 from fastness.tool.check.knowledge.facts.iteration import Loop, body, ends, generators, is_fixed, is_portion, targets
 from fastness.tool.check.knowledge.facts.reach import from_requests_and_tasks
-from fastness.tool.check.knowledge.facts.size import size
+from fastness.tool.check.knowledge.running import queries
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Evidence, Severity
 from fastness.tool.project import Service
 from fastness.tool.project.symbols import CallSite, Function, handed_on, last_name
-from fastness.tool.project.values import External
 from fastness.tool.project.walk import mentions, own, walk
 
-_QUERY = re.compile(
-    r"(?:sqlalchemy\.orm\.(?:Session|scoped_session)|sqlalchemy\.ext\.asyncio\.AsyncSession)\(\)\.(?:query|execute|exec|scalars?|get|get_one|refresh)"
-    r"|django\.db\.models\.Model\.objects(?:\.\w+\(\))*\.a?(?:get|get_or_create|first|last|latest|count|exists|aggregate)"
-)
 _STATEMENT = frozenset({"execute", "exec"})
-_LOOKUP = 12  # statements
-_LONGEST = 40  # statements of what is still about one item, and no job of its own
-_WRITES = re.compile(
-    r"_*(?:commit|flush|add|delete|update|insert|merge|create|save|send|post|publish|enqueue|remove|clean|sync|set(?=_)|apply|reconcile|notify)(?![a-z])"
-)
 _END = frozenset({"next", "anext", "any", "all"})
 
 
@@ -40,29 +30,33 @@ def check(service: Service) -> Iterator[Found]:
     reached = from_requests_and_tasks(service)
     for module in service.project.service:
         for function in module.functions:
-            if function in reached and any(site.looped for site in function.calls):
-                yield from _of(service, function)
+            if function in reached:
+                yield from service.notes.search("queries in loops", function, partial(_of, service, function))
 
 
 def _of(service: Service, function: Function) -> Iterator[Found]:
-    queries = {id(site.node): site for site in function.calls if site.looped and not site.deferred and _asks(service, site)}
+    if not any(site.looped for site in function.calls):
+        return
+    sites = {
+        id(site.node): site for site in function.calls if site.looped and not site.deferred and queries.asks(service, site)
+    }
     through: dict[int, Evidence] = {}
     less_plain: set[int] = set()
     for edge in service.graph.edges(function):
-        short = _looks_up(service, edge.target) if edge.site.looped else None
-        asking = short or (_asks_first(service, edge.target) if edge.site.looped else None)
+        short = queries.looks_up(service, edge.target) if edge.site.looped else None
+        asking = short or (queries.asks_first(service, edge.target) if edge.site.looped else None)
         if asking is not None:
             less_plain |= {id(edge.site.node)} if short is None else set()
-            queries[id(edge.site.node)] = edge.site
+            sites[id(edge.site.node)] = edge.site
             through[id(edge.site.node)] = proof(asking.scope, asking.node, f"{asking.scope.qualified} asks the database")
-    if not queries:
+    if not sites:
         return
     # `next(user for id in ids if (user := get(id)))` ends with the first that is found, as a `break` does.
     ending = {id(one) for site in function.calls if ast.unparse(site.node.func) in _END for one in site.node.args[:1]}
     for loop in function.nodes:
         if not isinstance(loop, Loop) or id(loop) in ending or is_fixed(service, loop, function):
             continue
-        inside = [queries.pop(id(node)) for node in own(body(loop)) if id(node) in queries]
+        inside = [sites.pop(id(node)) for node in own(body(loop)) if id(node) in sites]
         inside = [
             site
             for site in inside
@@ -74,51 +68,6 @@ def _of(service: Service, function: Function) -> Iterator[Found]:
             evidence = [proof(function, loop, "the loop"), *(through[id(s.node)] for s in inside if id(s.node) in through)]
             evidence += [proof(function, site.node, "and here") for site in inside if site is not first]
             yield found(function, first.node, message, *evidence, count=len(inside))
-
-
-def _asks(service: Service, site: CallSite) -> bool:
-    return any(isinstance(value, External) and _QUERY.fullmatch(value.path) for value in service.resolver.targets(site))
-
-
-def _looks_up(service: Service, target: Function, steps: int = 3) -> CallSite | None:
-    """The query of a function that does little else, as of a repository's `get`: one for all items could stand in its place.
-
-    Args:
-        steps: how many such functions may call each other until the last one asks.
-    """
-    if not _only_reads(target) or size(target).statements > _LOOKUP:
-        return None
-    query = next((site for site in target.calls if not site.looped and _asks(service, site)), None)
-    if query is not None or steps == 1:
-        return query
-    further = (_looks_up(service, edge.target, steps - 1) for edge in service.graph.edges(target) if not edge.site.looped)
-    return next((site for site in further if site is not None), None)
-
-
-def _only_reads(target: Function) -> bool:
-    if not target.module.is_service or target.is_generator or not target.of(ast.Return):
-        return False
-    return not any(_WRITES.match(name) for name in (target.name, *(site.name for site in target.calls)))
-
-
-def _asks_first(service: Service, target: Function) -> CallSite | None:
-    """The query with which a longer function begins, whatever it is given: one for all items could be made before the loop."""
-    if not _only_reads(target) or size(target).statements > _LONGEST:
-        return None
-    sites = {id(site.node): site for site in target.calls if not site.looped}
-    given = {parameter.arg for parameter, _ in target.parameters} - {"self", "cls"}
-    for statement in target.body:
-        if isinstance(statement, ast.If | ast.For | ast.AsyncFor | ast.While | ast.Return | ast.Match):
-            return None
-        nodes = list(own([statement]))
-        for site in (sites[id(node)] for node in nodes if id(node) in sites):
-            if _asks(service, site):
-                session = {node.id for node in walk(site.node.func) if isinstance(node, ast.Name)}
-                asked_for = any(isinstance(node, ast.Name) and node.id in given - session for node in nodes)
-                return site if asked_for else None
-        if isinstance(statement, ast.Assign) and any(isinstance(node, ast.Name) and node.id in given for node in nodes):
-            given |= {node.id for node in statement.targets if isinstance(node, ast.Name)}
-    return None
 
 
 def _repeats(loop: Loop, site: CallSite) -> bool:

@@ -13,13 +13,13 @@ from collections.abc import Iterator
 
 from fastness.tool.check.knowledge.facts.chains import told
 from fastness.tool.check.knowledge.facts.imports import made_by_importing
-from fastness.tool.check.knowledge.lifetimes.startup import functions, starts
+from fastness.tool.check.knowledge.lifetimes.startup import starts
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
 from fastness.tool.project.calls import Outward
-from fastness.tool.project.symbols import CallSite, Function, constant
-from fastness.tool.project.values import External, FunctionValue
+from fastness.tool.project.symbols import Function, constant
+from fastness.tool.project.values import FunctionValue
 
 _CALLED = frozenset({"create_all", "drop_all", "upgrade", "downgrade", "stamp", "run_sync", "call_command"})
 _CHANGES = ("alembic.command.upgrade", "alembic.command.downgrade", "alembic.command.stamp")
@@ -44,21 +44,17 @@ def check(service: Service) -> Iterator[Found]:
                         *told(chain, "changes the schema"))  # fmt: skip
     if not any(module.calls_by_name.names & _CALLED for module in service.project.service):
         return  # before all that importing the app calls is followed
-    run = {site: functions(service, site) for site in made_by_importing(service)}
-    chains = service.graph.nearest((one for many in run.values() for one in many), lambda call: _kind(service, call))
-    for site, many in run.items():
-        if _changes(service, site) and site not in reported:
+    made = made_by_importing(service)
+    chains = service.graph.nearest((target for one in made for target in one.targets), lambda call: _kind(service, call))
+    for one in made:
+        site = one.site
+        if site not in reported and any(_kind(service, call) for call in one.outward):
             yield found(site.scope, site.node, f"importing the app changes the schema: {site.name}")
-        chain = next((chains[one]["schema"] for one in many if one in chains), None)
+        chain = next((chains[target]["schema"] for target in one.targets if target in chains), None)
         if chain is not None and chain.last.site not in reported:
             reported.add(chain.last.site)
             yield found(site.scope, site.node, f"importing the app changes the schema: {site.name}",
                         *told(chain, "changes the schema"))  # fmt: skip
-
-
-def _changes(service: Service, site: CallSite) -> bool:
-    values = service.resolver.targets(site) if site.name in _CALLED - {"run_sync"} else ()
-    return any(isinstance(value, External) and _kind(service, Outward(site, value)) for value in values)
 
 
 def _kind(service: Service, call: Outward) -> str | None:

@@ -9,6 +9,7 @@ exception of ours is raised behind its middleware and handlers, and looked for i
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import groupby
@@ -30,7 +31,7 @@ from fastness.tool.project.module import Module
 def check(service: Service, served: Served | None, probed: Probed | None) -> Iterator[Found]:
     for function, ways in groupby(answered(service), lambda one: one.function):
         if function.module.mentions("except") and not answers.is_answer(function, service):
-            yield from told.in_result(function, list(ways), service)
+            yield from told.in_result(function, list(ways), service) if function.of(ast.Try) else ()
     if served is not None and probed is not None and not any(_answered(module, service) for module in service.project.service):
         yield from _at_probe(served, probed)
 

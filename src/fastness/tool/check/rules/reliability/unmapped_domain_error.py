@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 from fastness.tool.check.knowledge.answering import errors
 from fastness.tool.check.knowledge.answering.handlers import caught, is_broad
+from fastness.tool.check.knowledge.facts.chains import called
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Evidence, Severity
 from fastness.tool.project import Service
@@ -40,7 +41,7 @@ def check(service: Service) -> Iterator[Found]:
     for function, way in _exposed(service).items():
         for node in function.of(ast.Raise):
             defined = _raised(service, node, function, caught_somewhere)
-            if defined is not None and not _is_caught(function.of(ast.Try), node, _names(service, defined)):
+            if defined is not None and not _is_caught(function.of(ast.Try), node.lineno, _names(service, defined)):
                 raised.setdefault(defined, []).append((function, node, way))
     for defined, places in raised.items():
         if _names(service, defined) & known:
@@ -73,15 +74,14 @@ def _exposed(service: Service) -> dict[Function, tuple[Evidence, ...]]:
         blocks = function.of(ast.Try)
         for edge in service.graph.edges(function):
             target = edge.target
-            if target not in found_ and target.module.is_service and not _is_caught(blocks, edge.site.node, {"Exception"}):
-                found_[target] = (*found_[function], proof(function, edge.site.node, f"calls {target.qualified}"))[:6]
+            if target not in found_ and target.module.is_service and not _is_caught(blocks, edge.site.line, {"Exception"}):
+                found_[target] = (*found_[function], called(edge.site, f"calls {target.qualified}"))[:6]
                 pending.append(target)
     return found_
 
 
-def _is_caught(blocks: list[ast.Try], node: ast.AST, names: set[str]) -> bool:
-    """A `try` stands around the place and catches one of these, or everything."""
-    line = getattr(node, "lineno", 0)
+def _is_caught(blocks: list[ast.Try], line: int, names: set[str]) -> bool:
+    """A `try` stands around the line and catches one of these, or everything."""
     return any(
         outer.body[0].lineno <= line <= (outer.body[-1].end_lineno or 0)
         and any(is_broad(handler) or caught(handler) & names for handler in outer.handlers)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 from fastness.tool.check.knowledge.access.bypasses import bound_by_calls, bypasses
 from fastness.tool.check.knowledge.access.configured import asks_for, may_be_missing, missing_secret, set_secret
@@ -47,9 +48,8 @@ def check(service: Service) -> Iterator[Found]:
             yield from (found(guard, node, told) for node, told in bypasses(service.resolver, guard))
     for function in from_requests(service):
         if function not in guards:
-            yield from _verified_if_set(function)
-        if any(_SIGNATURE.search(name) for name in function.bindings):
-            yield from _verified_if_sent(function)
+            yield from service.notes.search("verified if set", function, partial(_verified_if_set, function))
+        yield from service.notes.search("verified if sent", function, partial(_verified_if_sent, function))
 
 
 def _guards(service: Service) -> dict[Function, None]:
@@ -104,8 +104,10 @@ def _taken_as_it_is(branch: ast.If) -> bool:
 
 def _verified_if_sent(function: Function) -> Iterator[Found]:
     """`if signature and not verify(data, signature): raise`, where who sends none is not refused."""
-    for node in function.nodes:
-        if not isinstance(node, ast.If) or not isinstance(node.test, ast.BoolOp) or not isinstance(node.test.op, ast.And):
+    if not any(_SIGNATURE.search(name) for name in function.bindings):
+        return
+    for node in function.of(ast.If):
+        if not isinstance(node.test, ast.BoolOp) or not isinstance(node.test.op, ast.And):
             continue
         sent, *others = node.test.values
         name = sent.id if isinstance(sent, ast.Name) else ""

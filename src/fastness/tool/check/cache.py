@@ -21,25 +21,21 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
-from functools import cache, reduce
+from functools import cache
 from importlib.metadata import version
-from operator import or_
 from pathlib import Path
 from typing import Any
 
 import fastness.tool
+from fastness.tool.check import recall
 from fastness.tool.check.config import Config
-from fastness.tool.check.local import Answer, Answers, Known, layout
+from fastness.tool.check.local import Answers, Known
 from fastness.tool.check.rule import Rule
 from fastness.tool.errors import CommandError
-from fastness.tool.findings import Documented, Evidence, Finding, Fix, NotChecked, Report, Severity
+from fastness.tool.findings import Documented, NotChecked, Report
 from fastness.tool.findings.model import plain
-from fastness.tool.project import edits
-from fastness.tool.project.module import Module
-from fastness.tool.project.notes import Key, Note
 from fastness.tool.project.outline import Outline
 from fastness.tool.project.project import Project
-from fastness.tool.project.reading import CALLED, EVERYTHING, INHERITANCE
 from fastness.tool.project.service import Service
 
 _FORMAT = 2
@@ -129,58 +125,19 @@ class Cache:
                 module.outline = self._outlines.get(self._project.digests[path])
 
     def known(self, service: Service, rules: Sequence[Rule]) -> Known:
-        """What was said of single modules before and still holds."""
-        kept, project = self._before, self._project
+        """What was said before of single files and functions, and still holds."""
         with suppress(*_BROKEN):
-            same = kept is not None and kept["layout"] == layout(service, rules)
-            if same and all(project.ask(*question) == answer for question, answer in kept["asked"]):
-                # The same files in the same order, so that each has the bits that it had.
-                pairs = zip(project.modules.values(), kept["digests"], strict=True)
-                edited = {module.path: digest for module, digest in pairs if project.digests[module.path] != digest}
-                of = {path: self._edit(project.modules[path], digest) for path, digest in edited.items()}
-                made = list(of.values())
-                seen = reduce(or_, (edit.seen for edit in made), 0)
-                answers = {path: _answer(*answer) for path, answer in kept["of"].items() if path not in edited}
-                disinherited = {path for path, answer in answers.items() if answer.heirs_read & (seen | EVERYTHING)}
-                if disinherited or any(_inherits_anew(service, path, kept["of"]) for path in edited):
-                    made.append(edits.Edit(INHERITANCE))
-                changed = reduce(or_, (project.modules[path].bit for path in edited), reduce(or_, (edit.seen for edit in made)))
-                stale = {path: answer.stale(changed) for path, answer in answers.items()}
-                notes = {
-                    key: note
-                    for key, note in _notes(*kept["notes"])
-                    if (key[0] not in of or of[key[0]].leaves(key[1])) and not any(edit.reaches(note.mask) for edit in made)
-                }
-                return Known(answers, stale, disinherited, notes)
+            if self._before is not None:
+                return recall.known(self._before, self._outlines, service, rules)
         return Known()
 
-    def _edit(self, module: Module, before: str) -> edits.Edit:
-        """What an edit changed of a module.
-
-        Args:
-            before: the digest of its content as it was.
-        """
-        kept = self._outlines.get(before)
-        if kept is None or not self._project.reads(module):
-            return edits.Edit(module.bit | CALLED)
-        edit = edits.compared(module, kept, self._project.modules.values())
-        more = module.outline is None or edits.calls_more(module.outline, kept)
-        return edit._replace(seen=edit.seen | CALLED) if more else edit
-
     def keep_answers(self, service: Service, rules: Sequence[Rule], answers: Answers) -> None:
-        """Have what is said of single modules now kept with the report."""
+        """Have what is said of single files and functions now kept with the report."""
         project = self._project
-        asked = [[list(question), answer] for question, answer in sorted(answers.asked.items())]
         drawn = {**answers.outlines, **{m.path: m.outline for m in project.modules.values() if m.outline}}
         self._now = {
             "outlines": {project.digests[path]: outline for path, outline in drawn.items()},
-            "answers": {
-                "layout": layout(service, rules),
-                "asked": asked,
-                "digests": [project.digests[path] for path in project.modules],
-                "of": {path: _written(answer) for path, answer in answers.of.items()},
-                "notes": _noted(answers.notes),
-            },
+            "answers": recall.written(service, rules, answers),
         }
 
     def keep(self, config: Config, report: Report) -> None:
@@ -218,61 +175,10 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _inherits_anew(service: Service, path: str, before: Mapping[str, Any]) -> bool:
-    """Other classes of the file inherit, or from others."""
-    found = [list(one) for one in service.resolver.heirs(service.project.file(path))]
-    return path not in before or before[path][_HEIRS] != found
-
-
-_HEIRS = 2  # its place in what `_written` gives
-
-
-def _answer(found: Any, read: Any, heirs: Any, heirs_read: str) -> Answer:
-    findings = {rule: [_finding(one) for one in of] for rule, of in found.items()}
-    masks = {rule: int(mask, 16) for mask, rules in read.items() for rule in rules}
-    return Answer(findings, masks, heirs, int(heirs_read, 16))
-
-
-def _written(answer: Answer) -> list[Any]:
-    read: dict[str, list[str]] = {}  # many rules have looked into the same
-    for rule, mask in answer.read.items():
-        read.setdefault(f"{EVERYTHING if mask & EVERYTHING else mask:x}", []).append(rule)
-    # What depends on the whole project is asked again each time.
-    found = {rule: of for rule, of in answer.found.items() if not answer.read.get(rule, 0) & EVERYTHING}
-    return [found, read, answer.heirs, f"{answer.heirs_read:x}"]
-
-
-def _noted(notes: Mapping[Key, Note]) -> list[Any]:
-    """As `_notes` reads them: by file and function, and each mask once."""
-    masks: dict[int, int] = {}
-    of: dict[str, dict[str, dict[str, Any]]] = {}
-    for (path, label, question), note in notes.items():
-        position = masks.setdefault(note.mask, len(masks))
-        of.setdefault(path, {}).setdefault(label, {})[question] = [position, note.value]
-    return [[f"{mask:x}" for mask in masks], of]
-
-
-def _notes(masks: Sequence[str], of: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[tuple[Key, Note]]:
-    read = [int(mask, 16) for mask in masks]
-    for path, functions in of.items():
-        for label, notes in functions.items():
-            for question, (position, value) in notes.items():
-                yield (path, label, question), Note(value, read[position])
-
-
-def _finding(kept: Mapping[str, Any]) -> Finding:
-    return Finding(**{
-        **kept,
-        "severity": Severity(kept["severity"]),
-        "evidence": tuple(Evidence(**evidence) for evidence in kept["evidence"]),
-        "fix": Fix(kept["fix"]),
-    })  # fmt: skip
-
-
 def _report(kept: Mapping[str, Any]) -> Report:
     return Report(**{
         **kept,
-        "findings": [_finding(finding) for finding in kept["findings"]],
+        "findings": [recall.finding(one) for one in kept["findings"]],
         "not_checked": [NotChecked(**one) for one in kept["not_checked"]],
         "documented": {name: Documented(**one) for name, one in kept["documented"].items()},
     })  # fmt: skip

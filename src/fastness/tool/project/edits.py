@@ -25,7 +25,7 @@ class Edit(NamedTuple):
     """What an edit of one file changed, as bits of `reading`.
 
     Attributes:
-        seen: the file, or the bodies of its functions.
+        seen: the file, or the bodies of its functions; and what all files together tell, where that may be another.
         readers: the files that name one of these functions; all where more may come to them.
         functions: the labels of those whose bodies are others, and of those that name these; None for all there are.
     """
@@ -52,18 +52,14 @@ def compared(module: Module, before: Outline, others: Iterable[Module]) -> Edit:
     """
     module.outline = now = draw(module.indexed())
     others = [one for one in others if one is not module]
+    called = 0 if set(now["calls"]) <= set(before["calls"]) else CALLED
     if _is_another(module, now, before, others):
-        return Edit(module.bit)
+        return Edit(module.bit | called)
     edited = _edited(module, now, before)
     if edited is None:
-        return Edit(module.inner_bit)
+        return Edit(module.inner_bit | called)
     names = {module.labelled[label].name for label in edited}
-    return Edit(module.inner_bit, sum(one.bit for one in others if one.mentions(*names)), edited)
-
-
-def calls_more(now: Outline, before: Outline) -> bool:
-    """The file calls something of a name that it did not call."""
-    return not set(now["calls"]) <= set(before["calls"])
+    return Edit(module.inner_bit | called, sum(one.bit for one in others if one.mentions(*names)), edited)
 
 
 def _is_another(module: Module, now: Outline, before: Outline, others: Iterable[Module]) -> bool:

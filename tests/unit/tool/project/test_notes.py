@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from fastness.tool.check.cache import _noted, _notes
 from fastness.tool.check.examples import files, project
+from fastness.tool.check.recall import noted, notes
 from fastness.tool.check.rule import Rule
 from fastness.tool.check.rules import catalogue
 from fastness.tool.project import Project, Service
@@ -34,7 +34,7 @@ def _again(service: Service, sources: dict[str, str]) -> Service:
         if not service.project.faults.get(path):
             module.outline = json.loads(json.dumps(draw(service.project.modules[path])))
             later.project.faults[path] = None
-    later.notes.kept = dict(_notes(*json.loads(json.dumps(_noted(service.notes.made)))))
+    later.notes.kept = dict(notes(*json.loads(json.dumps(noted(service.notes.made)))))
     return later
 
 
@@ -79,11 +79,11 @@ def test_what_depends_on_the_whole_project_is_not_kept() -> None:
 
 def test_a_mask_is_kept_as_it_is() -> None:
     """Written once for all notes that have it."""
-    notes = {("a.py", f"f{bit}", question): Note([bit], 1 << bit) for bit in (2, 700) for question in ("one", "two")}
-    notes["b.py", "", "one"] = Note(0, 4)
-    masks, _ = written = json.loads(json.dumps(_noted(notes)))
+    made = {("a.py", f"f{bit}", question): Note([bit], 1 << bit) for bit in (2, 700) for question in ("one", "two")}
+    made["b.py", "", "one"] = Note(0, 4)
+    masks, _ = written = json.loads(json.dumps(noted(made)))
     assert len(masks) == 2
-    assert dict(_notes(*written)) == notes
+    assert dict(notes(*written)) == made
 
 
 @pytest.mark.parametrize("rule", catalogue().values(), ids=lambda rule: rule.name)

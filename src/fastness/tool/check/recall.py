@@ -1,0 +1,130 @@
+"""What was said of single files and functions, as it is kept for the next check, and what of it the edits since then leave."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
+from operator import or_
+from typing import Any
+
+from fastness.tool.check.local import Answer, Answers, Known, layout
+from fastness.tool.check.rule import Rule
+from fastness.tool.findings import Evidence, Finding, Fix, Severity
+from fastness.tool.project import edits
+from fastness.tool.project.hierarchy import Heirs
+from fastness.tool.project.module import Module
+from fastness.tool.project.notes import Key, Note
+from fastness.tool.project.outline import Outline
+from fastness.tool.project.project import Project
+from fastness.tool.project.reading import CALLED, EVERYTHING, INHERITANCE
+from fastness.tool.project.service import Service
+
+
+def written(service: Service, rules: Sequence[Rule], answers: Answers) -> dict[str, Any]:
+    """All that holds now, as `known` reads it."""
+    return {
+        "layout": layout(service, rules),
+        "asked": [[list(question), answer] for question, answer in sorted(answers.asked.items())],
+        "digests": [service.project.digests[path] for path in service.project.modules],
+        "of": {path: _written(answer) for path, answer in answers.of.items()},
+        "notes": noted(answers.notes),
+    }
+
+
+def known(kept: Mapping[str, Any], outlines: Mapping[str, Outline], service: Service, rules: Sequence[Rule]) -> Known:
+    """What still holds of what was written.
+
+    Args:
+        outlines: of the files as they were, by the digests of their contents.
+    """
+    project = service.project
+    if kept["layout"] != layout(service, rules):
+        return Known()
+    if any(project.ask(*question) != answer for question, answer in kept["asked"]):
+        return Known()
+    # The same files in the same order, so that each has the bits that it had.
+    pairs = zip(project.modules.values(), kept["digests"], strict=True)
+    made = {
+        module.path: _edit(project, module, outlines.get(before))
+        for module, before in pairs
+        if project.digests[module.path] != before
+    }
+    seen = reduce(or_, (edit.seen for edit in made.values()), 0)
+    answers = {path: _answer(*answer) for path, answer in kept["of"].items() if path not in made}
+    disinherited = {path for path, answer in answers.items() if answer.heirs_read & (seen | EVERYTHING)}
+    if disinherited or any(_heirs(kept, path) != _heirs_now(service, path) for path in made):
+        seen |= INHERITANCE
+    changed = reduce(or_, (project.modules[path].bit for path in made), seen)
+    stale = {path: answer.stale(changed) for path, answer in answers.items()}
+
+    def holds(key: Key, note: Note) -> bool:
+        path, label, _ = key
+        if note.mask & seen & INHERITANCE or (path in made and not made[path].leaves(label)):
+            return False
+        return not any(edit.reaches(note.mask) for edit in made.values())
+
+    holding = {key: note for key, note in notes(*kept["notes"]) if holds(key, note)}
+    return Known(answers, stale, disinherited, holding)
+
+
+def _edit(project: Project, module: Module, before: Outline | None) -> edits.Edit:
+    """What an edit changed of a module."""
+    if before is None or not project.reads(module):
+        return edits.Edit(module.bit | CALLED)
+    return edits.compared(module, before, project.modules.values())
+
+
+def _heirs(kept: Mapping[str, Any], path: str) -> Heirs | None:
+    """Which classes of a file inherited from others."""
+    return kept["of"][path][_HEIRS] if path in kept["of"] else None
+
+
+def _heirs_now(service: Service, path: str) -> Heirs:
+    return [list(one) for one in service.resolver.heirs(service.project.file(path))]  # type: ignore[misc]
+
+
+def _written(answer: Answer) -> list[Any]:
+    read: dict[str, list[str]] = {}  # many rules have looked into the same
+    for rule, mask in answer.read.items():
+        read.setdefault(f"{EVERYTHING if mask & EVERYTHING else mask:x}", []).append(rule)
+    # What depends on the whole project is asked again each time.
+    found = {rule: of for rule, of in answer.found.items() if not answer.read.get(rule, 0) & EVERYTHING}
+    return [found, read, answer.heirs, f"{answer.heirs_read:x}"]
+
+
+_HEIRS = 2  # their place in that
+
+
+def _answer(found: Any, read: Any, heirs: Any, heirs_read: str) -> Answer:
+    findings = {rule: [finding(one) for one in of] for rule, of in found.items()}
+    masks = {rule: int(mask, 16) for mask, rules in read.items() for rule in rules}
+    return Answer(findings, masks, heirs, int(heirs_read, 16))
+
+
+def noted(notes: Mapping[Key, Note]) -> list[Any]:
+    """Notes by file and function, and each mask once."""
+    masks: dict[int, int] = {}
+    of: dict[str, dict[str, dict[str, Any]]] = {}
+    for (path, label, question), note in notes.items():
+        position = masks.setdefault(note.mask, len(masks))
+        of.setdefault(path, {}).setdefault(label, {})[question] = [position, note.value]
+    return [[f"{mask:x}" for mask in masks], of]
+
+
+def notes(masks: Sequence[str], of: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[tuple[Key, Note]]:
+    """What `noted` has written."""
+    read = [int(mask, 16) for mask in masks]
+    for path, functions in of.items():
+        for label, noted_of in functions.items():
+            for question, (position, value) in noted_of.items():
+                yield (path, label, question), Note(value, read[position])
+
+
+def finding(kept: Mapping[str, Any]) -> Finding:
+    """A finding as it was written."""
+    return Finding(**{
+        **kept,
+        "severity": Severity(kept["severity"]),
+        "evidence": tuple(Evidence(**evidence) for evidence in kept["evidence"]),
+        "fix": Fix(kept["fix"]),
+    })  # fmt: skip

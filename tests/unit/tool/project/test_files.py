@@ -28,6 +28,32 @@ def test_patterns_are_of_the_root(tree: Path) -> None:
     assert found == ["Dockerfile", "web/Dockerfile", ".github/workflows/ci.yml"]
 
 
+def test_links_to_directories_are_not_followed(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What lies outside of the project is not of it, neither by pattern nor by name."""
+    outside = tmp_path_factory.mktemp("outside")
+    for name in ("Dockerfile", "pyproject.toml"):
+        (outside / name).write_text(name)
+    (tree / "linked").symlink_to(outside, target_is_directory=True)
+    project = Project({}, root=tree)
+    assert [path for path, _ in project.glob("*/Dockerfile")] == ["web/Dockerfile"]
+    assert project.files("pyproject.toml") == []
+
+
+def test_every_question_is_noted_with_its_answer(tree: Path) -> None:
+    """What was found, and that nothing was; the same files have the same digest, other ones another."""
+    first, second = Project({}, root=tree), Project({}, root=tree)
+    for project in (first, second):
+        project.glob("Dockerfile")
+        project.files("uv.lock")
+        assert set(project.asked) == {("glob", "Dockerfile"), ("files", "uv.lock")}
+    assert first.asked == second.asked
+    (tree / "web/uv.lock").write_text("")
+    (tree / "Dockerfile").write_text("FROM scratch")
+    third = Project({}, root=tree)
+    assert third.ask("glob", "Dockerfile") != first.asked["glob", "Dockerfile"]
+    assert third.ask("files", "uv.lock") != first.asked["files", "uv.lock"]
+
+
 def test_patterns_mean_the_same_in_memory(tree: Path) -> None:
     """Files that were given as text are found as those on disk are."""
     texts = {"Dockerfile": "", "web/Dockerfile": "", "web/a/b/Dockerfile": "", ".github/workflows/ci.yml": ""}

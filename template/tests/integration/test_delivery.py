@@ -14,11 +14,12 @@ from standardwebhooks import Webhook
 
 from app import NAME, worker
 from app.core.config import Settings
+from app.domain import deliveries
 from app.infra.db.database import make_database
 from app.infra.jobs import tasks
 from app.main import create_app
 from tests.conftest import Token
-from tests.integration.receiver import Receiver, answer, receiving
+from tests.integration.receiver import OK, Receiver, answer, receiving
 
 
 @pytest.fixture
@@ -122,9 +123,18 @@ async def test_what_was_pending_is_delivered_after_a_restart(app: FastAPI, setti
             assert (await report(client, attempts=1))["status"] == "succeeded"
 
 
-async def test_a_receiver_that_fails_is_asked_again_by_itself(client: httpx2.AsyncClient, settings: Settings) -> None:
+async def test_a_receiver_that_fails_is_asked_again_by_itself(
+    client: httpx2.AsyncClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After the delay of the schedule, by a job that waits for it; the endpoint shows since when it fails."""
-    async with receiving(answer(500)) as receiver:
+    monkeypatch.setattr(deliveries, "RETRY_SCHEDULE", (0, 1))
+    seen = asyncio.Event()
+
+    async def once_seen(writer: asyncio.StreamWriter) -> None:
+        await seen.wait()
+        writer.write(OK)
+
+    async with receiving(answer(500), once_seen) as receiver:
         endpoint = await subscribe(client, receiver)
         await send_event(client)
         async with worker.make_resources(settings).lifespan():
@@ -133,10 +143,11 @@ async def test_a_receiver_that_fails_is_asked_again_by_itself(client: httpx2.Asy
             failing = (await client.get(f"/v1/endpoints/{endpoint['id']}")).json()
             assert failing["failing_since"] is not None
             assert failing["disabled_reason"] is None
+            seen.set()
             succeeded = await report(client, attempts=2)
     assert (succeeded["status"], len(receiver.requests)) == ("succeeded", 2)
     first, second = (datetime.fromisoformat(attempt["started_at"]) for attempt in succeeded["history"])
-    assert (second - first).total_seconds() >= 4
+    assert (second - first).total_seconds() >= 0.8
     assert (await client.get(f"/v1/endpoints/{endpoint['id']}")).json()["failing_since"] is None
 
 

@@ -5,6 +5,7 @@ import gc
 import io
 import json
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -35,6 +36,13 @@ def pytest_configure() -> None:
     """Let commands under test hear Ctrl-C: what a shell runs in the background inherits SIGINT ignored."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Half as many again as processors: many tests wait, for the disk of a database or for processes. Redis has room for 15."""
+    processors = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return min(processors * 3 // 2, 15)
 
 
 @pytest.fixture(scope="session")

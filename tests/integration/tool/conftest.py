@@ -14,7 +14,18 @@ import pytest
 
 def pytest_configure(config: pytest.Config) -> None:
     """Lets CI run apart what takes minutes: `-m generated`, `-m "not generated"`."""
-    config.addinivalue_line("markers", "generated: runs the checks of whole generated services")
+    config.addinivalue_line("markers", "generated: runs the tests of whole generated services")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes minutes begins first: begun last, it would be waited for. Each worker starts with an equal slice of all."""
+    longest = [item for item in items if item.get_closest_marker("generated")]
+    others = [item for item in items if item not in longest]
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    slices = [longest[worker::workers] for worker in range(workers)]
+    shares = [others[len(others) * worker // workers : len(others) * (worker + 1) // workers] for worker in range(workers)]
+    items[:] = [item for slice_, share in zip(slices, shares, strict=True) for item in (*slice_, *share)]
 
 
 MAIN = """\

@@ -19,6 +19,8 @@ import pytest
 from fastness.auth.dev import DevIssuer
 
 from app import NAME
+from app.core.config import Settings
+from app.main import create_app
 from tests.conftest import ROOT, SCOPES
 
 # Seconds after which something hangs; generous, because it costs nothing where nothing does.
@@ -263,21 +265,31 @@ def test_production_without_its_secrets_does_not_start(tmp_path: Path, command: 
     assert "Traceback" not in output
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("DATABASE_URL", "mysql://u:hunter2@h/d"),
-        ("CLIENT_RATE_LIMIT", "often"),
-        ("LOG_LEVEL", "loud"),
-        ("TRUSTED_PROXIES", '["somewhere"]'),
-        ("ALLOWED_HOSTS", '["https://relay.example"]'),
-        ("CORS_ORIGINS", '["relay.example"]'),
-        ("MAX_IN_FLIGHT", "0"),
-    ],
-)
+@pytest.mark.parametrize(("name", "value"), [("DATABASE_URL", "mysql://u:hunter2@h/d"), ("LOG_LEVEL", "loud")])
 def test_a_setting_that_cannot_be_used_is_told(tmp_path: Path, name: str, value: str) -> None:
     """In a line, without a traceback, and a secret is not quoted."""
     status, output = ends(tmp_path, "uvicorn", "app.main:app", "--port", "0", **{name: value})
     assert status == 1
     assert len(output.splitlines()) <= 3, output
     assert not re.search("Traceback|hunter2", output)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CLIENT_RATE_LIMIT", "often"),
+        ("TRUSTED_PROXIES", '["somewhere"]'),
+        ("ALLOWED_HOSTS", '["https://relay.example"]'),
+        ("CORS_ORIGINS", '["relay.example"]'),
+        ("MAX_IN_FLIGHT", "0"),
+    ],
+)
+def test_no_service_is_made_with_a_setting_that_cannot_be_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, value: str
+) -> None:
+    """It is refused in as few words, for the server to tell: see above."""
+    monkeypatch.setenv("DEV_KEY_DIRECTORY", str(tmp_path))
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError) as refused:
+        create_app(Settings())
+    assert len(str(refused.value).splitlines()) <= 3

@@ -35,11 +35,13 @@ def run(pytester, monkeypatch):
     """Runs pytest on the given tests in a process of its own, without what the environment says of services."""
     for name in ("FASTNESS_TEST_POSTGRES", "FASTNESS_TEST_REDIS", "CI"):
         monkeypatch.delenv(name, raising=False)
+    # Those of others take most of the time that such a run takes to begin.
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
 
     def run(conftest, tests, *arguments):
         pytester.makeconftest(CONFTEST + conftest)
         pytester.makepyfile(tests)
-        return pytester.runpytest_subprocess("-p", "no:randomly", *arguments)
+        return pytester.runpytest_subprocess("-p", "xdist", *arguments)
 
     return run
 

@@ -4,9 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from fastness.tool.cli import main
+
+Check = Callable[..., subprocess.CompletedProcess[str]]
 
 _BLOCKING = """
 import requests
@@ -27,6 +32,18 @@ def _check(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]
 
 
 @pytest.fixture
+def check(capsys: pytest.CaptureFixture[str]) -> Check:
+    """Runs the command in this process: an interpreter of its own would take most of the time."""
+
+    def run(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        capsys.readouterr()
+        code = main(["check", *arguments, str(directory)])
+        return subprocess.CompletedProcess(arguments, code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A project with one fault."""
     (tmp_path / "main.py").write_text(_BLOCKING)
@@ -41,10 +58,10 @@ def test_findings_fail(project: Path) -> None:
         assert text in done.stdout
 
 
-def test_json_has_the_agreed_form(project: Path) -> None:
+def test_json_has_the_agreed_form(project: Path, check: Check) -> None:
     """The document has findings, what was not checked, and a summary; paths are relative."""
     (project / "broken.py").write_text("def\n")
-    document = json.loads(_check(project, "--static", "--format", "json").stdout)
+    document = json.loads(check(project, "--static", "--format", "json").stdout)
     assert document.keys() == {"findings", "not_checked", "summary"}
     (finding,) = document["findings"]
     assert finding["evidence"] == [{"path": "main.py", "line": 10, "text": "calls requests.get: blocks: network"}]
@@ -63,14 +80,14 @@ def test_json_has_the_agreed_form(project: Path) -> None:
     assert document["summary"]["error"] == 1
 
 
-def test_sarif_and_github(project: Path) -> None:
+def test_sarif_and_github(project: Path, check: Check) -> None:
     """Machines get the same finding in their own forms."""
-    run = json.loads(_check(project, "--format", "sarif").stdout)["runs"][0]
+    run = json.loads(check(project, "--format", "sarif").stdout)["runs"][0]
     assert run["results"][0]["locations"][0]["physicalLocation"]["region"] == {"startLine": 9, "startColumn": 1}
     assert run["results"][0]["codeFlows"]
     assert (
         "::error file=main.py,line=9,col=1,title=concurrency/blocking-call-in-async::"
-        in _check(project, "--format", "github").stdout
+        in check(project, "--format", "github").stdout
     )
 
 
@@ -81,50 +98,50 @@ def test_nothing_of_the_project_runs(project: Path) -> None:
     assert not (project / "ran").exists()
 
 
-def test_a_reason_allows_a_place(project: Path) -> None:
+def test_a_reason_allows_a_place(project: Path, check: Check) -> None:
     """An explained comment silences its line; one without a reason, or without a finding, is itself a finding."""
     comment = "# fastness: allow[concurrency/blocking-call-in-async]"
     (project / "main.py").write_text(_BLOCKING.replace("async def", f"{comment} one worker, no load\nasync def"))
-    assert _check(project).returncode == 0
+    assert check(project).returncode == 0
     (project / "main.py").write_text(_BLOCKING.replace("async def", f"{comment}\nasync def"))
-    assert "governance/unexplained-suppression" in _check(project).stdout
+    assert "governance/unexplained-suppression" in check(project).stdout
     (project / "main.py").write_text("x = 1  # fastness: allow[security] why\n")
-    assert "governance/unused-suppression" in _check(project).stdout
+    assert "governance/unused-suppression" in check(project).stdout
 
 
-def test_settings_are_honoured(project: Path) -> None:
+def test_settings_are_honoured(project: Path, check: Check) -> None:
     """Rules can be selected, ignored with a reason, and silenced by path; a wrong setting is refused."""
     settings = project / "pyproject.toml"
     settings.write_text('[tool.fastness.check.ignore]\n"concurrency/blocking-call-in-async" = "being rewritten"\n')
-    assert _check(project).returncode == 0
+    assert check(project).returncode == 0
     settings.write_text('[tool.fastness.check.per-path."main.py"]\n"concurrency/*" = "being rewritten"\n')
-    assert _check(project).returncode == 0
+    assert check(project).returncode == 0
     settings.write_text('[tool.fastness.check]\nselect = ["security"]\n')
-    assert _check(project).returncode == 0
-    assert _check(project, "--select", "concurrency").returncode == 1
+    assert check(project).returncode == 0
+    assert check(project, "--select", "concurrency").returncode == 1
     for wrong in ('ignore = ["x"]', 'selct = ["security"]', 'select = ["no/such-rule"]', 'fail-on = "fatal"'):
         settings.write_text(f"[tool.fastness.check]\n{wrong}\n")
-        done = _check(project)
+        done = check(project)
         assert done.returncode == 2
         assert done.stderr.startswith("fastness: ")
 
 
-def test_severity_decides_about_failure(project: Path) -> None:
+def test_severity_decides_about_failure(project: Path, check: Check) -> None:
     """Information alone does not fail, unless it is asked to."""
     (project / "main.py").write_text(
         "import fastapi, sqlalchemy\n\n\ndef connect(url: str) -> object:\n    return sqlalchemy.create_engine(url)\n"
     )
-    assert _check(project).returncode == 0
-    assert _check(project, "--fail-on", "info").returncode == 1
+    assert check(project).returncode == 0
+    assert check(project, "--fail-on", "info").returncode == 1
 
 
-def test_another_project_is_told_from_a_clean_one(project: Path) -> None:
+def test_another_project_is_told_from_a_clean_one(project: Path, check: Check) -> None:
     """Where no file names FastAPI, that nothing is found is no success; what is found all the same is told."""
     (project / "main.py").write_text("print(1)\n")
-    done = _check(project)
+    done = check(project)
     assert (done.returncode, "is no FastAPI project" in done.stderr) == (2, True)
     (project / "main.py").write_text("import requests\n\nrequests.get('https://example.org')\n")
-    assert _check(project).returncode == 1
+    assert check(project).returncode == 1
 
 
 @pytest.mark.timeout(60)
@@ -136,12 +153,12 @@ def test_what_is_no_file_is_not_waited_for(project: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, "README.md"])
-def test_nothing_to_check(tmp_path: Path, content: str | None) -> None:
+def test_nothing_to_check(tmp_path: Path, content: str | None, check: Check) -> None:
     """A directory without Python, or none at all, cannot be checked: a sentence and exit code 2."""
     directory = tmp_path if content else tmp_path / "missing"
     if content:
         (tmp_path / content).write_text("hello")
-    done = _check(directory)
+    done = check(directory)
     assert done.returncode == 2
     assert "directory" in done.stderr
     assert done.stdout == ""

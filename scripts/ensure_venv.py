@@ -29,7 +29,7 @@ def main(directory: Path, locks: list[Path]) -> int:
         stamp.unlink(missing_ok=True)
         if not _works(python):
             venv.create(directory, clear=True, with_pip=True, symlinks=True)
-        pip = [os.fspath(python), "-m", "pip", "--disable-pip-version-check", "-qq", "--no-input", "install"]
+        pip = [os.fspath(python), "-m", "pip", "--disable-pip-version-check", "-qq", "--no-input", "install", "--no-compile"]
         requirements = [argument for path in locks for argument in ("--requirement", os.fspath(path))]
         for command in (
             # A lock is complete. Resolving it again, pip would look at newer versions of what extras name, which have no hash.
@@ -40,6 +40,8 @@ def main(directory: Path, locks: list[Path]) -> int:
             if status := subprocess.run(command, check=False).returncode:
                 print(f"Installation into {directory} failed; nothing was changed outside of it.", file=sys.stderr)
                 return status
+        # What pip does on one processor, on all of them. Some packages carry templates that no Python compiles.
+        subprocess.run([python, "-m", "compileall", "-qq", "-j", "0", directory / "lib"], check=False)
         stamp.write_bytes(wanted)
     return 0
 

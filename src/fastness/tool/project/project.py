@@ -277,21 +277,27 @@ class _Roots:
         return False
 
     def _started_in(self, sources: Mapping[str, bytes], written: Mapping[str, set[str]]) -> Iterator[str]:
-        """The packages in which files import modules of several others in it: `api.routes`, `core.config` in `app/main.py`.
+        """The packages in which files import modules that lie in it: `api.routes` and `core.config`, or `app.api` and `app.db`.
 
-        One alone may be a library after which a package of the project is named.
+        One module alone may be that of a library after which a package of the project is named, and so may those of one
+        package of which most are not there.
         """
         tops = {directory.rpartition("/")[2] for directory in self.packages}
-        found: dict[str, set[str]] = {}
+        found: dict[str, dict[str, set[str]]] = {}
+        missing: dict[tuple[str, str], set[str]] = {}
         for path, names in written.items():
             inner = [name for name in names if "." in name and name.partition(".")[0] in tops]
             for above in PurePosixPath(path).parents if inner else ():
                 base = str(above)
                 for name in inner if base in self.packages else ():
-                    file = f"{base}/{name.replace('.', '/')}"
+                    top, file = name.partition(".")[0], f"{base}/{name.replace('.', '/')}"
                     if f"{file}.py" in sources or f"{file}/__init__.py" in sources:
-                        found.setdefault(base, set()).add(name.partition(".")[0])
-        return (base for base, named in found.items() if len(named) > 1)
+                        found.setdefault(base, {}).setdefault(top, set()).add(name)
+                    elif file not in self.directories:
+                        missing.setdefault((base, top), set()).add(name)
+        for base, named in found.items():
+            if len(named) > 1 or any(len(names) > max(1, len(missing.get((base, top), ()))) for top, names in named.items()):
+                yield base
 
     def of(self, path: str) -> list[str]:
         """The roots that a file's imports are tried from, nearest first."""

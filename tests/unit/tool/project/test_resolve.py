@@ -271,6 +271,32 @@ import app.main
     assert _probe(source) == ["FunctionValue load"]
 
 
+@pytest.mark.parametrize(
+    ("imported", "expected"),
+    [
+        ("from app.settings import DEBUG", ["FunctionValue load"]),
+        ("from app.engine import run", ["app.db.load"]),
+        ("from app.engine import run\nfrom app.settings import DEBUG", ["FunctionValue load"]),
+    ],
+)
+def test_one_package_in_it_is_enough_when_most_of_what_is_imported_lies_there(imported: str, expected: list[str]) -> None:
+    """`backend/` is a package as well, but `app.db` and `app.settings` are those of `backend/app`: it is started there."""
+    source = f"""
+# file: backend/__init__.py
+# file: backend/app/__init__.py
+# file: backend/app/db.py
+def load(): ...
+# file: backend/app/settings.py
+DEBUG = False
+# file: backend/app/main.py
+from app.db import load
+{imported}
+
+probe(load)
+"""
+    assert _probe(source) == expected
+
+
 def test_a_folder_that_nobody_can_import_starts_anew() -> None:
     """`services` is imported by name and `services/web-api` cannot be: its own imports start there, not in the package."""
     source = """

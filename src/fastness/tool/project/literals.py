@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fastness.tool.project import hints
-from fastness.tool.project.symbols import Binding, Class, Kind, Scope
+from fastness.tool.project.symbols import Binding, Class, Function, Kind, Scope
 from fastness.tool.project.values import ClassValue, External, Instance, ModuleValue
 
 if TYPE_CHECKING:
@@ -70,9 +70,19 @@ def origin(resolver: Resolver, node: ast.expr, scope: Scope, depth: int = 0) -> 
         importer = holder if not hasattr(holder, "module") else holder.module
         module = resolver.project.find(binding.module, importer)
         return origin(resolver, ast.Name(binding.member), module, depth + 1) if module is not None else (node, scope)
+    if isinstance(binding.definition, Function) and isinstance(node, ast.Attribute):
+        resolver.project.reading.body(binding.definition)
+        given = _property(binding.definition)
+        return origin(resolver, given, binding.definition, depth + 1) if given is not None else (node, scope)
     if binding.kind is not Kind.ASSIGN or binding.value is None:
         return node, scope
     return origin(resolver, default(resolver, binding.value, holder), holder, depth + 1)
+
+
+def _property(function: Function) -> ast.expr | None:
+    """The one expression that a property gives, whoever asks."""
+    given = function.of(ast.Return) if function.decorated("property", "cached_property") else []
+    return given[0].value if len(given) == 1 else None
 
 
 def default(resolver: Resolver, node: ast.expr, scope: Scope) -> ast.expr:

@@ -185,6 +185,19 @@ def _value(service: Service, node: ast.expr, scope: Scope) -> object:
 
 
 EXAMPLES = [
+    Bad("""
+        from fastapi import FastAPI
+        from fastapi.middleware.cors import CORSMiddleware
+        from pydantic_settings import BaseSettings
+
+        class Settings(BaseSettings):
+            @property
+            def origins(self) -> list[str]:
+                return ["https://example.org", "*"]
+
+        settings, app = Settings(), FastAPI()
+        app.add_middleware(CORSMiddleware, allow_origins=settings.origins, allow_credentials=True)  # found
+    """),
     Bad(
         """
         import os

@@ -24,7 +24,7 @@ _ADDS = {"add_api_route": "endpoint", "add_api_websocket_route": "endpoint"}
 _ROUTES = METHODS | {"api_route", "websocket", "route", "websocket_route"}
 _ORM_BASES = frozenset({
     "sqlalchemy.orm.DeclarativeBase", "sqlalchemy.orm.DeclarativeBaseNoMeta", "sqlalchemy.orm.declarative_base()",
-    "sqlalchemy.ext.automap.automap_base()", "ormar.Model", "tortoise.Model", "tortoise.models.Model", "peewee.Model",
+    "sqlalchemy.ext.automap.automap_base()", "ormar.Model", "tortoise.models.Model", "peewee.Model",
     "django.db.models.Model",
 })  # fmt: skip
 

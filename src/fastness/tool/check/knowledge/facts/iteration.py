@@ -18,6 +18,7 @@ _COUNTS = re.compile(r"\blen\(| % ")
 _FIXED = frozenset({
     "range", "batched", "chunked", "chunks", "batch", "islice", "count", "cycle", "product", "as_completed", "zip_longest",
 })  # fmt: skip
+_SAME_LENGTH = frozenset({"enumerate", "sorted", "list", "reversed", "tuple", "zip", "set"})
 
 Comprehension: TypeAlias = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 Loop: TypeAlias = ast.For | ast.AsyncFor | Comprehension
@@ -45,16 +46,10 @@ def targets(loop: Loop) -> set[str]:
 def is_fixed(service: Service, loop: Loop, function: Function) -> bool:
     """The loop goes over something of fixed size: literals, constants, enums, tables, attempts."""
     first = generators(loop)[0]
-    if any(_PORTION.search(name) for name in targets(loop)) or sessions.is_session(
-        service.resolver.infer(first.target, function)
-    ):
+    if is_of_portions(loop) or sessions.is_session(service.resolver.infer(first.target, function)):
         return True  # it asks once for many, or is `for session in get_session()`
     over: ast.expr = first.iter
-    while (
-        isinstance(over, ast.Call)
-        and last_name(over) in {"enumerate", "sorted", "list", "reversed", "tuple", "zip", "set"}
-        and over.args
-    ):
+    while isinstance(over, ast.Call) and over.args and (last_name(over) in _SAME_LENGTH or _is_of_each(over)):
         over = over.args[0]
     if isinstance(over, ast.Call):
         name = last_name(over)
@@ -74,6 +69,21 @@ def is_fixed(service: Service, loop: Loop, function: Function) -> bool:
                 bindings[1] is function.module
             )
     return isinstance(over, ast.Attribute) and over.attr.isupper()
+
+
+def is_of_portions(loop: Loop) -> bool:
+    """Each turn is for many: `for chunk in chunks`, or `for start in range(0, len(items), 100)`."""
+    if any(_PORTION.search(name) for name in targets(loop)):
+        return True
+    over = generators(loop)[0].iter
+    return isinstance(over, ast.Call) and last_name(over) == "range" and len(over.args) == len(("start", "end", "step"))
+
+
+def _is_of_each(call: ast.Call) -> bool:
+    """`range(len(items))`, the places of all items, and the `len` of it."""
+    if last_name(call) == "range" and len(call.args) == 1:
+        return isinstance(call.args[0], ast.Call) and last_name(call.args[0]) == "len"
+    return last_name(call) == "len"
 
 
 def is_portion(loop: ast.For, call: ast.Call) -> bool:

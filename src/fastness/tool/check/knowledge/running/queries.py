@@ -15,6 +15,16 @@ _QUERY = re.compile(
     r"(?:sqlalchemy\.orm\.(?:Session|scoped_session)|sqlalchemy\.ext\.asyncio\.AsyncSession)\(\)\.(?:query|execute|exec|scalars?|get|get_one|refresh)"
     r"|django\.db\.models\.Model\.objects(?:\.\w+\(\))*\.a?(?:get|get_or_create|first|last|latest|count|exists|aggregate)"
 )
+# Stores that are asked without a session: each of these calls is a round trip.
+_STORES = re.compile(
+    r"(?:motor\.motor_asyncio\.AsyncIOMotor(?:Client|Database|Collection)|pymongo\.(?:Async)?MongoClient"
+    r"|pymongo\.(?:asynchronous\.)?(?:database\.(?:Async)?Database|collection\.(?:Async)?Collection))\(\)\.(?:\w+\.)*"
+    r"(?:(?:find_one|insert|update|delete|replace|count)_?\w*|distinct|find\(\)(?:\.\w+\(\))*\.to_list)"
+    r"|beanie\.Document\.(?:\w+\(\)\.)*(?:get|find_one|find_many|first_or_none|to_list|count|exists|delete|update|insert_one)"
+    r"|supabase\.(?:Async)?Client\(\)\.(?:table|from_|rpc|schema)\(\)(?:\.\w+(?:\(\))?)*\.execute"
+)
+# Tortoise asks when what a model gives is awaited, whatever was the last to be said of it.
+_AWAITED = re.compile(r"tortoise\.models\.Model\.\w+(?:\(\)\.\w+)*")
 _LOOKUP = 12  # statements
 _LONGEST = 40  # statements of what is still about one item, and no job of its own
 _WRITES = re.compile(
@@ -24,7 +34,13 @@ _WRITES = re.compile(
 
 def asks(service: Service, site: CallSite) -> bool:
     """The call is a query."""
-    return any(isinstance(value, External) and _QUERY.fullmatch(value.path) for value in service.resolver.targets(site))
+    paths = [value.path for value in service.resolver.targets(site) if isinstance(value, External)]
+    return any(_QUERY.fullmatch(path) for path in paths) or any(asks_store(path, site) for path in paths)
+
+
+def asks_store(path: str, site: CallSite) -> bool:
+    """The call asks a store that no session stands before: a mapper's model, a document, a collection or a table."""
+    return bool(_STORES.fullmatch(path)) or (site.awaited and bool(_AWAITED.fullmatch(path)))
 
 
 def looks_up(service: Service, target: Function, steps: int = 3) -> CallSite | None:

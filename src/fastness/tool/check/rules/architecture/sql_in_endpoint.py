@@ -12,6 +12,7 @@ import ast
 import re
 from collections.abc import Iterator
 
+from fastness.tool.check.knowledge.running.queries import asks_store
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
@@ -53,11 +54,11 @@ def _paths(service: Service, site: CallSite) -> list[str]:
 
 
 def _queries(service: Service, site: CallSite) -> bool:
-    return any(_QUERY.fullmatch(path) for path in _paths(service, site))
+    return any(_QUERY.fullmatch(path) or asks_store(path, site) for path in _paths(service, site))
 
 
 def _builds(service: Service, site: CallSite) -> bool:
-    return any(_STATEMENTS.fullmatch(path) for path in _paths(service, site))
+    return any(_STATEMENTS.fullmatch(path) or asks_store(path, site) for path in _paths(service, site))
 
 
 EXAMPLES = [
@@ -76,6 +77,46 @@ EXAMPLES = [
         @app.post("/users")
         def create(db: Session = Depends(get_db)):
             return db.query(int).all()
+    """),
+    Bad("""
+        # file: app/main.py
+        from fastapi import Depends, FastAPI
+        from motor.motor_asyncio import AsyncIOMotorClient
+        from app import notes, shops
+
+        app = FastAPI()
+        app.include_router(shops.router)
+        app.include_router(notes.router)
+        client = AsyncIOMotorClient("mongodb://mongo")
+
+        @app.get("/parcels/{number}")
+        async def parcel(number: str):  # found
+            return await client.post.parcels.find_one({"number": number})
+        # file: app/shops.py
+        from fastapi import APIRouter
+        from tortoise import Model, fields
+
+        router = APIRouter()
+
+        class Shop(Model):
+            town = fields.CharField(80)
+
+        @router.get("/shops")
+        async def shops(town: str) -> list:  # found
+            return await Shop.filter(town=town).order_by("id")
+        # file: app/notes.py
+        from fastapi import APIRouter
+        from supabase import acreate_client
+
+        router = APIRouter()
+
+        async def store():
+            return await acreate_client("https://example.org", "key")
+
+        @router.get("/notes")
+        async def notes(author: str):  # found
+            client = await store()
+            return (await client.table("notes").select("*").eq("author", author).execute()).data
     """),
     Good("""
         # file: app/main.py

@@ -12,16 +12,15 @@ import ast
 from collections.abc import Iterator
 from functools import partial
 
-from fastness.tool.check.knowledge.facts.iteration import Loop, body, ends, generators, is_fixed, is_portion, targets
+from fastness.tool.check.knowledge.facts.iteration import Loop, body, generators, is_fixed, is_of_portions
 from fastness.tool.check.knowledge.facts.reach import from_requests_and_tasks
-from fastness.tool.check.knowledge.running import queries
+from fastness.tool.check.knowledge.running import queries, repeated
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Evidence, Severity
 from fastness.tool.project import Service
-from fastness.tool.project.symbols import CallSite, Function, handed_on, last_name
-from fastness.tool.project.walk import mentions, own, walk
+from fastness.tool.project.symbols import Function
+from fastness.tool.project.walk import own
 
-_STATEMENT = frozenset({"execute", "exec"})
 _END = frozenset({"next", "anext", "any", "all"})
 
 
@@ -53,14 +52,19 @@ def _of(service: Service, function: Function) -> Iterator[Found]:
         return
     # `next(user for id in ids if (user := get(id)))` ends with the first that is found, as a `break` does.
     ending = {id(one) for site in function.calls if ast.unparse(site.node.func) in _END for one in site.node.args[:1]}
+    # One after the other is what remains when all at once have failed; what asks for a portion asks for many.
+    handlers = (handler for node in function.of(ast.Try) for handler in node.handlers)
+    ending |= {id(node) for handler in handlers for node in own(handler.body)}
+    portions = [loop for loop in function.nodes if isinstance(loop, Loop) and is_of_portions(loop)]
+    spared = {id(node) for loop in portions for node in own(body(loop))}
     for loop in function.nodes:
         if not isinstance(loop, Loop) or id(loop) in ending or is_fixed(service, loop, function):
             continue
-        inside = [sites.pop(id(node)) for node in own(body(loop)) if id(node) in sites]
+        inside = [sites.pop(id(node)) for node in own(body(loop)) if id(node) in sites and id(node) not in spared]
         inside = [
             site
             for site in inside
-            if (_feeds(loop, site) and not _spared(loop, site) if id(site.node) in through else _repeats(loop, site))
+            if (repeated.asks_for_each(loop, site) if id(site.node) in through else repeated.asks_each_time(loop, site))
         ]
         if inside:
             first = min(inside, key=lambda site: (id(site.node) in less_plain, site.node.lineno))
@@ -68,66 +72,6 @@ def _of(service: Service, function: Function) -> Iterator[Found]:
             evidence = [proof(function, loop, "the loop"), *(through[id(s.node)] for s in inside if id(s.node) in through)]
             evidence += [proof(function, site.node, "and here") for site in inside if site is not first]
             yield found(function, first.node, message, *evidence, count=len(inside))
-
-
-def _repeats(loop: Loop, site: CallSite) -> bool:
-    """Each turn asks: for what the loop is at, or the same again, which one query before the loop would have told."""
-    if site.name in _STATEMENT and _runs_what_it_is_at(loop, site):
-        return False
-    if _depends_on(loop, site.node) or _feeds(loop, site):
-        return True
-    return isinstance(loop, ast.For) and not (_spared(loop, site) or ends(loop) or is_portion(loop, site.node))
-
-
-def _runs_what_it_is_at(loop: Loop, site: CallSite) -> bool:
-    """Every turn runs another statement of a list, as of a script: `execute(text(statement))`."""
-    run = site.argument("statement", 0)
-    is_text = isinstance(run, ast.Call) and last_name(run) == "text"
-    if isinstance(run, ast.Call) and is_text:
-        run = next(iter(run.args), None)
-    if isinstance(run, ast.Name):
-        assigned = [node for node in own(body(loop)) if isinstance(node, ast.Assign)]
-        made = [node.value for node in assigned if ast.unparse(node.targets[0]) == run.id]
-        run = made[0] if len(made) == 1 else run
-    while is_text and isinstance(run, ast.Call | ast.Attribute):
-        run = run.func if isinstance(run, ast.Call) else run.value
-    return isinstance(run, ast.Name) and run.id in targets(loop)
-
-
-def _spared(loop: Loop, site: CallSite) -> bool:
-    """What was looked up is remembered, `if id not in known: ...`, or the loop ends with it: `return get(id)`."""
-    for node in own(body(loop)):
-        if isinstance(node, ast.If) and any(inner is site.node for inner in walk(node)):
-            remembers = any(isinstance(op, ast.NotIn) for n in walk(node.test) for op in _operators(n))
-            if remembers or isinstance(node.body[-1], ast.Return | ast.Break):
-                return True
-        if isinstance(node, ast.Return) and any(inner is site.node for inner in walk(node)):
-            return True
-    return False
-
-
-def _operators(node: ast.AST) -> list[ast.cmpop]:
-    return node.ops if isinstance(node, ast.Compare) else []
-
-
-def _depends_on(loop: Loop, query: ast.Call) -> bool:
-    """The query asks for what the loop is at."""
-    names = targets(loop)
-    statement = next((s for s in body(loop) if any(node is query for node in walk(s))), None)
-    return statement is not None and mentions(statement, names)
-
-
-def _feeds(loop: Loop, site: CallSite) -> bool:
-    """What the query asks for is what the loop is at, or made from that."""
-    names = targets(loop)
-    made = names | {
-        target.id
-        for node in own(body(loop))
-        if isinstance(node, ast.Assign) and mentions(node.value, names)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
-    return any(mentions(argument, made) for argument in handed_on(site.node))
 
 
 EXAMPLES = [
@@ -199,6 +143,75 @@ EXAMPLES = [
         async def agents(names: list[str]):
             return [await Agent.objects.filter(name=name).afirst() for name in names]  # found
     """),
+    Bad("""
+        # file: app/main.py
+        from beanie import Document
+        from fastapi import FastAPI
+        from motor.motor_asyncio import AsyncIOMotorDatabase
+        from supabase import create_client
+        from tortoise.models import Model
+        app, tables = FastAPI(), create_client("https://example.org", "key")
+        class Shop(Model): ...
+        class Parcel(Document): ...
+        async def arrived(numbers: list[str], database: AsyncIOMotorDatabase):
+            for i in range(len(numbers)):
+                await database["parcels"].update_one({"number": numbers[i]}, {"$set": {"arrived": True}})  # found
+        @app.get("/shops")
+        async def shops(towns: list[str]):
+            return [await Shop.filter(town=town).order_by("id") for town in towns]  # found
+        @app.get("/parcels")
+        async def parcels(numbers: list[str]):
+            await arrived(numbers, None)
+            return [await Parcel.find_one(Parcel.number == number) for number in numbers]  # found
+        @app.post("/notes")
+        def write(notes: list[str]):
+            for note in notes:
+                tables.table("notes").insert({"text": note}).execute()  # found
+    """),
+    Good(
+        """
+        from fastapi import FastAPI
+        from tortoise.expressions import Q
+        from tortoise.models import Model
+        app = FastAPI()
+        class Shop(Model): ...
+        @app.get("/shops")
+        async def shops(towns: list[str]):
+            wanted = Shop.all()
+            for town in towns:
+                wanted = wanted.exclude(town=town)
+            return await wanted
+    """,
+        "a query is put together, and asked once",
+    ),
+    Good(
+        """
+        from fastapi import FastAPI
+        from motor.motor_asyncio import AsyncIOMotorClient
+        app, database = FastAPI(), AsyncIOMotorClient("mongodb://mongo").post
+        async def shop_in(town):
+            return await database.shops.find_one({"town": town})
+        @app.post("/parcels")
+        async def arrived(numbers: dict[str, list[str]], known: list):
+            for town, of_town in numbers.items():
+                for i in range(0, len(of_town), 500):
+                    await database.parcels.insert_many({"town": town, "number": n} for n in of_town[i : i + 500])
+            try:
+                await database.towns.insert_many({"name": town} for town in numbers)
+            except ValueError:
+                for town in numbers:
+                    await database.towns.insert_one({"name": town})
+            for shop in known:
+                if shop.id == numbers["shop"]:
+                    await database.shops.update_one({"_id": shop.id}, {"$inc": {"parcels": 1}})
+            for town in sorted(numbers):
+                shop = await shop_in(town)
+                if shop is not None and shop["open"]:
+                    return shop["name"]
+            return None
+    """,
+        "portions, one of many, what is left when all at once have failed, and a search for the first that will do",
+    ),
     Good(
         """
         from fastapi import Depends, FastAPI

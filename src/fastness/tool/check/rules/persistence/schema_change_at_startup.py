@@ -9,6 +9,7 @@ Run migrations as a step of the deployment; let readiness wait for the schema.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from fastness.tool.check.knowledge.facts.chains import told
@@ -21,8 +22,14 @@ from fastness.tool.project.calls import Outward
 from fastness.tool.project.symbols import Function, constant
 from fastness.tool.project.values import FunctionValue
 
-_CALLED = frozenset({"create_all", "drop_all", "upgrade", "downgrade", "stamp", "run_sync", "call_command"})
-_CHANGES = ("alembic.command.upgrade", "alembic.command.downgrade", "alembic.command.stamp")
+_CALLED = frozenset({
+    "create_all", "drop_all", "upgrade", "downgrade", "stamp", "run_sync", "call_command", "generate_schemas",
+    "register_tortoise", "RegisterTortoise",
+})  # fmt: skip
+_CHANGES = (
+    "alembic.command.upgrade", "alembic.command.downgrade", "alembic.command.stamp", "tortoise.Tortoise.generate_schemas",
+)  # fmt: skip
+_REGISTERS = re.compile(r"tortoise\.contrib\.(?:fastapi|starlette)\.(?:register_tortoise|RegisterTortoise)")
 
 
 @rule(
@@ -59,9 +66,9 @@ def check(service: Service) -> Iterator[Found]:
 
 def _kind(service: Service, call: Outward) -> str | None:
     path = call.target.path
-    if path in _CHANGES:
-        return "schema"
-    if path.endswith((".create_all", ".drop_all")) and "metadata" in path.lower():
+    is_metadata = path.endswith((".create_all", ".drop_all")) and "metadata" in path.lower()
+    is_asked_to = bool(_REGISTERS.fullmatch(path)) and constant(call.site.argument("generate_schemas")) is True
+    if path in _CHANGES or is_metadata or is_asked_to:
         return "schema"
     if path == "django.core.management.call_command":
         return "schema" if constant(call.site.argument("command_name", 0)) in {"migrate", "flush"} else None
@@ -195,6 +202,33 @@ EXAMPLES = [
         class Tables:
             def __init__(self):
                 MetaData().create_all(create_engine("postgresql://db/orders"))
+    """),
+    Bad("""
+        # file: app/main.py
+        from contextlib import asynccontextmanager
+        from fastapi import FastAPI
+        from tortoise import Tortoise
+        from tortoise.contrib.fastapi import RegisterTortoise
+        from app.db import register
+
+        @asynccontextmanager
+        async def lifespan(app):
+            await Tortoise.init(db_url="asyncpg://db/orders", modules={"models": ["app.models"]})
+            await Tortoise.generate_schemas()  # found
+            yield
+
+        @asynccontextmanager
+        async def other_lifespan(app):
+            async with RegisterTortoise(app, db_url="asyncpg://db/orders", generate_schemas=False):
+                yield
+
+        app = FastAPI(lifespan=lifespan)
+        register(app)  # found
+        # file: app/db.py
+        from tortoise.contrib.fastapi import register_tortoise
+
+        def register(app):
+            register_tortoise(app, db_url="asyncpg://db/orders", generate_schemas=True)
     """),
     Good("""
         # file: app/migrate.py

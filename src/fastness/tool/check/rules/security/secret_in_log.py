@@ -12,6 +12,7 @@ import ast
 import re
 from collections.abc import Iterator
 
+from fastness.tool.check.knowledge.credentials import links
 from fastness.tool.check.knowledge.inputs.bodies import fields, shows_text
 from fastness.tool.check.knowledge.inputs.requested import all_headers, login_body
 from fastness.tool.check.rule import Bad, Found, Good, found, module_of, rule
@@ -42,14 +43,9 @@ _PUSH = re.compile(r"push|device|fcm|apns", re.IGNORECASE)
 _LANGUAGES = frozenset({
     "lark", "ply", "antlr4", "tokenize", "tiktoken", "tokenizers", "transformers", "sqlparse", "pygments", "spacy", "nltk",
 })  # fmt: skip
-_SHOWS = {"str", "repr", "format", "get_secret_value", "dict", "items", "decode"}
+_SHOWS = {"str", "repr", "format", "get_secret_value", "dict", "items", "decode", "dumps"}
 _DUMPS = {"dict", "json", "model_dump", "model_dump_json"}
 _COMMAND_LINES = {"typer", "click", "argparse", "fire", "cyclopts"}
-# A link that logs in whoever follows it.
-_LINK = re.compile(
-    r"(?:magic|log_?in|sign_?(?:in|up)|auth|verif|reset|confirm|invit|activat|password)[^\s]*[?&](\w*(?:code|token|otp|secret|key))=$",
-    re.IGNORECASE,
-)
 _MASKS = {"len", "bool", "type", "mask", "redact", "hash", "id", "isinstance", "hide", "obfuscate", "truncate"}
 
 
@@ -72,8 +68,10 @@ def _secrets(site: CallSite, service: Service) -> Iterator[str]:
     for name, node in _values(site):
         if _names_secret(name) and not _is_no_key(name, site) and not _hides_itself(node, site, service.resolver):
             yield f"{name} is written to the log"
-        elif (secret := _in_link(node, site)) is not None:
+        elif (secret := links.secret_of(node, site)) is not None:
             yield f"{name} is written to the log, a link with its {secret}"
+        elif links.connects(service.resolver, node, site):
+            yield f"{name} is written to the log, a connection string with its password"
         elif all_headers(node, site, service):
             yield "every header of a request is written to the log, Authorization and Cookie with them"
         elif login_body(node, site, service):
@@ -180,21 +178,6 @@ def _shows_much(whole: ast.expr, part: ast.Slice) -> bool:
     return length > most
 
 
-def _in_link(node: ast.expr, site: CallSite) -> str | None:
-    """The parameter with which a link that was made in the function logs in whoever follows it."""
-    if not isinstance(node, ast.Name) or not isinstance(site.scope, Function):
-        return None
-    for binding in site.scope.bindings.get(node.id, ()):
-        parts = binding.value.values if isinstance(binding.value, ast.JoinedStr) else []
-        before = ""
-        for part in parts:
-            matched = _LINK.search(before) if isinstance(part, ast.FormattedValue) else None
-            if matched is not None:
-                return matched[1]
-            before += str(constant(part)) if isinstance(part, ast.Constant) else "{}"
-    return None
-
-
 def _names_secret(name: str) -> bool:
     return bool(_SECRET.search(name)) and not _HARMLESS.search(name)
 
@@ -256,6 +239,7 @@ EXAMPLES = [
             logger.info(f"bad password {password[0:5]}...")  # found
     """),
     Bad("""
+        import json
         import logging
         from fastapi import FastAPI, Request
 
@@ -275,6 +259,7 @@ EXAMPLES = [
             headers = {k: v for k, v in dict(request.headers).items() if k.lower() not in ["host"]}
             sent_headers = forwarded(request.headers)
             logger.info("asked with %s", dict(request.headers))  # found
+            logger.info(json.dumps(dict(request.headers), indent=2))  # found
             logger.info(f"asked with {request.headers}")  # found
             logger.info(f"asked with {headers}")  # found
             logger.info(f"passing on {sent_headers}")  # found
@@ -314,6 +299,19 @@ EXAMPLES = [
     """,
         "credentials are left out, or a setting asks for them, or the body has none",
     ),
+    Bad("""
+        import os
+        from app.config import host
+
+        USER, PASSWORD = os.environ["DB_USER"], os.environ["DB_PASS"]
+        DATABASE_URL = f"postgresql://{USER}:{PASSWORD}@{host}/orders"
+        CACHE_URL = f"redis://{host}:6379/0"
+
+        print("connecting to", DATABASE_URL)  # found
+        print("caching in", CACHE_URL)
+        # file: app/config.py
+        host = "db.example.org"
+    """),
     Good(
         """
         import logging

@@ -27,7 +27,7 @@ from fastness.tool.check.rule import Bad, Found, Good, found, module_of, proof, 
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service, literals
 from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import Binding, Class, Function, Kind, Scope, constant
+from fastness.tool.project.symbols import Binding, CallSite, Class, Function, Kind, Scope, constant
 from fastness.tool.project.walk import walk
 
 # Where nothing but a developer's machine or a compose network answers.
@@ -61,16 +61,27 @@ def check(module: Module, service: Service) -> Iterator[Found]:
 
 
 def _fallbacks(service: Service, module: Module, guards: Refusals) -> Iterator[Found]:
-    """`os.environ.get("JWT_SECRET", "secret")` inside of functions."""
+    """`os.environ.get("JWT_SECRET", "secret")` inside of functions, and wherever else its value gets no name of a secret."""
     for name in ("get", "getenv"):
         for site in module.calls_by_name.get(name, ()):
-            if not isinstance(site.scope, Function) or len(site.node.args) < 2:
+            if len(site.node.args) < 2 or module.only_as_script(site.node):
                 continue
             variable, default = (constant(argument) for argument in site.node.args[:2])
             if not isinstance(variable, str) or not isinstance(default, str) or not names_secret(variable):
                 continue
-            if is_literal_secret(default) and service.resolver.calls(site, *_ENVIRONMENT) and default not in guards.texts:
+            if not is_literal_secret(default) or default in guards.texts or _is_named(site):
+                continue
+            if service.resolver.calls(site, *_ENVIRONMENT):
                 yield found(site.scope, site.node, f"the default of {variable} is a secret in the source")
+
+
+def _is_named(site: CallSite) -> bool:
+    """A name of the module or class holds the value, and says of it what it is."""
+    if isinstance(site.scope, Function):
+        return False
+    named = (bindings for name, bindings in site.scope.bindings.items() if names_secret(name) or signs(name))
+    values = (binding.value for bindings in named for binding in bindings if binding.value is not None)
+    return any(node is site.node for value in values for node in walk(value))
 
 
 def _seeded(module: Module) -> Iterator[Found]:
@@ -109,7 +120,7 @@ def _binding(service: Service, scope: Scope, name: str, binding: Binding, guards
     literal = is_literal_secret(text) or (settings and bool(text.strip()))
     literal = literal and (not is_dummy(text) or (settings and signs(name)))
     literal = literal and (signs(name) or not is_to_be_replaced(text))
-    if names_secret(name) and literal and text.lower() != name.lower():
+    if names_secret(name) and literal and (text.lower() != name.lower() or (settings and signs(name))):
         if text in guards.texts or unsafe_defaults.in_table(module_of(scope), name, text):
             return  # the same literal is compared with and refused at start
         how = "the default" if read else "a literal"
@@ -212,6 +223,19 @@ EXAMPLES = [
 
         class Settings(BaseSettings):
             secret_key: str = "PLACEHOLDER"  # found
+            jwt_secret: str = "jwt_secret"  # found
+    """),
+    Bad("""
+        import os
+        from fastapi import FastAPI
+        from starlette.middleware.sessions import SessionMiddleware
+
+        app = FastAPI()
+        app.add_middleware(SessionMiddleware, secret_key=os.getenv("SESSION_SECRET", "letmein"))  # found
+        KEYS = {"HS256": os.environ.get("JWT_SECRET", "letmein")}  # found
+
+        if __name__ == "__main__":
+            print(os.getenv("SESSION_SECRET", "letmein"))
     """),
     Good("""
         import os

@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection
 
 from fastness.tool.project.routes import Route
-from fastness.tool.project.symbols import Function, last_name
+from fastness.tool.project.symbols import Function, constant, last_name
 from fastness.tool.project.walk import walk
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -40,15 +40,39 @@ _PERSONAL = re.compile(
 # Guarded reads that say nothing about the others: of the caller's own, and of who runs the service.
 _ONES_OWN = re.compile(_BEFORE + r"me|my|mine|own|personal|self|current|admin|manage|stats|statistics" + _AFTER)
 _ALMOST_ALL = 3
+# What its author says of it, to who reads the documentation.
+_SAID = re.compile(
+    r"\bno (?:login|auth\w*|credentials|token|account) (?:is |are )?(?:required|needed|necessary)|[\[(]public\b"
+    r"|\bpublic(?:ly)? (?:endpoints?|routes?|api|access\w*|available|forms?|pages?|visible)\b"
+    r"|\bwithout (?:a |an )?(?:login|logging in|auth\w*|credentials|token|account)\b"
+    r"|\b(?:does not|doesn't|do not) (?:require|need) (?:a |an |any )?(?:login|auth\w*|credentials|token|account)\b",
+    re.IGNORECASE,
+)
 
 
 def says_so(route: Route) -> bool:
-    """A word of its path or name is one of what is there for strangers."""
+    """A word of its path or name is one of what is there for strangers, or its documentation says that it is."""
     path = _PARAMETER.sub(lambda named: "public" if _CAPABILITY.search(named[1]) else "-", route.path or "")
     words = _words(f"{path} {route.handler.name}")
     if _FOR_ALL.search(words) or (_GIVEN.search(words) and not _PAID.search(words)):
         return True
-    return only_reads(route) and bool(_FOR_READING.search(words))
+    return (only_reads(route) and bool(_FOR_READING.search(words))) or _is_said_to_be(route)
+
+
+def _is_said_to_be(route: Route) -> bool:
+    """`summary="[PUBLIC] Send an application"`, or the same in a docstring or in the comment above."""
+    said = [constant(route.option(name)) for name in ("summary", "description")]
+    said += [ast.get_docstring(route.handler.node), _comment_above(route.handler)]
+    return any(isinstance(text, str) and _SAID.search(text) is not None for text in said)
+
+
+def _comment_above(handler: Function) -> str:
+    lines, found = handler.module.lines, list[str]()
+    number = min((decorator.lineno for decorator in handler.decorators), default=handler.line) - 2
+    while number >= 0 and (lines[number].startswith("#") or not (lines[number].strip() or found)):
+        found.append(lines[number])
+        number -= 1
+    return "\n".join(found)
 
 
 def is_personal(text: str) -> bool:

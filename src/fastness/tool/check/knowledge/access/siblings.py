@@ -19,6 +19,7 @@ _MOST = 0.8
 _SHARE = 0.5  # of the siblings that are guarded
 _FEWEST = 2
 _FILES = 3
+_ADMIN = re.compile(r"(?:^|/)admin(?:/|$)")
 _OF_SOMEBODY = re.compile(
     r"^(?:user|member|customer|patient|employee|owner|tenant|order|invoice|payment|booking)_?id$", re.IGNORECASE
 )
@@ -32,19 +33,21 @@ class Open:
         like: the operations that are compared with it, itself included.
         guarded: those of them that ask.
         others: of a file in which nothing asks, what else there should.
+        where: what they have in common, when it is not the file.
     """
 
     route: Route
     like: list[Route]
     guarded: list[Route]
     others: tuple[Route, ...] = ()
+    where: str = "writes in the files beside this one"
 
     @property
     def compared(self) -> str:
         """How many of what it is compared with ask."""
         if self.guarded[0].handler.module is self.route.handler.module:
             return f"{len(self.guarded)} of its {len(self.like) - 1} siblings do"
-        return f"{len(self.guarded)} of {len(self.like) - 1} writes in the files beside this one do"
+        return f"{len(self.guarded)} of {len(self.like) - 1} {self.where} do"
 
 
 def open_ones(service: Service, served: Served | None) -> Iterator[Open]:
@@ -63,6 +66,7 @@ def open_ones(service: Service, served: Served | None) -> Iterator[Open]:
         protected[module] = asking
         yield from _in_one_file(routes, asking)
     yield from _in_one_service(service, files, protected)
+    yield from _of_administrators(service, files, protected)
 
 
 def _in_one_file(routes: list[Route], protected: set[Route]) -> Iterator[Open]:
@@ -94,6 +98,27 @@ def _in_one_service(
             if len({one.handler.module for one in guarded}) >= _FILES and len(guarded) / len(beside) >= _MOST:
                 yield Open(private[0], [private[0], *beside], guarded, tuple(private[1:]))
                 break
+
+
+def _of_administrators(
+    service: Service, files: Mapping[Module, list[Route]], protected: Mapping[Module, set[Route]]
+) -> Iterator[Open]:
+    """Of a file in which hardly anything asks, what stands below `/admin`, where most that stands there asks."""
+    private = {
+        module: [one for one in routes if any(map(_ADMIN.search, service.prefixes(one))) and not public.says_so(one)]
+        for module, routes in files.items()
+    }
+    guarded = [one for module, routes in private.items() for one in routes if one in protected[module]]
+    every = sum(map(len, private.values()))
+    if len({one.handler.module for one in guarded}) < _FEWEST or len(guarded) / every < _SHARE:
+        return
+    for module, routes in private.items():
+        asking = protected[module]
+        unasked = [one for one in routes if one not in asking]
+        if unasked and not (len(asking) >= _FEWEST and len(asking) / len(files[module]) >= _SHARE):
+            first, *others = unasked
+            like = [one for there in private.values() for one in there]
+            yield Open(first, like, guarded, tuple(others), "operations below /admin")
 
 
 def _around(router: Router) -> Iterator[Router]:

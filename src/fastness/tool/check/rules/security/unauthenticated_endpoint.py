@@ -3,7 +3,8 @@
 Most of this router's operations ask who is calling, and this one does not. That is how a new endpoint leaks: it was copied,
 the guard was forgotten, every test passes.
 
-Siblings are the operations of one file; those of a file in which nothing asks are all others below the same router.
+Siblings are the operations of one file; those of a file in which nothing asks are all others below the same router, or
+below `/admin`. What its documentation calls public, or open without a login, is for all.
 
 Put the guard on the router, so that a new endpoint has it; make what is public say so, in a router of its own. When the app
 is booted, the dependencies that its routes really have decide.

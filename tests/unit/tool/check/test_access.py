@@ -1,0 +1,84 @@
+"""Who is asked for credentials: what stands below one path, and what its author says is for all."""
+
+import pytest
+
+from fastness.tool.check.config import Config
+from fastness.tool.check.engine import check
+from fastness.tool.check.examples import files, project
+from fastness.tool.check.rule import Bad
+from fastness.tool.check.rules import catalogue
+
+ADMINISTRATION = """
+# file: app/main.py
+from fastapi import FastAPI
+from app import orders, reviews, shops, users
+app = FastAPI()
+for router in (orders.router, reviews.router, shops.router, users.router):
+    app.include_router(router, prefix="/api")
+# file: app/orders.py
+from fastapi import APIRouter, Security
+router = APIRouter(prefix="/admin/orders", dependencies=[Security(str)])
+@router.get("")
+def orders() -> list: ...
+# file: app/users.py
+from fastapi import APIRouter, Security
+router = APIRouter(prefix="/admin/users", dependencies=[Security(str)])
+@router.get("")
+def users() -> list: ...
+# file: app/shops.py
+from fastapi import APIRouter
+router = APIRouter(prefix="/shops")
+@router.get("")
+def shops() -> list: ...
+# file: app/reviews.py
+from fastapi import APIRouter
+router = APIRouter()
+@router.get("/reviews")
+def reviews() -> list: ...
+"""
+SIBLINGS = """
+from fastapi import APIRouter, Security
+router = APIRouter(prefix="/offers")
+@router.get("", dependencies=[Security(str)])
+def offers() -> list: ...
+@router.put("/{id}", dependencies=[Security(str)])
+def change(id: int): ...
+"""
+
+
+def _found(source: str) -> list[str]:
+    report = check(project(files(Bad(source))), Config(), rules=[catalogue()["security/unauthenticated-endpoint"]])
+    assert not report.failures
+    assert not report.not_checked
+    return [finding.message for finding in report.findings]
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [("/admin/reviews/{id}", 1), ("/{id}/administer", 0), ("/admin/login", 0), ("/reviews/latest", 0)],
+)
+def test_what_stands_below_admin_asks_as_the_rest_of_it_does(path: str, found: int) -> None:
+    """Nothing in its file asks, so its siblings are the operations for administrators in the other files."""
+    source = f'{ADMINISTRATION}@router.delete("{path}")\ndef act(): ...\n'
+    messages = _found(source)
+    assert len(messages) == found
+    assert all("2 of 2 operations below /admin do" in message for message in messages)
+
+
+@pytest.mark.parametrize(
+    ("above", "summary", "docstring", "found"),
+    [
+        ("", "Send an offer", "", 1),
+        ("", "[PUBLIC] Send an offer", "", 0),
+        ("", "", "Send an offer. No login required.", 0),
+        ("", "", "Send an offer, without an account.", 0),
+        ("# For visitors: no authentication needed\n\n", "", "", 0),
+        ("", "Make an offer public", "", 1),
+    ],
+)
+def test_its_author_may_say_that_it_is_for_all(above: str, summary: str, docstring: str, found: int) -> None:
+    """In the documentation that clients read, or in a comment above it."""
+    source = (
+        f'{above}@router.post("/sent", summary="{summary}")\ndef send(text: str):\n    """{docstring}"""\n    return [text]\n'
+    )
+    assert len(_found(SIBLINGS + source)) == found

@@ -13,14 +13,15 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fastness.tool.check.knowledge.answering import attempts
+from fastness.tool.check.knowledge.answering import attempts, nothing
 from fastness.tool.check.knowledge.answering.answered import answered
 from fastness.tool.check.knowledge.answering.handlers import is_broad, is_explained, raises
+from fastness.tool.check.knowledge.answering.nothing import is_empty, is_none
 from fastness.tool.check.knowledge.facts.reach import from_requests
 from fastness.tool.check.rule import Bad, Found, Good, collapse, found, rule
 from fastness.tool.findings import Evidence, Severity
 from fastness.tool.project import Service
-from fastness.tool.project.symbols import Function, argument, constant, handed_on, last_name
+from fastness.tool.project.symbols import Function, handed_on, last_name
 from fastness.tool.project.walk import own
 
 _PROBE = re.compile(r"health|ready|readiness|livez|liveness|alive|heartbeat|(?:^|_)(?:ping|probe)(?:_|$)", re.IGNORECASE)
@@ -32,11 +33,6 @@ _MAY_FAIL = re.compile(
 )
 _COUNTS = re.compile(r"(?:^|_)(?:track|telemetry|analytics|beacon|metrics)(?:_|$)")
 _OPTIONAL = re.compile(r"None|Optional|Any\b|dict|Response")
-_LISTS = {"[]", "list()", "()", "tuple()"}
-_NOTES = frozenset({
-    "debug", "info", "warning", "warn", "error", "exception", "critical", "log", "print", "print_exc", "rollback",
-    "capture_exception",
-})  # fmt: skip
 _BODY = {"fastapi.Request().json", "fastapi.Request().form", "fastapi.Request().body"}
 
 
@@ -87,7 +83,7 @@ def _of(function: Function, service: Service, answers: _Answers | None) -> Itera
                 continue
             how, evidence = _swallows(function, handler), tuple[Evidence, ...]()
             if how is None and answers is not None:
-                how, evidence = _answers_nothing(handler, answers), answers.told
+                how, evidence = nothing.told(handler, is_model=answers.is_model), answers.told
             if how and attempts.does_real_work(function, attempt, service, asked_for=isinstance(handler.body[-1], ast.Return)):
                 yield found(function, handler, f"{function.qualified} swallows every exception: {how}", *evidence)
             elif _takes_no_body(function, attempt, handler, service):
@@ -105,11 +101,11 @@ def _swallows(function: Function, handler: ast.ExceptHandler) -> str | None:
         how = "nothing is logged, nothing is raised"
     elif isinstance(only, ast.Expr) and isinstance(only.value, ast.Call) and ast.unparse(only.value.func) == "print":
         how = "it is printed, and the client is told that all is well"
-    elif isinstance(only, ast.Return) and _is_empty(only.value):
+    elif isinstance(only, ast.Return) and is_empty(only.value):
         how = "it returns an empty answer instead"
-    elif isinstance(only, ast.Return) and _is_none(only.value) and not _may_fail(function):
+    elif isinstance(only, ast.Return) and is_none(only.value) and not _may_fail(function):
         how = "nothing is logged, and None is what the caller gets"
-    elif isinstance(only, ast.Assign) and _is_empty(only.value):
+    elif isinstance(only, ast.Assign) and is_empty(only.value):
         how = "it goes on as if there were nothing"
     return how
 
@@ -121,37 +117,9 @@ def _is_undone(statement: ast.stmt) -> bool:
     return isinstance(value, ast.Call) and last_name(value) in {"print", "rollback"}
 
 
-def _is_none(value: ast.expr | None) -> bool:
-    if isinstance(value, ast.Tuple) and value.elts:
-        return all(map(_is_none, value.elts))
-    return value is None or (isinstance(value, ast.Constant) and value.value is None)
-
-
 def _may_fail(function: Function) -> bool:
     """By its name it is something that is done if it can be: a cache, a measurement, a notification."""
     return bool(_MAY_FAIL.search(f"{function.module.name}.{function.qualified}"))
-
-
-def _answers_nothing(handler: ast.ExceptHandler, answers: _Answers) -> str | None:
-    """What a handler answers with that notes the exception and does nothing else."""
-    *before, last = handler.body
-    if not isinstance(last, ast.Return) or not all(_is_note(statement) for statement in before):
-        return None
-    value = last.value
-    if isinstance(value, ast.Call) and last_name(value) == "Response" and not value.args:
-        status = argument(value, "status_code")
-        good = status is None or constant(status) == 200 or last_name(status) == "HTTP_200_OK"
-        return "it is answered with 200 all the same" if good and argument(value, "content") is None else None
-    is_list = value is not None and ast.unparse(value) in _LISTS
-    is_nothing = _is_none(value) or _is_empty(value)
-    return "the client gets nothing, and 200" if is_list or (is_nothing and not answers.is_model) else None
-
-
-def _is_note(statement: ast.stmt) -> bool:
-    """It logs the exception, or undoes what was begun."""
-    value = statement.value if isinstance(statement, ast.Expr) else None
-    value = value.value if isinstance(value, ast.Await) else value
-    return isinstance(value, ast.Constant) or (isinstance(value, ast.Call) and last_name(value) in _NOTES)
 
 
 def _takes_no_body(function: Function, attempt: ast.Try, handler: ast.ExceptHandler, service: Service) -> bool:
@@ -159,7 +127,7 @@ def _takes_no_body(function: Function, attempt: ast.Try, handler: ast.ExceptHand
     last = handler.body[-1]
     value = last.value if isinstance(last, ast.Assign) else None
     made = isinstance(value, ast.Call) and not handed_on(value) and last_name(value)[:1].isupper()
-    gone_on = isinstance(last, ast.Return) and (_is_none(last.value) or _is_empty(last.value)) and not _may_fail(function)
+    gone_on = isinstance(last, ast.Return) and (is_none(last.value) or is_empty(last.value)) and not _may_fail(function)
     if not (made or gone_on) or raises(handler):
         return False
     return any(
@@ -170,12 +138,39 @@ def _takes_no_body(function: Function, attempt: ast.Try, handler: ast.ExceptHand
     )
 
 
-def _is_empty(value: ast.expr | None) -> bool:
-    """A list, table or set with nothing in it."""
-    return value is not None and ast.unparse(value) in {"[]", "{}", "()", "list()", "dict()", "set()", "tuple()"}
-
-
 EXAMPLES = [
+    Bad("""
+        import logging
+        from fastapi import FastAPI
+        from fastapi.responses import JSONResponse
+        app = FastAPI()
+        def keep(db, text):
+            try:
+                db.execute("insert into notes values (?)", text)
+                return {"success": True}
+            except Exception as error:  # found
+                logging.error("not kept: %s", error)
+                return {"success": True, "note": None}
+        @app.post("/notes")
+        def note(text: str, db=None):
+            return keep(db, text)
+        @app.post("/events")
+        def event(text: str, db=None):
+            try:
+                db.execute("insert into events values (?)", text)
+            except Exception:  # found
+                logging.exception("not kept")
+                return JSONResponse({"status": "ok"})
+            return JSONResponse({"status": "ok"})
+        @app.post("/letters")
+        def letter(text: str, db=None):
+            try:
+                db.execute("insert into letters values (?)", text)
+            except Exception:
+                logging.exception("not kept")
+                return {"status": "failed"}
+            return {"status": "ok"}
+    """),
     Bad("""
         import logging
         import requests

@@ -13,7 +13,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge.access import limits
+from fastness.tool.check.knowledge.access import declared, limits
 from fastness.tool.check.knowledge.access.proofs import takes_what_nobody_guesses
 from fastness.tool.check.knowledge.facts.served import Served
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
@@ -33,8 +33,6 @@ _LOGIN = re.compile(
 _MAYBE = re.compile(r"(?:^|[/_-])reset(?:$|[/_-])|/auth/?$", re.IGNORECASE)  # of a password, or of anything
 _ACCOUNT = re.compile(r"password|passwd|email", re.IGNORECASE)
 _CREDENTIALS = re.compile(r"password|passwd|otp|code|email|username|credential", re.IGNORECASE)
-_HOLDS_THEM = re.compile(r"Credentials|Login|SignIn|Password")
-_FIELDS = {"password", "email", "username", "otp"}
 _FORM = "OAuth2PasswordRequestForm"
 _CALLER = re.compile(
     r"current_?(?:active_)?(?:user|super|admin)|\bget_(?:\w+_)?(?:user|claims|account)\b|verify_\w+key|admin_?user|superuser"
@@ -97,8 +95,8 @@ def _is_login(service: Service, route: Route) -> bool:
     if _NOT_A_TRY.search(f"{path}/{route.handler.name}") or takes_what_nobody_guesses(service, route):
         return False
     if _LOGIN.search(path):
-        return _declares(service, route, _CREDENTIALS) or _takes_from_request(service, route)
-    return bool(_MAYBE.search(path)) and _declares(service, route, _ACCOUNT)
+        return declared.declares(service, route, _CREDENTIALS) or declared.takes_from_request(service, route)
+    return bool(_MAYBE.search(path)) and declared.declares(service, route, _ACCOUNT)
 
 
 def _path(route: Route) -> str:
@@ -106,34 +104,6 @@ def _path(route: Route) -> str:
     path = route.path or ""
     has_word = re.search(r"\w", re.sub(r"\{.*?\}", "", path))
     return path if has_word or route.router is None else f"{route.router.prefix or ''}{path}"
-
-
-def _declares(service: Service, route: Route, names: re.Pattern[str]) -> bool:
-    for parameter, _ in route.handler.parameters:
-        declared = "" if parameter.annotation is None else ast.unparse(parameter.annotation)
-        if names.search(parameter.arg) or _HOLDS_THEM.search(declared):
-            return True
-        for value in service.resolver.annotation(parameter.annotation, route.handler.parent):
-            definition = getattr(value, "definition", None)
-            if isinstance(definition, Class) and any(names.search(name) for name, _ in definition.fields):
-                return True
-    return False
-
-
-def _takes_from_request(service: Service, route: Route) -> bool:
-    handler = route.handler
-    return _reads_credentials(handler) and any(
-        External("fastapi.Request()") in service.resolver.annotation(parameter.annotation, handler.parent)
-        for parameter, _ in handler.parameters
-    )
-
-
-def _reads_credentials(handler: Function) -> bool:
-    """`form.password.data`, `body["email"]`: the handler takes them from the request itself."""
-    return any(
-        (isinstance(node, ast.Attribute) and node.attr in _FIELDS) or (isinstance(node, ast.Constant) and node.value in _FIELDS)
-        for node in handler.nodes
-    )
 
 
 def _limited(service: Service, route: Route) -> bool:
@@ -189,6 +159,10 @@ EXAMPLES = [
 
         @app.post("/login/docs")
         async def for_docs(given: Annotated[HTTPBasicCredentials, Depends()]): ...  # found
+
+        @app.post("/forgot-password")
+        async def forgotten(data: dict[str, str]):  # found
+            return data.get("email")
 
         @app.post("/verify-code")
         def verify(email: str, code: str): ...  # found

@@ -45,9 +45,22 @@ def offers() -> list: ...
 def change(id: int): ...
 """
 
+MAKERS = """
+from fastapi import APIRouter, Depends, HTTPException
+router = APIRouter()
+def current_role(): ...
+def require_role(*roles):
+    def check(role=Depends(current_role)):
+        if role not in roles:
+            raise HTTPException(status_code=403)
+    return check
+def require_admin():
+    return require_role("admin")
+"""
 
-def _found(source: str) -> list[str]:
-    report = check(project(files(Bad(source))), Config(), rules=[catalogue()["security/unauthenticated-endpoint"]])
+
+def _found(source: str, rule: str = "security/unauthenticated-endpoint") -> list[str]:
+    report = check(project(files(Bad(source))), Config(), rules=[catalogue()[rule]])
     assert not report.failures
     assert not report.not_checked
     return [finding.message for finding in report.findings]
@@ -82,3 +95,25 @@ def test_its_author_may_say_that_it_is_for_all(above: str, summary: str, docstri
         f'{above}@router.post("/sent", summary="{summary}")\ndef send(text: str):\n    """{docstring}"""\n    return [text]\n'
     )
     assert len(_found(SIBLINGS + source)) == found
+
+
+@pytest.mark.parametrize(
+    ("depends", "found"),
+    [
+        ("require_admin", ["require_admin only makes require_role.check, which nobody runs: it refuses no request"]),
+        ("require_role", ["require_role only makes require_role.check, which nobody runs: it refuses no request"]),
+        ("require_admin()", []),
+        ("require_role('admin')", []),
+        ("current_role", []),
+    ],
+)
+def test_a_maker_of_guards_is_none(depends: str, found: list[str]) -> None:
+    """FastAPI calls what it is given, and nobody calls what that returns."""
+    source = f'{MAKERS}@router.get("/reports", dependencies=[Depends({depends})])\ndef reports(): ...\n'
+    assert _found(source, "security/auth-fails-open") == found
+
+
+def test_an_endpoint_may_run_what_a_dependency_makes() -> None:
+    """It has a name there, and is called by it."""
+    source = f'{MAKERS}@router.get("/reports")\ndef reports(role: str, check=Depends(require_admin)):\n    check(role)\n'
+    assert _found(source, "security/auth-fails-open") == []

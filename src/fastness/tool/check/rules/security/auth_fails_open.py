@@ -2,7 +2,8 @@
 
 `if not SECRET: return await call_next(request)` was written for a developer's machine. In production the variable is
 misspelt once, nothing fails, every test passes, and every request is somebody's. `if SECRET and given != SECRET: raise` is
-the same, and so is a signature that is verified only if the client sends one.
+the same, and so is a signature that is verified only if the client sends one. `Depends(require_role)` of a function that
+only makes the check never runs it.
 
 Refuse to start without the secret; make the development mode a setting that says so by name.
 """
@@ -14,59 +15,41 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import partial
 
+from fastness.tool.check.knowledge.access import standing
 from fastness.tool.check.knowledge.access.bypasses import bound_by_calls, bypasses
 from fastness.tool.check.knowledge.access.configured import asks_for, may_be_missing, missing_secret, set_secret
+from fastness.tool.check.knowledge.access.standing import VERIFIES
 from fastness.tool.check.knowledge.facts.reach import from_requests
-from fastness.tool.check.rule import Bad, Found, Good, found, rule
+from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
 from fastness.tool.project.symbols import Function, constant, handed_on, last_name
 from fastness.tool.project.walk import own, walk
 
-_GUARD = re.compile(
-    r"auth|verify|require|check|current_(?:user|admin|principal|account)|validate_(?:token|key|signature)|guard|protect|permission",
-    re.IGNORECASE,
-)
 _SIGNATURE = re.compile(r"signature|(?:^|_)sig(?:$|_)|hmac", re.IGNORECASE)
-_VERIFIES = re.compile(
-    r"verif|construct_event|compare_digest|(?:validate|check|valid)_\w*(?:signature|token|key|secret|hmac)", re.IGNORECASE
-)
 _OPTIONAL = re.compile(r"captcha|turnstile|licen[cs]e|password", re.IGNORECASE)  # a check that a service may do without
 _NO = re.compile(r"\b40[013]\b|UNAUTHORIZED|FORBIDDEN|^False$")
 
 
 @rule(severity=Severity.ERROR, practice="6.1", help="refuse to start without the secret, instead of letting everybody in")
 def check(service: Service) -> Iterator[Found]:
-    guards = _guards(service)
+    guards = standing.guards(service)
     for guard in guards:
         for node in guard.of(ast.If):
             if (name := missing_secret(node.test, guard)) and _lets_in(node.body, guard):
                 yield found(guard, node, f"without {name}, {guard.qualified} lets every request through")
         yield from _checked_if_set(guard)
-    for guard in {**guards, **_asked_by(guards, service)}:
+    for guard in {**guards, **standing.asked_by(guards, service)}:
         if guard.module.is_service:
             yield from (found(guard, node, told) for node, told in bypasses(service.resolver, guard))
+    for guard, inner, uses in standing.never_run(service):
+        evidence = [proof(use.scope, use.node, "and nobody calls it") for use in uses]
+        message = f"{guard.qualified} only makes {inner.qualified}, which nobody runs: it refuses no request"
+        yield found(guard, guard.node, message, *evidence, count=len(uses))
     for function in from_requests(service):
         if function not in guards:
             yield from service.notes.search("verified if set", function, partial(_verified_if_set, function))
         yield from service.notes.search("verified if sent", function, partial(_verified_if_sent, function))
-
-
-def _guards(service: Service) -> dict[Function, None]:
-    guards: dict[Function, None] = {}
-    for middleware in service.middleware:
-        guards.update(dict.fromkeys(service.run_by(middleware)))
-    for route in service.routes:
-        for dependency in service.tree(route):
-            if isinstance(dependency.target, Function) and _GUARD.search(dependency.target.qualified):
-                guards[dependency.target] = None
-    return guards
-
-
-def _asked_by(guards: Iterable[Function], service: Service) -> dict[Function, None]:
-    """Those to whom guards leave what the client sent."""
-    called = (edge.target for guard in guards for edge in service.graph.edges(guard))
-    return {target: None for target in called if _VERIFIES.search(target.name) or "token" in target.name.lower()}
 
 
 def _checked_if_set(guard: Function) -> Iterator[Found]:
@@ -75,22 +58,22 @@ def _checked_if_set(guard: Function) -> Iterator[Found]:
         if isinstance(node, ast.If) and (name := set_secret(node.test, guard)) and _refuses(own(node.body)):
             inside = {id(part) for part in (*own(node.body), *walk(node.test))}
             others = [part for part in guard.nodes if id(part) not in inside]
-            if not _refuses(others) and not any(isinstance(n, ast.Call) and _VERIFIES.search(last_name(n)) for n in others):
+            if not _refuses(others) and not any(isinstance(n, ast.Call) and VERIFIES.search(last_name(n)) for n in others):
                 yield found(guard, node, f"without {name}, {guard.qualified} lets every request through")
 
 
 def _verified_if_set(function: Function) -> Iterator[Found]:
     """`if SECRET: verify(...)` with nothing in its place, and `if not SECRET: return True` of what verifies."""
-    verifies = _VERIFIES.search(function.name) or any(_VERIFIES.search(site.name) for site in function.calls)
+    verifies = VERIFIES.search(function.name) or any(VERIFIES.search(site.name) for site in function.calls)
     for node in function.of(ast.If) if verifies else ():
         name = None if _OPTIONAL.search(ast.unparse(node.test)) else set_secret(node.test, function)
         calls = [part for part in (*own(node.body), *walk(node.test)) if isinstance(part, ast.Call)]
-        checked = name is not None and any(_VERIFIES.search(last_name(call)) for call in calls)
+        checked = name is not None and any(VERIFIES.search(last_name(call)) for call in calls)
         if checked and not _refuses(own(node.orelse)) and not asks_for(name or "", function):
             yield found(function, node, f"without {name}, {function.qualified} takes every request for genuine")
         missing = missing_secret(node.test, function)
         agrees = any(isinstance(part, ast.Return) and constant(part.value) is True for part in own(node.body))
-        if missing and ((agrees and _VERIFIES.search(function.name)) or _taken_as_it_is(node)):
+        if missing and ((agrees and VERIFIES.search(function.name)) or _taken_as_it_is(node)):
             yield found(function, node, f"without {missing}, {function.qualified} takes every request for genuine")
 
 
@@ -99,7 +82,7 @@ def _taken_as_it_is(branch: ast.If) -> bool:
     if any(isinstance(node, ast.Raise | ast.Return) for node in own(branch.body)):
         return False
     unverified, verified = bound_by_calls(branch.body), bound_by_calls(branch.orelse)
-    return any(_VERIFIES.search(last_name(call)) and name in unverified for name, call in verified.items())
+    return any(VERIFIES.search(last_name(call)) and name in unverified for name, call in verified.items())
 
 
 def _verified_if_sent(function: Function) -> Iterator[Found]:
@@ -114,7 +97,7 @@ def _verified_if_sent(function: Function) -> Iterator[Found]:
         if not _SIGNATURE.search(name) or not may_be_missing(name, function) or not _refuses(own(node.body)):
             continue
         calls = [
-            part for other in others for part in walk(other) if isinstance(part, ast.Call) and _VERIFIES.search(last_name(part))
+            part for other in others for part in walk(other) if isinstance(part, ast.Call) and VERIFIES.search(last_name(part))
         ]
         if any(name in map(last_name, handed_on(call)) for call in calls) and not asks_for(name, function):
             yield found(function, node, f"{function.qualified} verifies {name} only if one is sent")

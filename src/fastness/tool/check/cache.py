@@ -38,7 +38,7 @@ from fastness.tool.project.outline import Outline
 from fastness.tool.project.project import Project
 from fastness.tool.project.service import Service
 
-_FORMAT = 2
+_FORMAT = 3
 _RUNS = 4  # kept of one project: other selections, the branch before
 _PROJECTS = 100
 _LARGEST = 64 << 20  # bytes of one project's file
@@ -122,7 +122,7 @@ class Cache:
             kept = json.loads(self._answers)
             self._before, self._outlines = kept["answers"], kept["outlines"]
             for path, module in self._project.modules.items():
-                module.outline = self._outlines.get(self._project.digests[path])
+                module.outline = self._outlines.get(recall.named(module, self._project.digests[path]))
 
     def known(self, service: Service, rules: Sequence[Rule]) -> Known:
         """What was said before of single files and functions, and still holds."""
@@ -136,7 +136,7 @@ class Cache:
         project = self._project
         drawn = {**answers.outlines, **{m.path: m.outline for m in project.modules.values() if m.outline}}
         self._now = {
-            "outlines": {project.digests[path]: outline for path, outline in drawn.items()},
+            "outlines": {recall.named(project.modules[path], project.digests[path]): one for path, one in drawn.items()},
             "answers": recall.written(service, rules, answers),
         }
 

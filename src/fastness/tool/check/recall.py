@@ -35,7 +35,7 @@ def known(kept: Mapping[str, Any], outlines: Mapping[str, Outline], service: Ser
     """What still holds of what was written.
 
     Args:
-        outlines: of the files as they were, by the digests of their contents.
+        outlines: of the files as they were, by `named`.
     """
     project = service.project
     if kept["layout"] != layout(service, rules):
@@ -45,7 +45,7 @@ def known(kept: Mapping[str, Any], outlines: Mapping[str, Outline], service: Ser
     # The same files in the same order, so that each has the bits that it had.
     pairs = zip(project.modules.values(), kept["digests"], strict=True)
     made = {
-        module.path: _edit(project, module, outlines.get(before))
+        module.path: _edit(project, module, outlines.get(named(module, before)))
         for module, before in pairs
         if project.digests[module.path] != before
     }
@@ -65,6 +65,11 @@ def known(kept: Mapping[str, Any], outlines: Mapping[str, Outline], service: Ser
 
     holding = {key: note for key, note in notes(*kept["notes"]) if holds(key, note)}
     return Known(answers, stale, disinherited, holding)
+
+
+def named(module: Module, digest: str) -> str:
+    """The key of a file's outline: its content, and its name, as what relative imports mean depends on that."""
+    return f"{digest} {module.name}{'.' if module.is_package else ''}"
 
 
 def _edit(project: Project, module: Module, before: Outline | None) -> edits.Edit:

@@ -18,7 +18,7 @@ from fastness.tool.check.knowledge.inputs.handed import handed, inside, leading_
 from fastness.tool.check.rule import proof
 from fastness.tool.findings import Evidence
 from fastness.tool.project import Service, literals
-from fastness.tool.project.calls import Edge
+from fastness.tool.project.calls import Edge, Outward
 from fastness.tool.project.routes import Route
 from fastness.tool.project.symbols import Binding, CallSite, Class, Function, constant, last_name, passed
 from fastness.tool.project.values import Elements, External, Instance, Value, Values
@@ -44,6 +44,7 @@ class Danger:
         passes: the functions that give on what they get, with the positions of the arguments that they do.
         begins: the client's text is dangerous behind this one.
         cleans: attributes that keep only a harmless part.
+        guarded: what is called looks at the value itself; asked of sinks only.
         checks: calls that decide about the value, besides those that everybody would name so.
         in_path: a parameter in the route's own path can be dangerous: it cannot contain a slash.
     """
@@ -51,6 +52,7 @@ class Danger:
     sink: Callable[[External, CallSite], ast.expr | None]
     passes: Mapping[str, int | None]
     begins: Callable[[str], bool]
+    guarded: Callable[[External, CallSite], bool] = lambda *_: False
     cleans: frozenset[str] = frozenset()
     checks: frozenset[str] = frozenset()
     in_path: bool = False
@@ -80,7 +82,7 @@ class Taint:
     _checks: Checks = field(init=False)
 
     def __post_init__(self) -> None:
-        self._leading = set(leading_to(self.service, lambda call: self.danger.sink(call.target, call.site) is not None))
+        self._leading = set(leading_to(self.service, lambda call: self._sink(call) is not None))
         self._checks = Checks(self.service, self.danger.checks, self._uses)
 
     def flows(self) -> Iterator[Flow]:
@@ -309,11 +311,21 @@ class Taint:
 
     # -- functions
 
+    def _sink(self, call: Outward) -> ast.expr | None:
+        """The part of a call that must not be the client's."""
+        part = self.danger.sink(call.target, call.site)
+        if part is None:
+            return None
+        # What was noted of a call says its path, and not what made the object that is asked.
+        whole = (value for value in self.service.resolver.targets(call.site) if value == call.target)
+        guarded = any(self.danger.guarded(value, call.site) for value in whole)
+        return None if guarded else part
+
     def _uses(self, function: Function) -> set[ast.AST]:
         """The calls of a function that are sinks, or lead to some."""
         graph = self.service.graph
         later, sent = handed(self.service, function)
-        sinks = {c.site.node for c in (*graph.outward(function), *sent) if self.danger.sink(c.target, c.site) is not None}
+        sinks = {c.site.node for c in (*graph.outward(function), *sent) if self._sink(c) is not None}
         return sinks | {edge.site.node for edge in (*graph.edges(function), *later) if edge.target in self._leading}
 
     def _within(self, function: Function, given: dict[str, str], steps: tuple[Evidence, ...], depth: int = 0) -> Iterator[Flow]:
@@ -326,7 +338,7 @@ class Taint:
         later, sent = handed(self.service, function)
         reported: set[ast.Call] = set()
         for call in (*graph.outward(function), *sent):
-            part = self.danger.sink(call.target, call.site) if call.site.node not in reported else None
+            part = self._sink(call) if call.site.node not in reported else None
             source = self.tainted(part, function, names) if part is not None else None
             if source is not None:
                 reported.add(call.site.node)

@@ -35,7 +35,7 @@ _PASSES = {"str": 0, "urllib.parse.unquote": 0, "urllib.parse.urljoin": None, "u
 
 def _sink(called: External, site: CallSite) -> ast.expr | None:
     position = 0 if _GETS.fullmatch(called.path) else 1 if _REQUESTS.fullmatch(called.path) else None
-    return None if position is None or _is_guarded(called, site) else site.argument("url", position)
+    return None if position is None else site.argument("url", position)
 
 
 def _is_guarded(called: External, site: CallSite) -> bool:
@@ -53,7 +53,7 @@ def _begins_host(before: str) -> bool:
     return before in {"", "http://", "https://", "{}://"}
 
 
-_DANGER = Danger(_sink, _PASSES, _begins_host, checks=frozenset({"getaddrinfo", "gethostbyname"}))
+_DANGER = Danger(_sink, _PASSES, _begins_host, guarded=_is_guarded, checks=frozenset({"getaddrinfo", "gethostbyname"}))
 
 
 @rule(severity=Severity.ERROR, practice="6.2", help="compare the host with a list, or refuse every address that is not public")

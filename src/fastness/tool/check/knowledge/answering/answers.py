@@ -53,6 +53,7 @@ def contents(
         if isinstance(value, ast.Call) and not _KEEPS.search(last_name(value)):
             for called in resolver.infer(value.func, function):
                 if isinstance(called, FunctionValue):
+                    resolver.project.reading.body(called.definition)
                     yield from _sent_on(called.definition, value, exceptions)
 
 
@@ -81,6 +82,8 @@ def _body(call: ast.Call, function: Function, resolver: Resolver, exceptions: Co
     """What an HTTPException, a response or a message carries to the client; nothing when the call makes none."""
     for value in resolver.infer(call.func, function):
         content: ast.expr | None = None
+        if isinstance(value, FunctionValue):
+            resolver.project.reading.body(value.definition)
         if isinstance(value, External) and value.path == "fastapi.HTTPException":
             content = argument(call, "detail", 1)
         elif isinstance(value, External) and value.last in BODIES:
@@ -92,7 +95,9 @@ def _body(call: ast.Call, function: Function, resolver: Resolver, exceptions: Co
         elif isinstance(value, FunctionValue) and _responds(value.definition):
             return list(_sent_on(value.definition, call, exceptions))
         elif isinstance(value, ClassValue) and resolver.derives(value.definition, "fastapi.HTTPException"):
-            return _handed_up(call, resolver.method(value.definition, "__init__"))
+            making = resolver.method(value.definition, "__init__")
+            resolver.project.reading.body(making or function)
+            return _handed_up(call, making)
         if content is not None:
             return [content]
     return []

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from fastness.tool.project.memory import bits_of
 from fastness.tool.project.module import Module
 from fastness.tool.project.reading import CALLED
 from fastness.tool.project.symbols import CallSite, Function, last_name
@@ -49,14 +50,13 @@ def _given(resolver: Resolver, parameter: ast.arg, function: Function, callers: 
     """What each call gives."""
     if parameter.arg not in function.filled:  # `*session`
         return []
-    position = function.filled.index(parameter.arg)
-    return [
-        resolver.infer(passed, site.scope)
-        for module in callers
-        for name in _names(function)
-        for site in module.calls_by_name.get(name, ())
-        if (passed := site.argument(parameter.arg, position)) is not None and _calls(resolver, site, function)
-    ]
+    position, found = function.filled.index(parameter.arg), []
+    for site in (site for module in callers for name in _names(function) for site in module.calls_by_name.get(name, ())):
+        resolver.project.reading.mask |= bits_of(site.scope)  # also of who gives nothing
+        passed = site.argument(parameter.arg, position)
+        if passed is not None and _calls(resolver, site, function):
+            found.append(resolver.infer(passed, site.scope))
+    return found
 
 
 def _calls(resolver: Resolver, site: CallSite, function: Function) -> bool:

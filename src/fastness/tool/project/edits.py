@@ -52,22 +52,28 @@ def compared(module: Module, before: Outline, others: Iterable[Module]) -> Edit:
     """
     module.outline = now = draw(module.indexed())
     others = [one for one in others if one is not module]
-    called = 0 if set(now["calls"]) <= set(before["calls"]) else CALLED
-    if _is_another(module, now, before, others):
+    called = 0 if set(now["calls"]) == set(before["calls"]) else CALLED
+    added = {name for name in _at_top(now) if not name.startswith("__")} - set(_at_top(before))
+    if _is_another(module, now, before, added, others):
         return Edit(module.bit | called)
-    edited = _edited(module, now, before)
+    edited = _edited(module, now, before, added)
     if edited is None:
         return Edit(module.inner_bit | called)
     names = {module.labelled[label].name for label in edited}
     return Edit(module.inner_bit | called, sum(one.bit for one in others if one.mentions(*names)), edited)
 
 
-def _is_another(module: Module, now: Outline, before: Outline, others: Iterable[Module]) -> bool:
-    """More is new to others than bodies, and definitions that none of them names."""
+def _is_another(module: Module, now: Outline, before: Outline, added: AbstractSet[str], others: Iterable[Module]) -> bool:
+    """More is new to others than bodies, and definitions that nobody names outside of the bodies of this file.
+
+    Args:
+        added: the names of those. Each may have stood for something else before, as for what is built in.
+    """
     if now["surface"] == before["surface"]:
         return False
-    added = {name for name in _at_top(now) if not name.startswith("__")} - set(_at_top(before))
     if not added or any(other.mentions(*added) for other in others):
+        return True
+    if not added.isdisjoint(_WORD.findall(outer_text(module, without=added))):
         return True
     classes = _classes(before)  # others know them by their positions
     return _classes(now)[: len(classes)] != classes or surface(module, without=added) != before["surface"]
@@ -81,12 +87,16 @@ def _classes(outline: Outline) -> list[str]:
     return [name for name, _, *more in outline["scopes"] if not more]
 
 
-def _edited(module: Module, now: Outline, before: Outline) -> set[str] | None:
-    """The functions whose bodies are others, and those that name these, by label; None when they are come to otherwise, too."""
+def _edited(module: Module, now: Outline, before: Outline, added: AbstractSet[str]) -> set[str] | None:
+    """The functions whose bodies are others, and those that name these, by label; None when they are come to otherwise, too.
+
+    Args:
+        added: the names of definitions that the file did not have.
+    """
     functions = {module.labels[one.number]: one for one in outermost(module)}
     labels = {label for label in functions if now["bodies"][label] != before["bodies"].get(label)}
     words = {label: set(_WORD.findall(body_text(one))) for label, one in functions.items()}
-    names = {functions[label].name for label in labels}
+    names = {functions[label].name for label in labels} | added
     while more := {label for label, of in words.items() if label not in labels and not names.isdisjoint(of)}:
         labels |= more
         names |= {functions[label].name for label in more}
@@ -99,18 +109,18 @@ def _edited(module: Module, now: Outline, before: Outline) -> set[str] | None:
     return labels
 
 
-def _known_otherwise(module: Module) -> list[Function]:
-    """The functions that set what is reached by other names: attributes of their objects, names of the module, collections."""
-    found = [function for one in module.classes for given in one.instance.values() for _, function in given]
+def _known_otherwise(module: Module) -> list[Scope]:
+    """What sets what is reached by other names, attributes of objects, names of the module, collections, and local classes."""
+    found: list[Scope] = [function for one in module.classes for given in one.instance.values() for _, function in given]
+    found += module.classes  # those in functions: who inherits answers under the names of the base
     found += [function for function in module.functions if function.globals]
     put = (where for name, places in module.put.items() for _, where in places if not is_local(name, where))
     return [*found, *(where for where in put if isinstance(where, Function))]
 
 
-def _outermost(function: Function) -> Scope:
-    """The function itself, or the one in which it stands."""
-    found: Scope = function
-    above: Scope = function.parent
+def _outermost(scope: Scope) -> Scope:
+    """The function itself, or the one in which it stands; of a class, too."""
+    found = above = scope
     while isinstance(above, Function | Class):
         found = above if isinstance(above, Function) else found
         above = above.parent

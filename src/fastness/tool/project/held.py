@@ -32,6 +32,7 @@ def put_into(resolver: Resolver, binding: Binding, scope: Scope, declared: Value
     module = scope if not hasattr(scope, "module") else scope.module
     if not module.put or not _is_collection(binding.value) or not all(_says_nothing(value) for value in declared):
         return ()
+    resolver.project.reading.body(module)  # a literal that is put there leads nowhere
     found = union(item(value) for value in resolver.infer(binding.value, scope) if isinstance(value, Elements))
     for target in _targets(binding):
         owner = scope if isinstance(scope, Class) else scope.owner if isinstance(scope, Function) else None

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TypeAlias
 
 from fastness.tool.project.external import canonical
+from fastness.tool.project.memory import bits_of
 from fastness.tool.project.module import Module
 from fastness.tool.project.project import Project
 from fastness.tool.project.reading import INHERITANCE
@@ -95,7 +96,7 @@ class Hierarchy(ABC):
                 if child not in seen:  # a class can seem to inherit from itself, as one that replaces its import
                     seen.add(child)
                     pending.append(child)
-                    reading.mask |= child.module.bit
+                    reading.mask |= bits_of(child)
                     yield child
 
     def overriding(self, defined: Class, name: str) -> list[Function | None]:
@@ -104,7 +105,7 @@ class Hierarchy(ABC):
 
     def _inherits(self, defined: Class, name: str, seen: set[Class]) -> Function | None:
         seen.add(defined)
-        self.project.reading.mask |= defined.module.bit
+        self.project.reading.mask |= bits_of(defined)
         found = defined.method(name)
         parents = self._parents.get(defined, ()) if found is None else ()
         return next((m for one in parents if one not in seen and (m := self._inherits(one, name, seen))), found)

@@ -72,7 +72,7 @@ class Memory:
         before, lowest, start = reading.mask, self._lowest, len(self._order)
         bits = self._bits.get(key[2])
         if bits is None:
-            bits = self._bits[key[2]] = _bits(scope)
+            bits = self._bits[key[2]] = bits_of(scope)
         reading.mask, self._lowest = bits, _NEVER
         self._asking[key] = depth
         if circle is not None:
@@ -129,7 +129,7 @@ class Memory:
         del self._order[start:]
 
 
-def _bits(scope: Scope) -> int:
+def bits_of(scope: Scope) -> int:
     """Of the file in which something is asked about, and of the bodies in it."""
     inner = scope
     while not isinstance(inner, Module):

@@ -157,16 +157,18 @@ class Module:
     @cached_property
     def labels(self) -> list[str]:
         """A name for each definition, unlike all others. What is edited in bodies changes it for what is in bodies only."""
+        times = Counter((id(one.parent), one.name) for one in self.defined)
+        seen: Counter[tuple[int, str]] = Counter()
         labels: list[str] = []
         for one in self.defined:
-            above = one.parent
-            if isinstance(above, Module):
-                label = one.name
-            else:
-                label = f"{labels[above.number]}{'.<locals>.' if isinstance(above, Function) else '.'}{one.name}"
-            labels.append(label)
-        times = Counter(labels)
-        return [label if times[label] == 1 else f"{label}#{labels[:n].count(label)}" for n, label in enumerate(labels)]
+            above, name, key = one.parent, one.name, (id(one.parent), one.name)
+            if times[key] > 1:
+                name = f"{name}#{seen[key]}"
+                seen[key] += 1
+            if not isinstance(above, Module):
+                name = f"{labels[above.number]}{'.<locals>.' if isinstance(above, Function) else '.'}{name}"
+            labels.append(name)
+        return labels
 
     @cached_property
     def labelled(self) -> dict[str, Function | Class]:

@@ -6,6 +6,7 @@ tells reads the file: then they are completed, and stay the same objects.
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 from collections.abc import Mapping
@@ -52,7 +53,7 @@ def draw(module: Module) -> Outline:
         "calls": sorted(module.calls_by_name.names),
         "makers": sorted(module.makers),
         "surface": surface(module),
-        "bodies": {module.labels[one.number]: _digest(body_text(one)) for one in outermost(module)},
+        "bodies": {module.labels[one.number]: _digest(_whole_text(one)) for one in outermost(module)},
     }
 
 
@@ -71,7 +72,7 @@ def surface(module: Module, without: AbstractSet[str] = frozenset()) -> str:
         ],
         [(one.qualified, one.is_generator, one.is_empty) for one in outermost(module) if id(one) not in left_out],
         [
-            (name, [binding.kind.name for binding in bindings])
+            (name, [(binding.kind.name, ast.unparse(binding.node) if binding.scope else "") for binding in bindings])
             for name, bindings in module.bindings.items()
             if not (name in without and all(binding.definition is not None for binding in bindings))
         ],
@@ -102,6 +103,12 @@ def body_text(function: Function) -> str:
     """The lines of a function's body; none where it begins on the line of the head."""
     begin, end = _body(function)
     return "\n".join(function.module.lines[begin:end])
+
+
+def _whole_text(function: Function) -> str:
+    """The lines from a function's `def` to its end, empty ones of the head too: notes count lines from there."""
+    node = function.node
+    return "\n".join(function.module.lines[node.lineno - 1 : node.end_lineno])
 
 
 def _body(function: Function) -> tuple[int, int]:

@@ -126,8 +126,8 @@ def test_labels_outlive_edits_of_bodies() -> None:
     """What is added in a function leaves the names of what stands outside as they are; no two have the same."""
     text = "def f():\n  def g(): ...\n\nclass f:\n  def g(self): ...\n  def g(self, x): ...\n"
     module = Module("a.py", "a", text.encode())
-    assert module.labels == ["f#0", "f.<locals>.g", "f#1", "f.g#0", "f.g#1"]
+    assert module.labels == ["f#0", "f#0.<locals>.g", "f#1", "f#1.g#0", "f#1.g#1"]
     assert [one.name for one in module.labelled.values()] == ["f", "g", "f", "g", "g"]
     edited = Module("a.py", "a", text.replace("  def g(): ...", "  def more(): ...\n  def g(): ...").encode())
     assert set(module.labels) <= set(edited.labels)
-    assert isinstance(module.labelled["f.g#1"].node, ast.FunctionDef)
+    assert isinstance(module.labelled["f#1.g#1"].node, ast.FunctionDef)

@@ -6,7 +6,6 @@ import ast
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from fastness.tool.project.memory import bits_of
 from fastness.tool.project.module import Module
 from fastness.tool.project.reading import CALLED
 from fastness.tool.project.symbols import CallSite, Function, last_name
@@ -51,8 +50,9 @@ def _given(resolver: Resolver, parameter: ast.arg, function: Function, callers: 
     if parameter.arg not in function.filled:  # `*session`
         return []
     position, found = function.filled.index(parameter.arg), []
+    for module in callers:
+        resolver.project.reading.body(module)  # where it may be called once more, or be given what it is not
     for site in (site for module in callers for name in _names(function) for site in module.calls_by_name.get(name, ())):
-        resolver.project.reading.mask |= bits_of(site.scope)  # also of who gives nothing
         passed = site.argument(parameter.arg, position)
         if passed is not None and _calls(resolver, site, function):
             found.append(resolver.infer(passed, site.scope))

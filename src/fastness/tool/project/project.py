@@ -77,9 +77,9 @@ class Project:
         return found if isinstance(found, Function) else None
 
     @property
-    def packages(self) -> list[str]:
-        """The directories that are packages: with the paths of the files, this says where names lead."""
-        return sorted(self._roots.packages)
+    def packages(self) -> list[list[str]]:
+        """The packages, and those in which the service is started: with the paths of the files, this says where names lead."""
+        return [sorted(self._roots.packages), sorted(self._roots.started)]
 
     @classmethod
     def at(cls, root: Path) -> Project:
@@ -254,7 +254,7 @@ class _Roots:
         }
         self.packages |= {d for d in self.directories if d.rpartition("/")[2] == "src" and "src" in imported}
         self.packages |= {d for d in self.directories if self._below_package(d)}
-        self._started = set(self._started_in(sources, written))
+        self.started = set(self._started_in(sources, written))
         self._tops: dict[str, list[str]] = {}
         for path in sources:
             root = self.of(path)[0]
@@ -306,7 +306,7 @@ class _Roots:
         while True:
             if directory not in self.packages or not directory:
                 found.append(directory)
-            elif directory in self._started:
+            elif directory in self.started:
                 started.append(directory)
             if not directory:
                 return found + started

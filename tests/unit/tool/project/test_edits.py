@@ -171,6 +171,27 @@ _CASES = {
         [("app/b.py", "Repo()", "Repo(S)")],
         "requests.Session.get",
     ),
+    "a caller beside one that no function makes": _Case(
+        {
+            "app/a.py": "from app.repo import Repo\n\n\ndef go(name, repo: Repo = None):\n    repo.load(name)\n",
+            "app/b.py": "import requests\nfrom app import repo\n\nR, S = repo.Repo(), requests.Session()\n",
+            "app/repo.py": _ASKS,
+        },
+        [("app/b.py", "()\n", "()\n\n\ndef made():\n    repo.Repo(S)\n")],
+        "requests.Session.get",
+    ),
+    "a package in which the service is started": _Case(
+        {
+            "app/a.py": "from api.deep import go\n",
+            "app/api/__init__.py": "",
+            "app/api/deep.py": "import time\n\n\ndef go(name):\n    time.sleep(3)\n",
+            "app/core/__init__.py": "",
+            "app/core/config.py": "",
+            "main.py": "import app.main, app.api, app.core\n",
+        },
+        [("app/z.py", "", "import core.config\n")],
+        "time.sleep",
+    ),
     "a client that looks at addresses itself": _Case(
         {
             "app/a.py": "from app.b import make\n\n\ndef go(name):\n    return make().get(name)\n",

@@ -42,10 +42,10 @@ def test_links_to_directories_are_not_followed(tree: Path, tmp_path_factory: pyt
 def test_every_question_is_noted_with_its_answer(tree: Path) -> None:
     """What was found, and that nothing was; the same files have the same digest, other ones another."""
     first, second = Project({}, root=tree), Project({}, root=tree)
-    for project in (first, second):
-        project.glob("Dockerfile")
-        project.files("uv.lock")
-        assert set(project.asked) == {("glob", "Dockerfile"), ("files", "uv.lock")}
+    for asked in (first, second):
+        asked.glob("Dockerfile")
+        asked.files("uv.lock")
+        assert set(asked.asked) == {("glob", "Dockerfile"), ("files", "uv.lock")}
     assert first.asked == second.asked
     (tree / "web/uv.lock").write_text("")
     (tree / "Dockerfile").write_text("FROM scratch")

@@ -86,7 +86,7 @@ def _followed(service: Service, caller: Answered) -> Iterator[tuple[Edge, str | 
     def follow() -> list[tuple[int, str | None]]:
         return [(edges.index(edge), key) for edge, key in _follow(service, caller)]
 
-    for number, key in service.notes.ask(f"answers with {caller.key}", function, follow):
+    for number, key in service.notes.ask(f"answers with {caller.key!r}", function, follow):
         yield edges[number], key
 
 

@@ -184,9 +184,10 @@ def _waits(service: Service, function: Function, loop: ast.AST) -> bool:
             if last_name(node) in _SENDS or any(blocking.kind(path) in _WAITS for path in outward.get(node, ())):
                 return True
             called = edges.get(node)
-            if called is not None and (
-                called.has_await or (called.is_async and called.is_empty) or called in _waiting(service)
-            ):
+            if called is None:
+                continue
+            service.reading.body(called)
+            if called.has_await or (called.is_async and called.is_empty) or called in _waiting(service):
                 return True
     return False
 

@@ -80,6 +80,16 @@ BLOCKING = [
     ("from google.cloud import translate_v2\nc = translate_v2.TranslateClient()", "c.translate('a')"),
     ("from google.cloud import vision\nc = vision.ImageAnnotatorClient()", "c.text_detection(image=None)"),
     ("from azure.keyvault.secrets import SecretClient\ns = SecretClient('u', None)", "s.get_secret('a')"),
+    ("from requests_oauthlib import OAuth1Session\no = OAuth1Session('k')", "o.fetch_request_token('u')"),
+    ("from authlib.integrations.requests_client import OAuth2Session\no = OAuth2Session('k')", "o.get('u', timeout=5)"),
+    ("from google.oauth2.credentials import Credentials\nc = Credentials.from_authorized_user_info({})", "c.refresh(None)"),
+    ("from mailjet_rest import Client\nm = Client(auth=('a', 'b'))", "m.send.create(data={})"),
+    ("import sib_api_v3_sdk as brevo\nb = brevo.TransactionalEmailsApi()", "b.send_transac_email({})"),
+    ("import africastalking", "africastalking.SMS.send('a', ['1'])"),
+    ("from openai import OpenAI\nc = OpenAI()", "c.beta.threads.runs.create_and_poll(thread_id='a')"),
+    ("from vertexai.generative_models import GenerativeModel\ng = GenerativeModel('m')", "g.generate_content('a')"),
+    ("from google import genai\nc = genai.Client()", "c.chats.create(model='m').send_message('a')"),
+    ("import fal_client", "fal_client.subscribe('m', arguments={})"),
     (
         "from azure.storage.blob import BlobServiceClient\nb = BlobServiceClient.from_connection_string('x')",
         "b.get_blob_client('a', 'b').upload_blob(b'')",
@@ -87,6 +97,9 @@ BLOCKING = [
 ]
 WAITING = [
     ("from openai import AsyncOpenAI\nc = AsyncOpenAI()", "await c.chat.completions.create(model='x', messages=[])"),
+    ("from google import genai\nc = genai.Client()", "await c.aio.models.generate_content(model='m', contents='a')"),
+    ("from google import genai\nc = genai.Client()", "c.chats.create(model='m')"),
+    ("from requests_oauthlib import OAuth1Session\no = OAuth1Session('k')", "o.authorization_url('u')"),
     ("from langchain_openai import ChatOpenAI\nmodel = ChatOpenAI()", "await model.ainvoke('x')"),
     ("from langchain_core.prompts import PromptTemplate\np = PromptTemplate.from_template('x')", "p.format(a=1)"),
     ("import chromadb", "await (await chromadb.AsyncHttpClient()).list_collections()"),

@@ -16,6 +16,7 @@ CHECKS = re.compile(
     re.IGNORECASE,
 )
 _ENDING = re.compile(r"splitext|\.r?split\(|\.r?partition\(|\.endswith\(|suffix|content_type|\.guess_type\(")
+_TIDIES = frozenset({"strip", "lstrip", "rstrip", "lower", "upper", "title", "casefold", "capitalize", "str", "isinstance"})
 _TRAVERSAL = re.compile(r"\.\.[/\\]?|[/\\\0]")  # whoever looks for these thinks of where a path leads
 _ANYTHING = re.compile(r"\((?:\?P<\w+>)?(?:\.[*+]|\[\^)")  # a group that holds whatever stands there
 
@@ -52,7 +53,7 @@ class Checks:
                 called = last_name(node.func)
                 if not CHECKS.search(called) and called not in self._names:
                     continue
-                if node in targets and _looks_at_ending(targets[node]):
+                if node in targets and (_looks_at_ending(targets[node]) or _only_tidies(targets[node])):
                     continue
                 if (node in ways and _only_begins(node)) or (called in {"match", "search"} and _takes_apart(node)):
                     continue
@@ -111,6 +112,13 @@ def is_ending(node: ast.AST) -> bool:
     if isinstance(node, ast.Attribute):
         return node.attr in {"scheme", "content_type", "suffix", "suffixes"}
     return isinstance(node, ast.Call | ast.Subscript) and _ENDING.search(ast.unparse(node)) is not None
+
+
+def _only_tidies(function: Function) -> bool:
+    """A function that is named like a check, refuses nothing, and takes nothing from what it gets but spaces and capitals."""
+    if function.is_empty or function.of(ast.Raise, ast.Compare, ast.ListComp, ast.GeneratorExp, ast.For):
+        return False
+    return all(last_name(call) in _TIDIES for call in function.of(ast.Call)) and bool(function.of(ast.Return))
 
 
 def _looks_at_ending(function: Function) -> bool:

@@ -49,12 +49,7 @@ def _boundary(service: Service) -> Iterator[tuple[str, Function]]:
                 yield "dependency", dependency.target
     for module in service.project.service:
         for function in module.functions:
-            if (
-                function.name.startswith("get_")
-                and not function.owner
-                and _provides_session(function)
-                and function.is_generator
-            ):
+            if function.name.startswith("get_") and _provides_session(function) and function.is_generator:
                 yield "dependency", function
     for middleware in service.middleware:
         for function in service.run_by(middleware):
@@ -70,6 +65,9 @@ def _is_first(function: Function, site: CallSite) -> bool:
 
 
 def _provides_session(function: Function) -> bool:
+    """It is made for `Depends`: one for `with` is the unit of work of whoever opens it."""
+    if function.owner or function.decorated("contextmanager", "asynccontextmanager"):
+        return False
     return any(word in function.name for word in ("db", "session", "database"))
 
 
@@ -165,5 +163,24 @@ EXAMPLES = [
             purge()
     """,
         "a job and a command that a file with endpoints holds beside them have a transaction of their own",
+    ),
+    Good(
+        """
+        from contextlib import contextmanager
+        from sqlalchemy.orm import sessionmaker
+
+        SessionLocal = sessionmaker()
+
+        @contextmanager
+        def get_session():
+            with SessionLocal() as db:
+                yield db
+                db.commit()
+
+        def import_prices(rows):
+            with get_session() as db:
+                db.add_all(rows)
+    """,
+        "who opens a context says what belongs together",
     ),
 ]

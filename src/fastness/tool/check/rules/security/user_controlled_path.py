@@ -125,6 +125,18 @@ EXAMPLES = [
         def h(file: UploadFile):
             name, ending = os.path.splitext(file.filename)
             open(f"uploads/{name}-large{ending}", "wb").close()  # found
+
+        def clean(text):
+            return text.strip() if isinstance(text, str) else text
+
+        @app.post("/i")
+        def i(title: str):
+            save(title=title)
+            return clean(title)
+
+        def save(title):
+            named = title.lower().replace(" ", "-")
+            open(os.path.join("pages", f"{named}.md"), "w").close()  # found
     """),
     Bad("""
         import re

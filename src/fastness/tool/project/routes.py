@@ -24,6 +24,15 @@ class Include:
 
 
 @dataclass(slots=True, eq=False)
+class Mount:
+    """One `app.mount("/static", files)`: whatever is mounted answers everything below its path."""
+
+    path: str | None
+    call: ast.Call
+    scope: Scope
+
+
+@dataclass(slots=True, eq=False)
 class Router:
     """A `FastAPI()` or `APIRouter()`.
 
@@ -40,6 +49,7 @@ class Router:
     included_in: list[Include] = field(default_factory=list, repr=False)
     includes: list[Include] = field(default_factory=list, repr=False)
     routes: list[Route] = field(default_factory=list, repr=False)
+    mounts: list[Mount] = field(default_factory=list, repr=False)
 
 
 @dataclass(slots=True, eq=False)

@@ -14,7 +14,7 @@ from fastness.tool.project.project import Project
 from fastness.tool.project.reading import EVERYTHING, Reading
 from fastness.tool.project.requirements import Requirements
 from fastness.tool.project.resolve import Resolver
-from fastness.tool.project.routes import METHODS, Include, Middleware, Route, Router
+from fastness.tool.project.routes import METHODS, Include, Middleware, Mount, Route, Router
 from fastness.tool.project.symbols import CallSite, Class, Function, Scope, argument
 from fastness.tool.project.values import ClassValue, External, FunctionValue, Instance
 
@@ -238,6 +238,10 @@ class Service(Dependencies):
         elif name == "include_router" and receiver is not None:
             self._included(site, receiver, site.argument("router", 0), site.argument("prefix"))
         elif name == "mount" and receiver is not None and self.is_router(receiver, site.scope):
+            if (router := self.router_of(receiver, site.scope)) is not None:
+                path = site.argument("path", 0)
+                text = literals.text(self.resolver, path, site.scope) if path is not None else None
+                router.mounts.append(Mount(text, site.node, site.scope))
             self._included(site, receiver, site.argument("app", 1), site.argument("path", 0))
         elif name == "add_middleware" and receiver is not None and self.is_router(receiver, site.scope):
             self._add_middleware(site, self.router_of(receiver, site.scope))

@@ -5,9 +5,17 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from fastness.tool.check.knowledge.facts import paths
 from fastness.tool.project.module import Module
-from fastness.tool.project.routes import Include, Route, Router
+from fastness.tool.project.routes import Include, Mount, Route, Router
 from fastness.tool.project.symbols import Class, Scope
+
+
+def matches(at: str, earlier: Route, path: str, later: Route) -> bool:
+    """The earlier route, served at that path, answers what is sent to the later one."""
+    if not later.methods <= earlier.methods or ("{" not in at and at != path):
+        return False
+    return bool(paths.pattern(at).fullmatch(paths.witness(path)))
 
 
 def tried(router: Router, prefix: str = "", above: frozenset[int] = frozenset()) -> Iterator[tuple[str, Route]]:
@@ -17,20 +25,40 @@ def tried(router: Router, prefix: str = "", above: frozenset[int] = frozenset())
     """
     if id(router) in above or router.prefix is None:
         return
-    prefix += router.prefix
-    steps: list[tuple[tuple[bool, int], Route | Include]] = [
-        ((False, route.call.lineno), route) for route in router.routes if route.scope is router.scope
-    ]
+    for step in _steps(router):
+        if isinstance(step, Include):
+            yield from tried(step.child, prefix + router.prefix + (step.prefix or ""), above | {id(router)})
+        elif isinstance(step, Route) and step.path is not None:
+            yield prefix + router.prefix + step.path, step
+
+
+def mounted_over(app: Router) -> Iterator[tuple[Mount, str, Route]]:
+    """The routes of an app that it adds after something that is mounted above them, each with its path."""
+    before: list[Mount] = []
+    for step in _steps(app):
+        if isinstance(step, Mount):
+            before.append(step)
+            continue
+        routes = tried(step.child, step.prefix or "") if isinstance(step, Include) else [(step.path or "", step)]
+        for path, route in routes if before else ():
+            mount = next((one for one in before if one.call is not step.call and _is_below(path, one.path)), None)
+            if mount is not None:
+                yield mount, path, route
+
+
+def _is_below(path: str, mount: str | None) -> bool:
+    return mount is not None and "{" not in mount and path.startswith(mount.rstrip("/") + "/")
+
+
+def _steps(router: Router) -> list[Route | Include | Mount]:
+    """What a router is given, in this order."""
+    steps: list[Route | Include | Mount] = [route for route in router.routes if route.scope is router.scope]
     includes = [one for one in router.includes if one.prefix is not None and _always(one)]
     if len({id(one.scope) for one in includes}) > 1:
         includes = []  # nobody knows which comes first
+    steps += [one for one in router.mounts if one.scope is router.scope and _always(one)]
     # What a function includes, it includes after the module has declared its routes.
-    steps += [((one.scope is not router.scope, one.call.lineno), one) for one in includes]
-    for _, step in sorted(steps, key=lambda pair: pair[0]):
-        if isinstance(step, Include):
-            yield from tried(step.child, prefix + (step.prefix or ""), above | {id(router)})
-        elif step.path is not None:
-            yield prefix + step.path, step
+    return sorted([*steps, *includes], key=lambda step: (step.scope is not router.scope, step.call.lineno))
 
 
 def again(app: Router) -> Iterator[tuple[str, Include, Include]]:
@@ -50,10 +78,9 @@ def again(app: Router) -> Iterator[tuple[str, Include, Include]]:
             yield path, nearest, other
 
 
-def _always(include: Include) -> bool:
+def _always(one: Include | Mount) -> bool:
     """The call is a statement of its scope, and no part of another."""
-    body = _body(include.scope)
-    return any(isinstance(statement, ast.Expr) and statement.value is include.call for statement in body)
+    return any(isinstance(statement, ast.Expr) and statement.value is one.call for statement in _body(one.scope))
 
 
 def _body(scope: Scope) -> list[ast.stmt]:

@@ -18,13 +18,13 @@ from collections.abc import Iterator, Sequence
 
 from fastness.tool.boot.app import BootedRoute
 from fastness.tool.check.knowledge.facts import paths
-from fastness.tool.check.knowledge.facts.order import again, tried
+from fastness.tool.check.knowledge.facts.order import again, matches, mounted_over, tried
 from fastness.tool.check.knowledge.facts.served import Served
 from fastness.tool.check.repair import Repair, body_of, bound, function_at, moved_up, used_to_define
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Finding, Fix, Severity
 from fastness.tool.project import Service
-from fastness.tool.project.routes import Include, Route, Router
+from fastness.tool.project.routes import Include, Mount, Route, Router
 from fastness.tool.project.symbols import Function
 
 
@@ -51,6 +51,7 @@ def check(service: Service, served: Served | None) -> Iterator[Found]:
     if served is None:
         for app in service.apps:
             yield from _across(app, reported)
+            yield from _below_mounts(app, reported)
             yield from _served_twice(app)
 
 
@@ -60,11 +61,25 @@ def _across(app: Router, reported: set[int]) -> Iterator[Found]:
     for path, later in tried(app):
         fixed = paths.fixed(path)
         near = (one for length in range(len(fixed) + 1) for one in before.get(fixed[:length], ()))
-        first = next((one for one in near if one[1].router is not later.router and _matches(*one, path, later)), None)
+        first = next((one for one in near if one[1].router is not later.router and matches(*one, path, later)), None)
         if first is not None and first[1].handler is not later.handler and id(later.call) not in reported:
             reported.add(id(later.call))
             yield _fault(first[1], later, first[0], path)
         before.setdefault(fixed, []).append((path, later))
+
+
+def _below_mounts(app: Router, reported: set[int]) -> Iterator[Found]:
+    """What is mounted answers everything below its path, with a 404 if it has nothing there: one finding per mount."""
+    hidden: dict[Mount, list[tuple[str, Route]]] = {}
+    for mount, path, route in mounted_over(app):
+        if id(route.call) not in reported:
+            hidden.setdefault(mount, []).append((path, route))
+    for mount, ((path, first), *others) in hidden.items():
+        evidence = [proof(mount.scope, mount.call, "it is mounted first")]
+        evidence += [proof(other.handler, other.handler.node, "this one neither") for _, other in others]
+        method = "/".join(sorted(first.methods))
+        message = f"{method} {path} ({first.handler.qualified}) is never reached: the mount at {mount.path or '/'} answers"
+        yield found(first.handler, first.handler.node, message, *evidence, count=1 + len(others))
 
 
 def _at_boot(served: Served) -> Iterator[Found]:
@@ -108,14 +123,7 @@ def _fault(earlier: Route, later: Route, at: str | None = None, path: str | None
 
 
 def _hides(earlier: Route, later: Route) -> bool:
-    return earlier.path is not None and later.path is not None and _matches(earlier.path, earlier, later.path, later)
-
-
-def _matches(at: str, earlier: Route, path: str, later: Route) -> bool:
-    """The earlier route, served at that path, answers what is sent to the later one."""
-    if not later.methods <= earlier.methods or ("{" not in at and at != path):
-        return False
-    return bool(paths.pattern(at).fullmatch(paths.witness(path)))
+    return earlier.path is not None and later.path is not None and matches(earlier.path, earlier, later.path, later)
 
 
 def _included_twice(router: Router) -> Iterator[Found]:

@@ -1,0 +1,105 @@
+"""Examples of rules whose own files have no room for them, in the same form."""
+
+import pytest
+
+from fastness.tool.check import examples
+from fastness.tool.check.rule import Bad, Example, Good
+from fastness.tool.check.rules import catalogue
+
+MORE: dict[str, list[Example]] = {
+    "contracts/unreachable-route": [
+        Bad("""
+            from fastapi import FastAPI
+            from fastapi.staticfiles import StaticFiles
+
+            app = FastAPI()
+            reports = FastAPI()
+
+            @app.get("/files/logo")
+            def logo(): ...
+
+            app.mount("/files", StaticFiles(directory="files"))
+            app.mount("/reports", reports)
+
+            @reports.get("/latest")
+            def latest(): ...
+
+            @app.get("/files/{name}")
+            def file(name: str):  # found
+                return name
+
+            @app.get("/files")
+            def files(): ...
+
+            @app.post("/reports/{year}")
+            def write(year: int): ...  # found
+
+            @app.delete("/reports/{year}")
+            def remove(year: int): ...
+
+            @app.get("/filesystem")
+            def filesystem(): ...
+        """),
+        Bad("""
+            # file: app/main.py
+            from fastapi import FastAPI
+            from fastapi.staticfiles import StaticFiles
+            from app import orders
+
+            def create_app():
+                app = FastAPI()
+                app.mount("/", StaticFiles(directory="dist", html=True))
+                app.include_router(orders.router, prefix="/api")
+                return app
+
+            app = create_app()
+            # file: app/orders.py
+            from fastapi import APIRouter
+
+            router = APIRouter(prefix="/orders")
+
+            @router.get("")
+            def orders(): ...  # found
+
+            @router.get("/{number}")
+            def order(number: int): ...
+        """),
+        Good(
+            """
+            # file: app/main.py
+            import os
+            from fastapi import FastAPI
+            from fastapi.staticfiles import StaticFiles
+            from app import orders
+
+            app = FastAPI()
+            if os.path.isdir("docs"):
+                app.mount("/orders", StaticFiles(directory="docs"))
+            app.include_router(orders.router)
+
+            @app.get("/health")
+            def health(): ...
+
+            app.mount("/", StaticFiles(directory="dist", html=True))
+            # file: app/orders.py
+            from fastapi import APIRouter
+
+            router = APIRouter(prefix="/orders")
+
+            @router.get("/{number}")
+            def order(number: int): ...
+        """,
+            "what is mounted comes last, or only where it exists",
+        ),
+    ],
+}
+CASES = [pytest.param(name, one, id=f"{name}-{n}") for name, cases in MORE.items() for n, one in enumerate(cases)]
+
+
+@pytest.mark.parametrize(("name", "example"), CASES)
+def test_the_marked_lines_are_found_and_no_others(name: str, example: Example) -> None:
+    """As `test_rules` asks of the examples in a rule's file."""
+    report = examples.report(catalogue()[name], example, None)
+    assert not report.failures
+    assert {(finding.path, finding.line) for finding in report.findings} == examples.expected(example)
+    assert bool(examples.expected(example)) == isinstance(example, Bad)

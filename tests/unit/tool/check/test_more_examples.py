@@ -93,6 +93,56 @@ MORE: dict[str, list[Example]] = {
         ),
     ],
 }
+MORE["security/unauthenticated-endpoint"] = [
+    Bad("""
+        from fastapi import APIRouter, Depends
+        from fastapi.security import HTTPBearer
+
+        router = APIRouter(prefix="/cakes")
+        def load(): ...
+
+        @router.get("/")
+        def cakes():
+            return load()
+
+        @router.get("/{number}")
+        def cake(number: int):
+            return load()
+
+        @router.post("/add")
+        def bake(name: str, user=Depends(HTTPBearer())): ...
+
+        @router.patch("/{number}")
+        def change(number: int, name: str): ...  # found
+
+        @router.delete("/{number}")
+        def eat(number: int): ...  # found
+
+        @router.put("/{number}/likes")
+        def like(number: int): ...
+    """),
+    Good(
+        """
+        from fastapi import APIRouter, Depends
+        from fastapi.security import HTTPBearer
+
+        router = APIRouter()
+
+        @router.post("/guests")
+        def come(name: str): ...
+
+        @router.delete("/guests/{number}")
+        def leave(number: int): ...
+
+        @router.post("/cakes")
+        def bake(name: str, user=Depends(HTTPBearer())): ...
+
+        @router.delete("/shares/{share_token}")
+        def revoke(share_token: str): ...
+    """,
+        "strangers change what strangers make",
+    ),
+]
 CASES = [pytest.param(name, one, id=f"{name}-{n}") for name, cases in MORE.items() for n, one in enumerate(cases)]
 
 

@@ -107,6 +107,19 @@ def _parts(route: Route) -> list[str]:
     return [_PARAMETER.sub("{}", part) for part in (route.path or "").strip("/").split("/") if part]
 
 
+def collection(route: Route) -> list[str] | None:
+    """Of what `/items/{id}` is one; None for a path that ends in anything else."""
+    parts = _parts(route)
+    return parts[:-1] if parts and parts[-1] == "{}" else None
+
+
+def makes(route: Route, collection: list[str]) -> bool:
+    """It creates one of a collection: `POST /items`, `POST /items/create`."""
+    parts = _parts(route)
+    named = parts[:-1] if parts and parts[-1] in {"create", "add", "new"} else parts
+    return route.methods == {"POST"} and named == collection
+
+
 def gives_nothing(handler: Function) -> bool:
     """It takes nothing and returns a literal, or a response made of one: there is nothing to guard."""
     names = {

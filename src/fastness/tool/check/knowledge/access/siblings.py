@@ -20,6 +20,7 @@ _SHARE = 0.5  # of the siblings that are guarded
 _FEWEST = 2
 _FILES = 3
 _ADMIN = re.compile(r"(?:^|/)admin(?:/|$)")
+_CHANGES = frozenset({"PUT", "PATCH", "DELETE"})
 _OF_SOMEBODY = re.compile(
     r"^(?:user|member|customer|patient|employee|owner|tenant|order|invoice|payment|booking)_?id$", re.IGNORECASE
 )
@@ -45,6 +46,8 @@ class Open:
     @property
     def compared(self) -> str:
         """How many of what it is compared with ask."""
+        if len(self.like) == 2:
+            return f"{self.guarded[0].handler.qualified} does"
         if self.guarded[0].handler.module is self.route.handler.module:
             return f"{len(self.guarded)} of its {len(self.like) - 1} siblings do"
         return f"{len(self.guarded)} of {len(self.like) - 1} {self.where} do"
@@ -70,13 +73,27 @@ def open_ones(service: Service, served: Served | None) -> Iterator[Open]:
 
 
 def _in_one_file(routes: list[Route], protected: set[Route]) -> Iterator[Open]:
+    told: set[Route] = set()
     for route in routes if len(protected) >= _FEWEST else ():
         like = routes if len(protected) / len(routes) >= _SHARE else [one for one in routes if one.writes]
         guarded = [one for one in like if one in protected]
         if route in protected or route not in like or len(guarded) < _FEWEST or len(guarded) / len(like) < _SHARE:
             continue
         if not _is_for_all(route) and not public.is_content(route, routes, guarded):
+            told.add(route)
             yield Open(route, like, guarded)
+    yield from (one for one in _changes_what_only_some_make(routes, protected) if one.route not in told)
+
+
+def _changes_what_only_some_make(routes: list[Route], protected: set[Route]) -> Iterator[Open]:
+    """`DELETE /items/{id}` asks nobody where `POST /items`, or `POST /items/create`, asks, whatever else there is."""
+    for route in routes:
+        collection = public.collection(route)
+        if route in protected or collection is None or not route.methods <= _CHANGES or _is_for_all(route):
+            continue
+        makes = [one for one in routes if one.router is route.router and public.makes(one, collection)]
+        if makes and protected.issuperset(makes):
+            yield Open(route, [route, *makes], makes)
 
 
 def _in_one_service(
@@ -145,7 +162,7 @@ def _is_surely_private(service: Service, route: Route, *, sends: bool) -> bool:
     path = f"{(route.router.prefix if route.router is not None else None) or ''}{route.path}"
     if route.methods == {"POST"} and any(map(_OF_SOMEBODY.search, _taken(service, route))):
         return True
-    return "{" in path and (bool(route.methods & {"PUT", "PATCH", "DELETE"}) or public.is_personal(path))
+    return "{" in path and (bool(route.methods & _CHANGES) or public.is_personal(path))
 
 
 def _taken(service: Service, route: Route) -> Iterator[str]:

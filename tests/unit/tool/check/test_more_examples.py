@@ -143,6 +143,82 @@ MORE["security/unauthenticated-endpoint"] = [
         "strangers change what strangers make",
     ),
 ]
+MORE["security/auth-fails-open"] = [
+    Bad("""
+        import logging
+        import redis.asyncio as redis
+        from fastapi import Depends, FastAPI, HTTPException
+
+        app = FastAPI()
+        cache = redis.Redis()
+
+        async def is_revoked(token: str) -> bool:
+            try:
+                return await cache.exists(f"revoked:{token}") > 0
+            except redis.RedisError:  # found
+                logging.exception("cannot tell")
+                return False
+
+        async def is_session_blacklisted(number: str) -> bool:
+            try:
+                return await cache.get(number) is not None
+            except Exception:  # found
+                logging.exception("cannot tell")
+            return False
+
+        async def has_permission(user: str, name: str) -> bool:
+            try:
+                return name in await cache.smembers(user)
+            except Exception:  # found
+                return True
+
+        @app.post("/orders")
+        async def order(token: str, session: str):
+            if await is_revoked(token) or await is_session_blacklisted(session):
+                raise HTTPException(401)
+            if not await has_permission(token, "orders"):
+                raise HTTPException(403)
+    """),
+    Good(
+        """
+        import redis.asyncio as redis
+        from fastapi import FastAPI, HTTPException
+        from jose import JWTError, jwt
+
+        app = FastAPI()
+        cache = redis.Redis()
+
+        async def is_revoked(token: str) -> bool:
+            try:
+                number = jwt.decode(token, "", algorithms=["HS256"])["jti"]
+            except JWTError:
+                return False
+            try:
+                return await cache.exists(number) > 0
+            except redis.RedisError:
+                return True
+
+        async def has_permission(user: str, name: str) -> bool:
+            try:
+                return name in await cache.smembers(user)
+            except Exception:
+                return False
+
+        async def check_rate_limit_of_token(token: str) -> bool:
+            try:
+                return await cache.incr(token) < 10
+            except Exception:
+                return True
+
+        @app.post("/orders")
+        async def order(token: str):
+            if await is_revoked(token) or not await has_permission(token, "orders"):
+                raise HTTPException(401)
+            return await check_rate_limit_of_token(token)
+    """,
+        "who cannot be asked is not taken to have said yes; a limit may be left out, and a token that is none is refused later",
+    ),
+]
 CASES = [pytest.param(name, one, id=f"{name}-{n}") for name, cases in MORE.items() for n, one in enumerate(cases)]
 
 

@@ -2,8 +2,8 @@
 
 `if not SECRET: return await call_next(request)` was written for a developer's machine. In production the variable is
 misspelt once, nothing fails, every test passes, and every request is somebody's. `if SECRET and given != SECRET: raise` is
-the same, and so is a signature that is verified only if the client sends one. `Depends(require_role)` of a function that
-only makes the check never runs it.
+the same, and so is a signature that is verified only if the client sends one, or a token that counts as not revoked when
+Redis does not answer. `Depends(require_role)` of a function that only makes the check never runs it.
 
 Refuse to start without the secret; make the development mode a setting that says so by name.
 """
@@ -18,6 +18,7 @@ from functools import partial
 from fastness.tool.check.knowledge.access import standing
 from fastness.tool.check.knowledge.access.bypasses import bound_by_calls, bypasses
 from fastness.tool.check.knowledge.access.configured import asks_for, may_be_missing, missing_secret, set_secret
+from fastness.tool.check.knowledge.access.letting_in import lets_in, refuses, unasked
 from fastness.tool.check.knowledge.access.standing import VERIFIES
 from fastness.tool.check.knowledge.facts.reach import from_requests
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
@@ -28,7 +29,6 @@ from fastness.tool.project.walk import own, walk
 
 _SIGNATURE = re.compile(r"signature|(?:^|_)sig(?:$|_)|hmac", re.IGNORECASE)
 _OPTIONAL = re.compile(r"captcha|turnstile|licen[cs]e|password", re.IGNORECASE)  # a check that a service may do without
-_NO = re.compile(r"\b40[013]\b|UNAUTHORIZED|FORBIDDEN|^False$")
 
 
 @rule(severity=Severity.ERROR, practice="6.1", help="refuse to start without the secret, instead of letting everybody in")
@@ -36,7 +36,7 @@ def check(service: Service) -> Iterator[Found]:
     guards = standing.guards(service)
     for guard in guards:
         for node in guard.of(ast.If):
-            if (name := missing_secret(node.test, guard)) and _lets_in(node.body, guard):
+            if (name := missing_secret(node.test, guard)) and lets_in(node.body, guard):
                 yield found(guard, node, f"without {name}, {guard.qualified} lets every request through")
         yield from _checked_if_set(guard)
     for guard in {**guards, **standing.asked_by(guards, service)}:
@@ -50,16 +50,22 @@ def check(service: Service) -> Iterator[Found]:
         if function not in guards:
             yield from service.notes.search("verified if set", function, partial(_verified_if_set, function))
         yield from service.notes.search("verified if sent", function, partial(_verified_if_sent, function))
+        yield from service.notes.search("let in unasked", function, partial(_let_in_unasked, function))
 
 
 def _checked_if_set(guard: Function) -> Iterator[Found]:
     """`if SECRET and given != SECRET: raise`, and nothing else in this guard refuses anybody."""
     for node in guard.nodes:
-        if isinstance(node, ast.If) and (name := set_secret(node.test, guard)) and _refuses(own(node.body)):
+        if isinstance(node, ast.If) and (name := set_secret(node.test, guard)) and refuses(own(node.body)):
             inside = {id(part) for part in (*own(node.body), *walk(node.test))}
             others = [part for part in guard.nodes if id(part) not in inside]
-            if not _refuses(others) and not any(isinstance(n, ast.Call) and VERIFIES.search(last_name(n)) for n in others):
+            if not refuses(others) and not any(isinstance(n, ast.Call) and VERIFIES.search(last_name(n)) for n in others):
                 yield found(guard, node, f"without {name}, {guard.qualified} lets every request through")
+
+
+def _let_in_unasked(function: Function) -> Iterator[Found]:
+    for handler, told in unasked(function):
+        yield found(function, handler, f"when it cannot ask, {function.qualified} {told}")
 
 
 def _verified_if_set(function: Function) -> Iterator[Found]:
@@ -69,7 +75,7 @@ def _verified_if_set(function: Function) -> Iterator[Found]:
         name = None if _OPTIONAL.search(ast.unparse(node.test)) else set_secret(node.test, function)
         calls = [part for part in (*own(node.body), *walk(node.test)) if isinstance(part, ast.Call)]
         checked = name is not None and any(VERIFIES.search(last_name(call)) for call in calls)
-        if checked and not _refuses(own(node.orelse)) and not asks_for(name or "", function):
+        if checked and not refuses(own(node.orelse)) and not asks_for(name or "", function):
             yield found(function, node, f"without {name}, {function.qualified} takes every request for genuine")
         missing = missing_secret(node.test, function)
         agrees = any(isinstance(part, ast.Return) and constant(part.value) is True for part in own(node.body))
@@ -94,46 +100,13 @@ def _verified_if_sent(function: Function) -> Iterator[Found]:
             continue
         sent, *others = node.test.values
         name = sent.id if isinstance(sent, ast.Name) else ""
-        if not _SIGNATURE.search(name) or not may_be_missing(name, function) or not _refuses(own(node.body)):
+        if not _SIGNATURE.search(name) or not may_be_missing(name, function) or not refuses(own(node.body)):
             continue
         calls = [
             part for other in others for part in walk(other) if isinstance(part, ast.Call) and VERIFIES.search(last_name(part))
         ]
         if any(name in map(last_name, handed_on(call)) for call in calls) and not asks_for(name, function):
             yield found(function, node, f"{function.qualified} verifies {name} only if one is sent")
-
-
-def _refuses(nodes: Iterable[ast.AST]) -> bool:
-    """It raises, or answers that nobody may."""
-    return any(
-        isinstance(node, ast.Raise)
-        or (isinstance(node, ast.Return) and node.value is not None and _NO.search(ast.unparse(node.value)) is not None)
-        for node in nodes
-    )
-
-
-def _lets_in(body: list[ast.stmt], guard: Function) -> bool:
-    if any(isinstance(node, ast.Raise) for node in own(body)):
-        return False
-    going_on = {"call_next", "app", *_goes_on(guard)}
-    for node in own(body):
-        if isinstance(node, ast.Return):
-            text = ast.unparse(node.value) if node.value is not None else "None"
-            called = node.value.value if isinstance(node.value, ast.Await) else node.value
-            if isinstance(called, ast.Call) and last_name(called) in going_on:
-                return True
-            return text in {"None", "True"} or text.startswith(("{", "User"))
-    return any(isinstance(n, ast.Call) and last_name(n) in going_on for n in own(body))
-
-
-def _goes_on(guard: Function) -> set[str]:
-    """Functions inside of a middleware that call the next one."""
-    return {
-        name
-        for name, bindings in guard.bindings.items()
-        for binding in bindings
-        if isinstance(binding.definition, Function) and any(site.name == "call_next" for site in binding.definition.calls)
-    }
 
 
 EXAMPLES = [

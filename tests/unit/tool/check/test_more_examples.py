@@ -219,6 +219,64 @@ MORE["security/auth-fails-open"] = [
         "who cannot be asked is not taken to have said yes; a limit may be left out, and a token that is none is refused later",
     ),
 ]
+MORE["concurrency/shared-mutable-state"] = [
+    Bad("""
+        import secrets
+        from fastapi import FastAPI
+
+        app = FastAPI()
+        otp_store: dict[str, str] = {}
+        _chat_sessions = {}
+        oauth_providers = {}
+
+        @app.post("/otp")
+        def send(phone: str):
+            otp_store[phone] = secrets.token_hex(3)  # found
+
+        @app.post("/otp/check")
+        def check(phone: str, code: str):
+            return otp_store.pop(phone, None) == code
+
+        @app.post("/chat/{number}")
+        def chat(number: str, text: str):
+            _chat_sessions.setdefault(number, []).append(text)  # found
+
+        @app.delete("/chat/{number}")
+        def end(number: str):
+            del _chat_sessions[number]
+
+        @app.post("/providers")
+        def provide(name: str):
+            oauth_providers[name] = 1
+            oauth_providers.pop("")
+    """),
+    Good(
+        """
+        from fastapi import FastAPI, WebSocket
+
+        app = FastAPI()
+        chat_sessions: dict[str, WebSocket] = {}
+        running = {}
+
+        @app.websocket("/chat/{number}")
+        async def chat(socket: WebSocket, number: str):
+            chat_sessions[number] = socket
+            try:
+                await socket.receive_text()
+            finally:
+                del chat_sessions[number]
+
+        @app.post("/reports/{name}")
+        def report(name: str):
+            running[name] = True
+            try:
+                return name
+            finally:
+                running.pop(name)
+    """,
+        "what a connection or a request itself has, and takes away when it ends",
+    ),
+]
 CASES = [pytest.param(name, one, id=f"{name}-{n}") for name, cases in MORE.items() for n, one in enumerate(cases)]
 
 

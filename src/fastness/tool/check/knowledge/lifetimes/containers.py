@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import partial
 
@@ -19,6 +20,13 @@ _HARMLESS = (
     "cache", "memo", "registry", "lock", "pending", "tasks", "seen", "ttl", "connections", "subscribers", "handlers", "clients",
     "logged", "warned", "hits", "misses", "sequence",
 )  # fmt: skip
+# What the next request of the same client must find, in whatever process it is served: that it is taken out again is no help.
+_AWAITED = re.compile(
+    r"(?:^|_)(?:otps?|oauth\d?|pkce|nonces?|verifications?|conversations?|(?:chat|user|login|auth|game|quiz)_?sessions?"
+    r"|(?:otp|reset|verify|verification|login|auth)_(?:codes?|tokens?|store|states?)|revoked|(?:token_)?(?:black|deny)list(?:ed)?)"
+    r"(?:$|_)(?!\w*(?:config|provider|client|url|scope)s?)",
+    re.IGNORECASE,
+)
 
 
 def is_harmless(name: str) -> bool:
@@ -77,8 +85,13 @@ def _changed(module: Module) -> Iterator[tuple[str, Binding, list[tuple[Function
     for name, binding in names.items():
         places = [(f, node) for f, node in put.get(name, ()) if name not in f.bindings]
         places = [(f, node) for f, node in places if not _is_asked_anew(f, node, name)]
-        if places and name not in shrunk:
+        if places and (name not in shrunk or _is_awaited(module, name)):
             yield name, binding, places
+
+
+def _is_awaited(module: Module, name: str) -> bool:
+    """A later request of the client asks for it; what belongs to a connection ends with it, where it was made."""
+    return _AWAITED.search(name) is not None and not module.mentions("WebSocket")
 
 
 def _is_asked_anew(function: Function, node: ast.AST, name: str) -> bool:

@@ -41,8 +41,8 @@ def check(service: Service) -> Iterator[Found]:
         handler = route.handler
         if handler in seen or not handler.module.is_service:
             continue
-        for model, rows, many in _answers(service, route):
-            entity = _entity(service, rows, handler)
+        for model, rows, scope, many in _answers(service, route):
+            entity = _entity(service, rows, scope)
             lazy = dict(_lazy(service, model, entity)) if entity is not None and not _reads_itself(model) else {}
             if entity is None or not lazy:
                 continue
@@ -95,15 +95,37 @@ def _loaded(sites: Iterable[CallSite]) -> set[str]:
     return names
 
 
-def _answers(service: Service, route: Route) -> Iterator[tuple[Class, ast.expr, bool]]:
-    """What the endpoint answers with: the model, the row or rows that it is made from, and whether they are many."""
+def _answers(service: Service, route: Route) -> Iterator[tuple[Class, ast.expr, Function, bool]]:
+    """What the endpoint answers with: the model, the row or rows that it is made from, where, and whether they are many."""
     declared, many = _model(service, route)
     for value in returned(route.handler):
         made = _made(service, value, route.handler)
         if made is not None:
-            yield made
+            yield made[0], made[1], route.handler, made[2]
         elif declared is not None:
-            yield declared, value, many
+            yield declared, value, route.handler, many
+            if not many:
+                yield from _in_table(service, declared, value, route.handler)
+
+
+def _in_table(
+    service: Service, model: Class, value: ast.expr, scope: Function, steps: int = 2
+) -> Iterator[tuple[Class, ast.expr, Function, bool]]:
+    """`{"total": 3, "orders": orders}`, which the endpoint returns or a function that it asks: each with its field's model."""
+    value = value.value if isinstance(value, ast.Await) else value
+    if isinstance(value, ast.Dict):
+        declared = fields(service, model)
+        for key, held in zip(value.keys, value.values, strict=True):
+            owner, field = declared.get(str(constant(key)), (None, None))
+            if owner is not None and isinstance(field, ast.AnnAssign):
+                inner, many = _of_model(service, service.resolver.annotation(field.annotation, owner))
+                if inner is not None:
+                    yield inner, held, scope, many
+    elif isinstance(value, ast.Call) and steps:
+        for edge in service.graph.edges(scope):
+            if edge.site.node is value:
+                for answer in returned(edge.target):
+                    yield from _in_table(service, model, answer, edge.target, steps - 1)
 
 
 def _made(
@@ -127,7 +149,12 @@ def _model(service: Service, route: Route) -> tuple[Class | None, bool]:
     """The response model, and whether the response is a list of it."""
     declared = route.option("response_model")
     scope = route.scope if declared is not None else route.handler.parent
-    held: Values = service.resolver.annotation(declared if declared is not None else route.handler.node.returns, scope)
+    return _of_model(
+        service, service.resolver.annotation(declared if declared is not None else route.handler.node.returns, scope)
+    )
+
+
+def _of_model(service: Service, held: Values) -> tuple[Class | None, bool]:
     many = False
     if any(isinstance(value, Elements) for value in held):
         held, many = tuple(inner for value in held if isinstance(value, Elements) for inner in value.of), True
@@ -246,6 +273,28 @@ EXAMPLES = [
         @app.get("/kept/{{id}}", response_model=OrderOut)
         async def kept(id: int, db: AsyncSession = Depends(get_async)):  # found
             return await Orders(db).get(id)
+
+        class Page(BaseModel):
+            total: int
+            rows: list[OrderOut]
+
+        async def page_of(session: AsyncSession):
+            rows = (await session.execute(select(Order))).scalars().all()
+            return {{"total": len(rows), "rows": rows}}
+
+        @app.get("/page", response_model=Page)
+        async def page(db: AsyncSession = Depends(get_async)):  # found
+            return await page_of(db)
+
+        @app.get("/first")
+        def first(db: Session = Depends(get_db)) -> Page:  # found
+            rows = db.query(Order).limit(10).all()
+            return {{"total": len(rows), "rows": rows}}
+
+        @app.get("/loaded", response_model=Page)
+        def loaded(db: Session = Depends(get_db)):
+            rows = db.query(Order).options(selectinload(Order.lines)).all()
+            return {{"total": len(rows), "rows": rows}}
     """),
     Good(
         f"""{_MODELS}

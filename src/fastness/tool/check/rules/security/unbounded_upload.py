@@ -13,13 +13,13 @@ import re
 from collections.abc import Iterator
 
 from fastness.tool.check.knowledge.access import limits
+from fastness.tool.check.knowledge.inputs import sizes
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service, literals
 from fastness.tool.project.resolve import Resolver
 from fastness.tool.project.symbols import CallSite, Function
 from fastness.tool.project.values import Elements, External
-from fastness.tool.project.walk import walk
 
 _TEMPORARY = re.compile(r"te?mp(?:orary|file|_|\b)", re.IGNORECASE)
 _READS = {"fastapi.UploadFile().read", "fastapi.UploadFile().file.read"}
@@ -33,8 +33,10 @@ def check(service: Service) -> Iterator[Found]:
         if not module.mentions("UploadFile"):
             continue
         for function in module.functions:
-            if not _looks_at_size_first(function):
-                yield from _of(function, service.resolver)
+            for one in _of(function, service.resolver):
+                if not sizes.is_asked_first(service, function, one[0].line):
+                    yield found(function, one[0].node, f"{function.qualified} {one[1]}")
+                    break
     yield from _read_by_fastapi(service)
 
 
@@ -60,14 +62,12 @@ def _read_by_fastapi(service: Service) -> Iterator[Found]:
                 break
 
 
-def _of(function: Function, resolver: Resolver) -> Iterator[Found]:
+def _of(function: Function, resolver: Resolver) -> Iterator[tuple[CallSite, str]]:
     for site in function.calls:
         if site.name == "read" and not site.node.args and not site.node.keywords and _reads_upload(site, resolver):
-            yield found(function, site.node, f"{function.qualified} reads an upload of any size into memory")
-            return
-        if site.name == "copyfileobj" and _copies_upload(function, site, resolver):
-            yield found(function, site.node, f"{function.qualified} copies an upload of any size to disk")
-            return
+            yield site, "reads an upload of any size into memory"
+        elif site.name == "copyfileobj" and _copies_upload(function, site, resolver):
+            yield site, "copies an upload of any size to disk"
 
 
 def _copies_upload(function: Function, site: CallSite, resolver: Resolver) -> bool:
@@ -80,25 +80,6 @@ def _copies_upload(function: Function, site: CallSite, resolver: Resolver) -> bo
 
 def _reads_upload(site: CallSite, resolver: Resolver) -> bool:
     return any(isinstance(value, External) and value.path in _READS for value in resolver.targets(site))
-
-
-def _looks_at_size_first(function: Function) -> bool:
-    """The size is asked for before the first read: as the file's, the request's, or where the file ends."""
-    reads = [site.node.lineno for site in function.calls if site.name in {"read", "copyfileobj"}]
-    first = min(reads, default=0)
-    return any(
-        node.lineno < first
-        and (
-            (isinstance(node, ast.Attribute) and node.attr in {"size", "tell"})
-            or (isinstance(node, ast.Constant) and _is_length(node))
-        )
-        for node in walk(function.node)
-        if isinstance(node, ast.Attribute | ast.Constant)
-    )
-
-
-def _is_length(node: ast.Constant) -> bool:
-    return isinstance(node.value, str) and node.value.lower() == "content-length"
 
 
 EXAMPLES = [
@@ -235,4 +216,85 @@ EXAMPLES = [
     """,
         "a middleware of another name looks at the length",
     ),
+    Good(
+        """
+        import shutil
+        from fastapi import FastAPI, File, HTTPException, UploadFile
+
+        app = FastAPI()
+        MOST = 1_000_000
+
+        def check_picture(picture: UploadFile):
+            if picture.size is None or picture.size > MOST:
+                raise HTTPException(413)
+
+        class Pictures:
+            def ensure_small(self, picture):
+                picture.file.seek(0, 2)
+                if picture.file.tell() > MOST:
+                    raise HTTPException(413)
+                picture.file.seek(0)
+
+        def keep(picture: UploadFile, name: str):
+            with open(name, "wb") as target:
+                shutil.copyfileobj(picture.file, target)
+
+        @app.post("/a")
+        async def a(picture: UploadFile = File(...)):
+            check_picture(picture)
+            return await picture.read()
+
+        @app.post("/b")
+        async def b(picture: UploadFile = File(...)):
+            Pictures().ensure_small(picture)
+            return await picture.read()
+
+        @app.post("/c")
+        def c(picture: UploadFile = File(...)):
+            check_picture(picture)
+            keep(picture, "c")
+    """,
+        "a function measures it for who reads it, or for who has another read it",
+    ),
+    Bad("""
+        import shutil
+        from fastapi import FastAPI, UploadFile
+
+        app = FastAPI()
+
+        def is_small(picture: UploadFile):
+            content = picture.file.read()  # found
+            picture.file.seek(0)
+            return len(content) < 1000
+
+        def is_named(picture: UploadFile):
+            return len(picture.filename) < 100
+
+        def keep(picture: UploadFile):
+            with open("kept", "wb") as target:
+                shutil.copyfileobj(picture.file, target)
+
+        def keep_all(picture: UploadFile):
+            with open("all", "wb") as target:
+                shutil.copyfileobj(picture.file, target)  # found
+
+        @app.post("/a")
+        def a(picture: UploadFile):
+            if is_small(picture):
+                keep(picture)
+
+        @app.post("/b")
+        async def b(picture: UploadFile):
+            if is_named(picture):
+                return await picture.read()  # found
+
+        @app.post("/c")
+        def c(picture: UploadFile):
+            if is_small(picture):
+                keep_all(picture)
+
+        @app.post("/d")
+        def d(picture: UploadFile):
+            keep_all(picture)
+    """),
 ]

@@ -277,6 +277,56 @@ MORE["concurrency/shared-mutable-state"] = [
         "what a connection or a request itself has, and takes away when it ends",
     ),
 ]
+MORE["reliability/swallowed-exception"] = [
+    Bad("""
+        import logging
+        from fastapi import Depends, FastAPI, HTTPException
+        from sqlalchemy import text
+        from sqlalchemy.orm import Session, sessionmaker
+
+        logger = logging.getLogger(__name__)
+        app = FastAPI()
+        Local = sessionmaker()
+
+        def get_db():
+            with Local() as db:
+                yield db
+
+        @app.get("/prices")
+        def prices(db: Session = Depends(get_db)):
+            try:
+                rows = db.execute(text("select * from prices")).all()
+                return {"prices": rows}
+            except Exception as error:  # found
+                logger.error(f"no prices: {error}")
+
+        @app.get("/promised")
+        def promised(db: Session = Depends(get_db)) -> list[int]:
+            try:
+                return db.scalars(text("select 1")).all()
+            except Exception:
+                logger.exception("no numbers")
+
+        @app.post("/webhooks/payments")
+        def payment_webhook(event: str, db: Session = Depends(get_db)):
+            try:
+                db.execute(text("insert into events values (:event)"), {"event": event})
+                db.commit()
+            except Exception:
+                logger.exception("event lost")
+
+        @app.get("/known")
+        def known(db: Session = Depends(get_db)):
+            rows = None
+            try:
+                rows = db.execute(text("select * from known")).all()
+            except Exception as error:
+                logger.error(f"not known: {error}")
+            if rows is None:
+                raise HTTPException(503)
+            return rows
+    """),
+]
 CASES = [pytest.param(name, one, id=f"{name}-{n}") for name, cases in MORE.items() for n, one in enumerate(cases)]
 
 

@@ -31,6 +31,7 @@ _MAY_FAIL = re.compile(
     r"|suggest|hint|avatar|thumb",
     re.IGNORECASE,
 )
+_HOOK = re.compile(r"webhook|callback")  # who calls it asks again when it fails, and is told that it need not
 _COUNTS = re.compile(r"(?:^|_)(?:track|telemetry|analytics|beacon|metrics)(?:_|$)")
 _OPTIONAL = re.compile(r"None|Optional|Any\b|dict|Response")
 _BODY = {"fastapi.Request().json", "fastapi.Request().form", "fastapi.Request().body"}
@@ -83,7 +84,8 @@ def _of(function: Function, service: Service, answers: _Answers | None) -> Itera
                 continue
             how, evidence = _swallows(function, handler), tuple[Evidence, ...]()
             if how is None and answers is not None:
-                how, evidence = nothing.told(handler, is_model=answers.is_model), answers.told
+                is_end = attempt is function.body[-1] and not _HOOK.search(function.name)
+                how, evidence = nothing.told(handler, is_model=answers.is_model, is_end=is_end), answers.told
             if how and attempts.does_real_work(function, attempt, service, asked_for=isinstance(handler.body[-1], ast.Return)):
                 yield found(function, handler, f"{function.qualified} swallows every exception: {how}", *evidence)
             elif _takes_no_body(function, attempt, handler, service):

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 
 from fastness.tool.check.knowledge.credentials import links
+from fastness.tool.check.knowledge.facts.imports import is_imported
 from fastness.tool.check.knowledge.inputs.bodies import fields, shows_text
 from fastness.tool.check.knowledge.inputs.requested import all_headers, login_body
 from fastness.tool.check.rule import Bad, Found, Good, found, module_of, rule
@@ -54,12 +55,7 @@ def check(module: Module, service: Service) -> Iterator[Found]:
     for level in _LEVELS:
         for site in module.calls_by_name.get(level, ()):
             told = next(_secrets(site, service), None)
-            if (
-                told is not None
-                and _logs(site, service.resolver)
-                and not module.only_as_script(site.node)
-                and not _stands_in(site)
-            ):
+            if told is not None and _logs(site, service) and not module.only_as_script(site.node) and not _stands_in(site):
                 yield found(site.scope, site.node, told)
 
 
@@ -80,11 +76,11 @@ def _secrets(site: CallSite, service: Service) -> Iterator[str]:
             yield f"{name} is written to the log with its {held}"
 
 
-def _logs(site: CallSite, resolver: Resolver) -> bool:
+def _logs(site: CallSite, service: Service) -> bool:
     called = site.node.func
     if isinstance(called, ast.Name):
-        return called.id == "print" and not _is_command(module_of(site.scope))
-    for value in resolver.targets(site):
+        return called.id == "print" and not _is_command(service, module_of(site.scope))
+    for value in service.resolver.targets(site):
         if isinstance(value, External) and value.path.partition(".")[0] in _LOGGING:
             return True
     receiver = called.value if isinstance(called, ast.Attribute) else None
@@ -127,9 +123,11 @@ def _held_by_model(node: ast.expr, site: CallSite, service: Service) -> str | No
     return None
 
 
-def _is_command(module: Module) -> bool:
-    """A command line, whose output is for the person who asked."""
-    return any(name.partition(".")[0] in _COMMAND_LINES for name, *_ in module.imported)
+def _is_command(service: Service, module: Module) -> bool:
+    """A command line or a script beside the service, whose output is for the person who asked."""
+    if any(name.partition(".")[0] in _COMMAND_LINES for name, *_ in module.imported):
+        return True
+    return module.mentions("__main__") and not module.mentions("fastapi") and not is_imported(service.project, module)
 
 
 def _values(site: CallSite) -> Iterator[tuple[str, ast.expr]]:
@@ -384,6 +382,12 @@ EXAMPLES = [
         if __name__ == "__main__":
             api_key = "1"
             print(api_key)
+        # file: find_password.py
+        def find(password):
+            print(password)
+
+        if __name__ == "__main__":
+            find("a")
     """,
         "who asks on a command line is told",
     ),

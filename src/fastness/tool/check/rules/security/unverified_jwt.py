@@ -18,13 +18,14 @@ from fastness.tool.findings import Finding, Fix, Severity
 from fastness.tool.project import Service, literals
 from fastness.tool.project.module import Module
 from fastness.tool.project.resolve import Resolver
-from fastness.tool.project.symbols import CallSite, Function
+from fastness.tool.project.symbols import CallSite, Function, constant
 from fastness.tool.project.walk import walk
 
 _DECODES = ("jwt.decode", "jose.jwt.decode", "jwt.PyJWT().decode")
 _ENCODES = ("jwt.encode", "jose.jwt.encode")
 _CHECKS = ("verify_signature", "verify_exp", "verify_aud")
 _VERIFIES = re.compile(r"^(?:decode|verify|validate)\w*(?:token|jwt)|^verify", re.IGNORECASE)
+_OF_ITSELF = {"exp", "iat", "nbf", "jti"}  # what a token says of itself, and of nobody
 _CLAIMS = {"sub", "user_id", "username", "email", "scope", "scopes", "role", "uid"}
 
 
@@ -55,7 +56,7 @@ def _decoding(site: CallSite, resolver: Resolver) -> str | None:
     off = _switched_off(site, resolver)
     if off == "verify_signature":
         return None if _display_only(site, resolver) else "the signature is not verified: anyone can write this token"
-    if off is not None:
+    if off is not None and not (off == "verify_exp" and _asks_when(site)):
         return f"{off} is switched off" + (": an expired token is accepted" if off == "verify_exp" else "")
     given = site.argument("algorithms", 2)
     if given is None:
@@ -91,6 +92,22 @@ def _display_only(site: CallSite, resolver: Resolver) -> bool:
         inner.node is not site.node and (resolver.calls(inner, *_DECODES) or _VERIFIES.search(inner.name))
         for inner in scope.calls
     )
+
+
+def _asks_when(site: CallSite) -> bool:
+    """Nothing is read of the token but when it ends and what its number is, as to remember until then that it is revoked."""
+    if not isinstance(site.scope, Function):
+        return False
+    named = {name for name, bindings in site.scope.bindings.items() for one in bindings if one.value is site.node}
+    used = [node for node in site.scope.of(ast.Name) if node.id in named and isinstance(node.ctx, ast.Load)]
+    whole: dict[int, object] = {}
+    for item in site.scope.of(ast.Subscript):
+        whole[id(item.value)] = constant(item.slice)
+    for call in site.scope.of(ast.Call):
+        if isinstance(call.func, ast.Attribute) and call.func.attr == "get" and call.args:
+            whole[id(call.func.value)] = constant(call.args[0])
+    read = [whole.get(id(node)) for node in (used if named else [site.node])]
+    return bool(read) and all(key in _OF_ITSELF for key in read)
 
 
 def _endless(site: CallSite, resolver: Resolver) -> bool:
@@ -161,6 +178,29 @@ EXAMPLES = [
             return jwt.encode({"sub": user}, "key", algorithm="HS256")  # found
     """,
         by_hand=3,
+    ),
+    Good(
+        """
+        import jwt
+
+        def revoke(token, key, revoked):
+            claims = jwt.decode(token, key, algorithms=["HS256"], options={"verify_exp": False})
+            revoked.add(claims["jti"], until=claims.get("exp"))
+
+        def ends_at(token, key):
+            return jwt.decode(token, key, algorithms=["HS256"], options={"verify_exp": False})["exp"]
+    """,
+        "when it ends is asked of a token that may have ended",
+    ),
+    Bad(
+        """
+        import jwt
+
+        def caller(token, key):
+            claims = jwt.decode(token, key, algorithms=["HS256"], options={"verify_exp": False})  # found
+            return claims["sub"] if claims["exp"] else None
+    """,
+        by_hand=1,
     ),
     Good("""
         # file: app/tokens.py

@@ -327,6 +327,59 @@ MORE["reliability/swallowed-exception"] = [
             return rows
     """),
 ]
+MORE["lifespan/resource-outside-lifespan"] = [
+    Bad("""
+        from functools import cache, lru_cache
+        import httpx
+        import redis.asyncio as redis
+
+        @lru_cache
+        def get_cache() -> redis.Redis:
+            return redis.from_url("redis://cache")  # found
+
+        @cache
+        def rates():
+            return httpx.AsyncClient(base_url="https://rates.example.org")  # found
+
+        async def known(name):
+            return await get_cache().get(name) or await rates().get(name)
+    """),
+    Good(
+        """
+        # file: app/clients.py
+        from functools import cache, lru_cache
+        import httpx
+        import redis.asyncio as redis
+
+        @lru_cache
+        def get_cache() -> redis.Redis:
+            return redis.from_url("redis://cache")
+
+        @cache
+        def rates():
+            return httpx.AsyncClient(base_url="https://rates.example.org")
+
+        @lru_cache
+        def settings():
+            return {"cache": "redis://cache"}
+        # file: app/main.py
+        from contextlib import asynccontextmanager
+        from fastapi import FastAPI
+        from app import clients
+        from app.clients import get_cache
+
+        @asynccontextmanager
+        async def lifespan(app):
+            yield
+            cache = get_cache()
+            await cache.aclose()
+            await clients.rates().aclose()
+
+        app = FastAPI(lifespan=lifespan)
+    """,
+        "it is closed by what gives it, or under the name that it was given",
+    ),
+]
 CASES = [pytest.param(name, one, id=f"{name}-{n}") for name, cases in MORE.items() for n, one in enumerate(cases)]
 
 

@@ -95,6 +95,25 @@ def is_cached(function: Function) -> bool:
     return any(_CACHED.search(ast.unparse(decorator)) for decorator in function.decorators)
 
 
+def cached(service: Service, module: Module) -> Iterator[tuple[Function, ast.Return, str]]:
+    """What functions make once and a cache keeps, where nothing closes what they give: `@lru_cache def get_redis(): ...`."""
+    for function in module.functions:
+        if function.parent is not module or not function.decorated("lru_cache", "cache") or function.is_generator:
+            continue
+        for node in function.of(ast.Return):
+            what = resource(service, node.value, function)
+            if what is not None and not is_closed(service, function.name, module) and not _is_closed_as(service, function):
+                yield function, node, what
+                break
+
+
+def _is_closed_as(service: Service, function: Function) -> bool:
+    """It is closed under the name that somebody gave it: `client = get_client()`, and later `await client.aclose()`."""
+    given = re.compile(rf"(\w+)(?: as)?\s*=\s*(?:await )?(?:\w+\.)?{function.name}\(")
+    users = (module for module in service.project.service if module.mentions(function.name))
+    return any(is_closed(service, matched[1], user) for user in users for matched in given.finditer(user.text))
+
+
 def broker(service: Service, call: ast.expr | None, scope: Scope) -> str | None:
     """A call makes a Celery app, which holds a pool of connections to the broker once it is used."""
     is_made = isinstance(call, ast.Call) and "celery.Celery" in service.resolver.paths(call.func, scope)

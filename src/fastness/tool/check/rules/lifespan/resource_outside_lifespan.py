@@ -44,6 +44,8 @@ def _what_is_opened(one: Found) -> tuple[str, str]:
 
 
 def each(module: Module, service: Service) -> Iterator[Found]:
+    for function, node, what in resources.cached(service, module):
+        yield found(function, node, f"{function.qualified} keeps {per_request.named(what)}, and nothing closes it")
     if not module.makers - _LOGGERS:
         return
     for name, bindings in module.bindings.items():
@@ -216,6 +218,7 @@ EXAMPLES = [
         @lru_cache
         def client():
             return httpx.AsyncClient()
+        app.router.on_shutdown.append(lambda: client().aclose())
         def of(tenant):
             if tenant not in known:
                 engine = create_engine(f"postgresql://db/{tenant}")

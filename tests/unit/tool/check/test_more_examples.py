@@ -343,6 +343,19 @@ MORE["lifespan/resource-outside-lifespan"] = [
 
         async def known(name):
             return await get_cache().get(name) or await rates().get(name)
+        # file: app/others.py
+        from aiogram import Bot
+        from databases import Database
+        from qdrant_client import AsyncQdrantClient
+
+        bot = Bot("token")  # found
+        vectors = AsyncQdrantClient("http://vectors")  # found
+        database = Database("postgresql://db/orders")
+
+        async def stop():
+            await database.disconnect()
+
+        HANDLERS = [stop]
     """),
     Good(
         """

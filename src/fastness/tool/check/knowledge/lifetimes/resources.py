@@ -20,7 +20,9 @@ _RESOURCE = re.compile(
     r"sqlalchemy\.(?:Engine|ext\.asyncio\.AsyncEngine)\(\)|redis\.(?:asyncio\.)?(?:Redis|ConnectionPool)\(\)|httpx2?\.(?:Async)?Client\(\)"
     r"|aiohttp\.ClientSession\(\)|pymongo\.MongoClient\(\)|motor\.motor_asyncio\.AsyncIOMotorClient\(\)|asyncpg\.create_pool\(\)"
     r"|redis\.asyncio\.(?:from_url|BlockingConnectionPool)\(\)|aiokafka\.\w+\(\)|pymongo\.AsyncMongoClient\(\)"
-    r"|openai\.(?:Async)?(?:Azure)?OpenAI\(\)|anthropic\.(?:Async)?Anthropic\(\)"
+    r"|openai\.(?:Async)?(?:Azure)?OpenAI\(\)|anthropic\.(?:Async)?Anthropic\(\)|groq\.(?:Async)?Groq\(\)"
+    r"|elasticsearch\.(?:Async)?Elasticsearch\(\)|qdrant_client\.(?:Async)?QdrantClient\(\)|aiogram\.Bot\(\)"
+    r"|neo4j\.(?:Async)?GraphDatabase\.driver\(\)|databases\.Database\(\)"
 )
 _CLOSES = (
     "close", "aclose", "dispose", "disconnect", "shutdown", "close_all", "wait_closed", "__aexit__", "__exit__", "stop", "quit",

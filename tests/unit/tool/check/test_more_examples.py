@@ -393,6 +393,94 @@ MORE["lifespan/resource-outside-lifespan"] = [
         "it is closed by what gives it, or under the name that it was given",
     ),
 ]
+TABLES = """
+        # file: app/tables.py
+        from sqlalchemy import Column, ForeignKey, Integer, String
+        from sqlalchemy.orm import declarative_base, relationship
+
+        Base = declarative_base()
+
+        class Author(Base):
+            __tablename__ = "authors"
+            id = Column(Integer, primary_key=True)
+            name = Column(String)
+            books = relationship("Book", back_populates="author")
+
+        class Book(Base):
+            __tablename__ = "books"
+            id = Column(Integer, primary_key=True)
+            author_id = Column(ForeignKey("authors.id"))
+            author = relationship("Author", back_populates="books")
+            prizes = relationship("Prize", lazy="selectin")
+            covers = relationship("Cover")
+
+        class Prize(Base):
+            __tablename__ = "prizes"
+            id = Column(Integer, primary_key=True)
+            book_id = Column(ForeignKey("books.id"))
+
+        class Cover(Prize): ...
+        # file: app/main.py
+        from fastapi import Depends, FastAPI
+        from sqlalchemy import select
+        from sqlalchemy.orm import Session, joinedload, selectinload, sessionmaker
+        from app.tables import Author, Book
+
+        app = FastAPI()
+        Local = sessionmaker()
+
+        def get_db():
+            with Local() as db:
+                yield db
+"""
+MORE["persistence/query-in-loop"] = [
+    Bad(f"""{TABLES}
+        @app.get("/books")
+        def books(db: Session = Depends(get_db)):
+            rows = db.query(Book).all()
+            return [{{"id": row.id, "author": row.author.name}} for row in rows]  # found
+
+        def shelf(db):
+            found = []
+            for one in db.execute(select(Author)).scalars().all():
+                found.append((one.name, [book.id for book in one.books]))  # found
+            for one in db.execute(select(Author)).scalars().all():
+                found.append(len(one.books))
+            return found
+
+        @app.get("/shelf")
+        def all_of(db: Session = Depends(get_db)):
+            return shelf(db)
+    """),
+    Good(
+        f"""{TABLES}
+        @app.get("/books")
+        def books(db: Session = Depends(get_db)):
+            rows = db.scalars(select(Book).options(joinedload(Book.author))).all()
+            return [(row.author.name, row.author_id, row.prizes) for row in rows]
+
+        def with_all(db, *loaders):
+            return db.scalars(select(Book).options(*loaders)).all()
+
+        @app.get("/covers")
+        def covers(db: Session = Depends(get_db)):
+            return [row.covers for row in with_all(db, selectinload(Book.covers))]
+
+        @app.get("/one")
+        def one(db: Session = Depends(get_db)):
+            book = db.get(Book, 1)
+            return book.author.name
+
+        def names(authors: list[Author]):
+            return [[book.id for book in author.books] for author in authors]
+
+        @app.get("/names")
+        def all_names(db: Session = Depends(get_db)):
+            return names(db.scalars(select(Author).options(selectinload(Author.books))).all())
+    """,
+        "the query loads it, or the table does, or it is read of one row",
+    ),
+]
 CASES = [pytest.param(name, one, id=f"{name}-{n}") for name, cases in MORE.items() for n, one in enumerate(cases)]
 
 

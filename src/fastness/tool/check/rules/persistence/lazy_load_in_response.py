@@ -10,44 +10,39 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from fastness.tool.check.knowledge.answering.responses import returned
-from fastness.tool.check.knowledge.facts import entities
+from fastness.tool.check.knowledge.facts import relationships
 from fastness.tool.check.knowledge.inputs.bodies import fields
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Evidence, Severity
 from fastness.tool.project import Service
 from fastness.tool.project.routes import Route
-from fastness.tool.project.symbols import CallSite, Class, Function, Kind, argument, constant, last_name, values
+from fastness.tool.project.symbols import Class, Function, Kind, constant, last_name
 from fastness.tool.project.values import ClassValue, Elements, Instance, Values
 
-_EAGER = {"selectin", "joined", "subquery", "immediate", "raise", "raise_on_sql", "noload", "write_only", "dynamic", False}
-_LOADERS = frozenset({
-    "selectinload", "joinedload", "subqueryload", "contains_eager", "immediateload", "defaultload", "raiseload", "noload",
-})  # fmt: skip
 _AWAITED = re.compile(r"\.awaitable_attrs\.(\w+)")
 _VALIDATES = frozenset({"model_validate", "from_orm"})
 _ASYNC = "sqlalchemy.ext.asyncio.AsyncSession()."
 _STEPS = 4
-_RELATIONSHIPS = {"sqlalchemy.orm.relationship", "sqlmodel.Relationship"}
 
 
 @rule(severity=Severity.WARNING, practice="7.3", help='load it with the query (`selectinload`), and set `lazy="raise"`')
 def check(service: Service) -> Iterator[Found]:
-    everywhere = _loaded(_outside_functions(service))
+    everywhere = relationships.loaded_everywhere(service)
     seen: set[Function] = set()
     for route in service.routes:
         handler = route.handler
         if handler in seen or not handler.module.is_service:
             continue
         for model, rows, scope, many in _answers(service, route):
-            entity = _entity(service, rows, scope)
+            entity = relationships.of_rows(service, rows, scope)
             lazy = dict(_lazy(service, model, entity)) if entity is not None and not _reads_itself(model) else {}
             if entity is None or not lazy:
                 continue
             run = _run(service, route)
-            loaded = everywhere | _loaded(site for function in run for site in function.calls)
+            loaded = everywhere | relationships.loaded(site for function in run for site in function.calls)
             loaded.update(*(_AWAITED.findall(module.text) for module in {function.module for function in run}))
             name = next((name for name in lazy if name not in loaded), None)
             if name is not None and (many or _waits_for_nobody(service, run)):
@@ -74,25 +69,6 @@ def _run(service: Service, route: Route) -> list[Function]:
         seen.update(level)
         run = [*run, *level]
     return run
-
-
-def _outside_functions(service: Service) -> Iterator[CallSite]:
-    """Loaders that a module or class keeps for its queries."""
-    for module in service.project.service:
-        for name in _LOADERS:
-            yield from (site for site in module.calls_by_name.get(name, ()) if not isinstance(site.scope, Function))
-
-
-def _loaded(sites: Iterable[CallSite]) -> set[str]:
-    """The relationships that queries of these calls load."""
-    names: set[str] = set()
-    for site in sites:
-        if site.name in _LOADERS:
-            names |= {last_name(given) or str(constant(given)) for given in site.node.args}
-        elif site.name == "refresh":
-            asked = site.argument("attribute_names", 1)
-            names |= {str(constant(one)) for one in values(asked)} if asked is not None else set()
-    return names
 
 
 def _answers(service: Service, route: Route) -> Iterator[tuple[Class, ast.expr, Function, bool]]:
@@ -164,12 +140,6 @@ def _of_model(service: Service, held: Values) -> tuple[Class | None, bool]:
     return None, many
 
 
-def _entity(service: Service, rows: ast.expr, handler: Function) -> Class | None:
-    """The table of which an expression is a row, or rows."""
-    held = next(iter(entities.held(service, service.resolver.infer(rows, handler))), None)
-    return held or entities.queried(service, rows, handler)
-
-
 def _waits_for_nobody(service: Service, run: list[Function]) -> bool:
     """The session is an async one: loading on access raises."""
     return any(call.target.path.startswith(_ASYNC) for function in run for call in service.graph.outward(function))
@@ -177,27 +147,11 @@ def _waits_for_nobody(service: Service, run: list[Function]) -> bool:
 
 def _lazy(service: Service, model: Class, entity: Class) -> Iterator[tuple[str, tuple[Evidence, ...]]]:
     """The model's fields that are relationships of the table, which it loads when they are read."""
-    for name, (owner, node) in fields(service, model).items():
-        for base in [base for base in service.resolver.mro(entity) if isinstance(base, Class)]:
-            for binding in base.bindings.get(name, ()):
-                call = binding.value
-                if isinstance(call, ast.Call) and service.resolver.paths(call.func, base) & _RELATIONSHIPS and _is_lazy(call):
-                    yield (
-                        name,
-                        (
-                            proof(owner, node, f"{model.name}.{name} is in the response"),
-                            proof(base, binding.node, f"{entity.name}.{name} is a relationship"),
-                        ),
-                    )
-
-
-def _is_lazy(call: ast.Call) -> bool:
-    lazy = argument(call, "lazy")
-    options = argument(call, "sa_relationship_kwargs")
-    if isinstance(options, ast.Dict):
-        pairs = zip(options.keys, options.values, strict=True)
-        lazy = next((value for key, value in pairs if constant(key) == "lazy"), lazy)
-    return constant(lazy) not in _EAGER if isinstance(lazy, ast.Constant) else lazy is None
+    declared = fields(service, model)
+    for name, base, binding in relationships.lazy(service, entity, declared):
+        owner, node = declared[name]
+        response = proof(owner, node, f"{model.name}.{name} is in the response")
+        yield name, (response, proof(base, binding.node, f"{entity.name}.{name} is a relationship"))
 
 
 _MODELS = """

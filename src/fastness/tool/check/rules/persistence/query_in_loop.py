@@ -1,7 +1,8 @@
 """A query runs once per row.
 
 A list of a hundred orders makes a hundred and one queries, each a round trip: fast with the test data, slow with the
-customer's, and the database's connection is held for all of it. It is the same behind a repository's `get`.
+customer's, and the database's connection is held for all of it. It is the same behind a repository's `get`, and where a loop
+reads a relationship that the query did not load: `order.customer.name`.
 
 Ask once: `where(Model.id.in_(ids))`, a join, or `selectinload`.
 """
@@ -14,7 +15,7 @@ from functools import partial
 
 from fastness.tool.check.knowledge.facts.iteration import Loop, body, generators, is_fixed, is_of_portions
 from fastness.tool.check.knowledge.facts.reach import from_requests_and_tasks
-from fastness.tool.check.knowledge.running import queries, repeated
+from fastness.tool.check.knowledge.running import queries, repeated, rows
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Evidence, Severity
 from fastness.tool.project import Service
@@ -31,6 +32,7 @@ def check(service: Service) -> Iterator[Found]:
         for function in module.functions:
             if function in reached:
                 yield from service.notes.search("queries in loops", function, partial(_of, service, function))
+                yield from service.notes.search("rows read in loops", function, partial(_reads_rows, service, function))
 
 
 def _of(service: Service, function: Function) -> Iterator[Found]:
@@ -72,6 +74,14 @@ def _of(service: Service, function: Function) -> Iterator[Found]:
             evidence = [proof(function, loop, "the loop"), *(through[id(s.node)] for s in inside if id(s.node) in through)]
             evidence += [proof(function, site.node, "and here") for site in inside if site is not first]
             yield found(function, first.node, message, *evidence, count=len(inside))
+
+
+def _reads_rows(service: Service, function: Function) -> Iterator[Found]:
+    for loop, node, base, binding in rows.read(service, function):
+        name = f"{base.name}.{node.attr}"
+        message = f"{function.qualified} loads {name} from the database once per {ast.unparse(generators(loop)[0].target)}"
+        evidence = (proof(function, loop, "the loop"), proof(base, binding.node, "it is loaded when it is read"))
+        yield found(function, node, message, *evidence)
 
 
 EXAMPLES = [

@@ -184,7 +184,8 @@ class Project:
         relative = name.replace(".", "/")
         for root in [*roots, *self._roots.elsewhere(name.partition(".")[0])]:
             base = f"{root}/{relative}" if root else relative
-            module = self._modules.get(f"{base}.py") or self._modules.get(f"{base}/__init__.py")
+            # Python takes the package where a file of the same name lies beside it.
+            module = self._modules.get(f"{base}/__init__.py") or self._modules.get(f"{base}.py")
             if module is not None:
                 return module
         return None

@@ -374,6 +374,21 @@ probe([workers["a"], names[0]][0])
     assert _probe(source) == []
 
 
+def test_a_package_wins_over_the_file_of_its_name() -> None:
+    """`app/cakes.py` was split into `app/cakes/` and left behind: Python does not see it any more."""
+    source = """
+# file: app/cakes.py
+from os import getcwd as made
+# file: app/cakes/__init__.py
+from time import sleep as made
+# file: app/main.py
+from app.cakes import made
+
+probe(made)
+"""
+    assert _probe(source) == ["time.sleep"]
+
+
 def test_a_package_may_be_named_as_a_library_is() -> None:
     """`from mcap.reader import read` next to the project's own `app/mcap/reader.py` is the library."""
     source = """

@@ -142,6 +142,39 @@ MORE["security/unauthenticated-endpoint"] = [
     """,
         "strangers change what strangers make",
     ),
+    Good(
+        """
+        import logging
+        from fastapi import APIRouter, Depends
+        from fastapi.security import HTTPBearer
+
+        logger = logging.getLogger(__name__)
+        router = APIRouter(prefix="/payments")
+
+        class Payments:
+            def take(self, sent):
+                if not self._verify_signature(sent):
+                    raise ValueError(sent)
+
+            def _verify_signature(self, sent): ...
+
+        @router.post("/")
+        def pay(amount: int, user=Depends(HTTPBearer())): ...
+
+        @router.get("/{number}")
+        def payment(number: int, user=Depends(HTTPBearer())): ...
+
+        @router.post("/notification")
+        def notified(sent: dict):
+            Payments().take(sent)
+
+        @router.get("/finished/{number}")
+        def finished(number: int):
+            logger.info("payment %s is finished", number)
+            return {"message": "thank you"}
+    """,
+        "a provider signs what it sends, and a page that thanks tells nothing",
+    ),
 ]
 MORE["security/auth-fails-open"] = [
     Bad("""

@@ -25,6 +25,7 @@ _ASKS = re.compile(r"jwt_required|require_|permission|authenticate|authori[sz]e|
 _REFUSES = re.compile(
     r"\b40[13]\b|UNAUTHORIZED|FORBIDDEN|Unauthori[sz]ed|Forbidden|NotAuthenticated|PermissionDenied|AccessDenied"
 )
+_SIGNED = re.compile(r"^_?(?:verify|check|validate)_\w*signature|^construct_event$|^compare_digest$")
 _SCHEMES = ("fastapi.security.",)
 _CREDENTIAL = re.compile(r"api_?key|authorization|token", re.IGNORECASE)
 _SAYS_WHO = "starlette.middleware.authentication.AuthenticationMiddleware"
@@ -34,7 +35,13 @@ def guards(service: Service, route: Route, served: Served | None) -> bool:
     booted = served.routes(route.handler) if served is not None else []
     if booted:
         return all(any(map(_is_booted_guard, one.tree())) for one in booted) or _guarded_inside(route.handler)
-    return bool(_guards(service, route)) or _guarded_inside(route.handler)
+    return bool(_guards(service, route)) or _guarded_inside(route.handler) or _verifies_signature(service, route)
+
+
+def _verifies_signature(service: Service, route: Route) -> bool:
+    """What a payment provider sends is signed, and what the endpoint calls looks at that."""
+    called = reach.near(service, route.handler, 2) if route.methods == {"POST"} else ()
+    return any(_SIGNED.search(site.name) for one in called for site in one.calls)
 
 
 def _guards(service: Service, route: Route) -> list[Dependency]:

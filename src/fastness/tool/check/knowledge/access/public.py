@@ -48,6 +48,7 @@ _SAID = re.compile(
     r"|\b(?:does not|doesn't|do not) (?:require|need) (?:a |an |any )?(?:login|auth\w*|credentials|token|account)\b",
     re.IGNORECASE,
 )
+_LOGS = re.compile(r"print|_?log(?:ger|ging)?\.\w+|\w*Response", re.IGNORECASE)
 
 
 def says_so(route: Route) -> bool:
@@ -121,11 +122,18 @@ def makes(route: Route, collection: list[str]) -> bool:
 
 
 def gives_nothing(handler: Function) -> bool:
-    """It takes nothing and returns a literal, or a response made of one: there is nothing to guard."""
+    """It takes nothing, or does nothing with it but to log it, and returns a literal: there is nothing to guard."""
     names = {
         name
         for node in handler.of(ast.Return)
         for part in (walk(node.value) if node.value is not None else ())
         if (name := last_name(part) if isinstance(part, ast.Call) else part.id if isinstance(part, ast.Name) else None)
     }
-    return all(name.endswith("Response") or name == "status" for name in names) and not any(True for _ in handler.parameters)
+    if not all(name.endswith("Response") or name == "status" for name in names):
+        return False
+    takes_nothing = not any(True for _ in handler.parameters)
+    return takes_nothing or (bool(handler.of(ast.Return)) and all(map(_LOGS.fullmatch, _called(handler))))
+
+
+def _called(handler: Function) -> list[str]:
+    return [ast.unparse(site.node.func) for site in handler.calls]

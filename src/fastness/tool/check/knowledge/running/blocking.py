@@ -10,7 +10,7 @@ from functools import cache
 
 from fastness.tool.check.knowledge.running import clients
 from fastness.tool.project.calls import Outward
-from fastness.tool.project.symbols import constant
+from fastness.tool.project.symbols import constant, last_name
 
 DATABASE, NETWORK, SLEEP, SUBPROCESS, FILE = "database", "network", "sleep", "subprocess", "file"
 THREAD = "waits for a thread"
@@ -97,11 +97,15 @@ def of(call: Outward) -> str | None:
     if path == "open":  # what the kernel tells of itself under a file's name is on no disk
         file = constant(call.site.argument("file", 0))
         return None if isinstance(file, str) and file.startswith(("/proc/", "/sys/")) else FILE
+    if path == "feedparser.parse":
+        feed = call.site.argument("url_file_stream_or_string", 0)
+        return None if feed is not None and _IS_THERE.search(last_name(feed)) else NETWORK
     if _MEASURES.fullmatch(path):
         return SLEEP if constant(call.site.argument("interval", 0)) else None
     return kind(path)
 
 
+_IS_THERE = re.compile(r"(?:^|_)(?:content|text|xml|body|data|bytes|raw)$")  # what was fetched before, as `response.text`
 _MEASURES = re.compile(r"psutil\.(?:Process\(\)\.)?cpu_(?:times_)?percent")  # for as long as they are told to
 
 

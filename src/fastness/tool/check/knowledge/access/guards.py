@@ -126,7 +126,9 @@ def is_guard(dependency: Dependency) -> bool:
     if isinstance(target, External):
         return target.path.startswith(_SCHEMES) or bool(_GUARD.search(target.path))
     name = target.name if isinstance(target, Function | Class) else ""
-    return bool(_GUARD.search(name) or _GUARD.search(ast.unparse(dependency.node)))
+    if _GUARD.search(name) or _GUARD.search(ast.unparse(dependency.node)):
+        return True
+    return isinstance(target, Function) and refuses(target)  # whatever it is called: `Depends(Member("read"))`
 
 
 def only_wants_header(service: Service, route: Route) -> bool:

@@ -1,0 +1,51 @@
+"""What rules find and leave alone in forms for which their own files have no room: the marked lines, and no others."""
+
+import pytest
+
+from fastness.tool.check import examples
+from fastness.tool.check.rule import Bad, Good
+from fastness.tool.check.rules import catalogue
+
+UNAUTHENTICATED = "security/unauthenticated-endpoint"
+EXAMPLES = {
+    "a guard that no word names": (
+        UNAUTHENTICATED,
+        """
+        from fastapi import APIRouter, Depends, HTTPException, Request, status
+
+        router = APIRouter()
+
+        class Member:
+            def __init__(self, level: int = 0):
+                self.level = level
+
+            def __call__(self, request: Request):
+                if request.session.get("level", -1) < self.level:
+                    raise HTTPException(status_code=status.HTTP_403_FORBIDDEN)
+
+        def page(skip: int = 0):
+            if skip > 100:
+                raise HTTPException(status_code=422)
+
+        @router.put("/boards/{id}")
+        def replace(id: int, member=Depends(Member())): ...
+
+        @router.patch("/boards/{id}")
+        def change(id: int, member=Depends(Member(2))): ...
+
+        @router.delete("/boards/{id}")
+        def remove(id: int, asked=Depends(page)): ...  # found
+        """,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_other_words(name: str) -> None:
+    """A rule finds the lines that an example marks."""
+    rule, source = EXAMPLES[name]
+    example = (Bad if "# found" in source else Good)(source)
+    report = examples.report(catalogue()[rule], example)
+    assert not report.failures
+    assert not report.not_checked
+    assert {(finding.path, finding.line) for finding in report.findings} == examples.expected(example)

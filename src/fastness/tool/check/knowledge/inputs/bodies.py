@@ -41,8 +41,17 @@ def shows_text(service: Service, owner: Class, field: ast.AST, option: str, valu
     """The field is plain text, which a `SecretStr` is not, and does not opt out, as `Field(exclude=True)` does."""
     if not isinstance(field, ast.AnnAssign) or External("str()") not in service.resolver.annotation(field.annotation, owner):
         return False
+    return not _says(service, owner, field, option, value)
+
+
+def is_left_out(service: Service, owner: Class, field: ast.AST) -> bool:
+    """What a client sends for the field is in no dump of the model: `Field(exclude=True)`."""
+    return isinstance(field, ast.AnnAssign) and _says(service, owner, field, "exclude", value=True)
+
+
+def _says(service: Service, owner: Class, field: ast.AnnAssign, option: str, value: bool) -> bool:
     said = [field.value, *(extra for extra, _ in literals.metadata(service.resolver, field.annotation, owner))]
-    return not any(isinstance(one, ast.Call) and constant(argument(one, option)) is value for one in said)
+    return any(isinstance(one, ast.Call) and constant(argument(one, option)) is value for one in said)
 
 
 def validated(service: Service, model: Class) -> set[object]:

@@ -12,7 +12,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge.inputs.bodies import bodies, fields
+from fastness.tool.check.knowledge.inputs.bodies import bodies, fields, is_left_out
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
@@ -54,7 +54,7 @@ def check(service: Service) -> Iterator[Found]:
 
 
 def _owned(service: Service, route: Route, model: Class) -> list[str]:
-    names = fields(service, model).keys()
+    names = {name for name, (owner, node) in fields(service, model).items() if not is_left_out(service, owner, node)}
     privileges = {name for name in names if _PRIVILEGE.fullmatch(name) and not _is_set_here(route.handler, name)}
     return sorted((names & _ALWAYS) | (privileges if privileges and not _for_admins(service, route) else set()))
 
@@ -215,5 +215,28 @@ EXAMPLES = [
             return Stored(note=note, created_at=datetime.now())
     """,
         "a filter asks for dates, and an envelope that is only sent has them",
+    ),
+    Good(
+        """
+        from datetime import datetime
+        from typing import Annotated
+        from fastapi import FastAPI
+        from pydantic import BaseModel, Field
+
+        class Row(BaseModel):
+            text: str
+            created_at: datetime
+
+        class Sent(Row):
+            created_at: Annotated[datetime | None, Field(exclude=True)] = None
+            updated_at: datetime | None = Field(None, exclude=True)
+
+        app = FastAPI()
+
+        @app.post("/notes")
+        def create(note: Sent) -> None:
+            print(note.model_dump())
+    """,
+        "what a client sends for it is in no dump of the model",
     ),
 ]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 
 from fastness.tool.check.repair import Repair, argument_added, calls_at, replaced, text_of
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
@@ -25,7 +26,8 @@ _DECODES = ("jwt.decode", "jose.jwt.decode", "jwt.PyJWT().decode")
 _ENCODES = ("jwt.encode", "jose.jwt.encode")
 _CHECKS = ("verify_signature", "verify_exp", "verify_aud")
 _VERIFIES = re.compile(r"^(?:decode|verify|validate)\w*(?:token|jwt)|^verify", re.IGNORECASE)
-_OF_ITSELF = {"exp", "iat", "nbf", "jti"}  # what a token says of itself, and of nobody
+_OF_ITSELF = frozenset({"exp", "iat", "nbf", "jti"})  # what a token says of itself, and of nobody
+_ISSUED = frozenset({"iss", "aud", "azp", "tid"})
 _CLAIMS = {"sub", "user_id", "username", "email", "scope", "scopes", "role", "uid"}
 
 
@@ -55,8 +57,10 @@ def _decoding(site: CallSite, resolver: Resolver) -> str | None:
         return None
     off = _switched_off(site, resolver)
     if off == "verify_signature":
-        return None if _display_only(site, resolver) else "the signature is not verified: anyone can write this token"
-    if off is not None and not (off == "verify_exp" and _asks_when(site)):
+        harmless = _display_only(site, resolver) or _reads_only(site, _ISSUED)  # which chooses who verifies it
+        return None if harmless else "the signature is not verified: anyone can write this token"
+    # When a token ends, as to remember until then that it is revoked.
+    if off is not None and not (off == "verify_exp" and _reads_only(site, _OF_ITSELF)):
         return f"{off} is switched off" + (": an expired token is accepted" if off == "verify_exp" else "")
     given = site.argument("algorithms", 2)
     if given is None:
@@ -94,8 +98,8 @@ def _display_only(site: CallSite, resolver: Resolver) -> bool:
     )
 
 
-def _asks_when(site: CallSite) -> bool:
-    """Nothing is read of the token but when it ends and what its number is, as to remember until then that it is revoked."""
+def _reads_only(site: CallSite, claims: AbstractSet[str]) -> bool:
+    """Of the token nothing is read but some of these."""
     if not isinstance(site.scope, Function):
         return False
     named = {name for name, bindings in site.scope.bindings.items() for one in bindings if one.value is site.node}
@@ -107,7 +111,7 @@ def _asks_when(site: CallSite) -> bool:
         if isinstance(call.func, ast.Attribute) and call.func.attr == "get" and call.args:
             whole[id(call.func.value)] = constant(call.args[0])
     read = [whole.get(id(node)) for node in (used if named else [site.node])]
-    return bool(read) and all(key in _OF_ITSELF for key in read)
+    return bool(read) and all(key in claims for key in read)
 
 
 def _endless(site: CallSite, resolver: Resolver) -> bool:
@@ -290,5 +294,34 @@ EXAMPLES = [
                     return None
     """,
         "what did not verify is shown in the log, and nobody is let in",
+    ),
+    Good(
+        """
+        import jwt
+
+        ISSUER = "https://login.example.org"
+
+        class Decoder:
+            def is_for(self, token):
+                try:
+                    claims = jwt.decode(token, options={"verify_signature": False})
+                except jwt.PyJWTError:
+                    return False
+                return claims["iss"] == ISSUER and "orders" in claims.get("aud", [])
+
+            def decode(self, token, key):
+                return jwt.decode(token, key, algorithms=["RS256"], issuer=ISSUER, audience="orders")
+    """,
+        "who made it, and for whom, chooses the one that verifies it",
+    ),
+    Bad(
+        """
+        import jwt
+
+        def is_ours(token):
+            claims = jwt.decode(token, options={"verify_signature": False})  # found
+            return claims["iss"] == "https://login.example.org" and claims.get("role") == "admin"
+    """,
+        by_hand=1,
     ),
 ]

@@ -12,7 +12,7 @@ from fastness.tool.project import Service
 from fastness.tool.project.external import canonical
 from fastness.tool.project.module import Module
 from fastness.tool.project.reading import known_once
-from fastness.tool.project.symbols import Function, Scope, last_name
+from fastness.tool.project.symbols import Function, Scope, argument, last_name, values
 from fastness.tool.project.values import ClassValue, External, FunctionValue
 from fastness.tool.project.walk import mentions, walk
 
@@ -32,6 +32,7 @@ _CLOSED = re.compile(rf"\.(?:{'|'.join(_CLOSES)})\b")
 _BEFORE = re.compile(r"(?:[\w.]|\[[^\]\n]*\]|\([^()\n]*\))+$")
 _CLOSED_BY = re.compile(r"(?:clos\w+|dispos\w+|disconnect\w*|shutdown\w*|stop\w*)\(([^\n()]{1,80})\)")
 _WORD = re.compile(r"\w+$")
+_MAKES_SESSIONS = frozenset({"sessionmaker", "async_sessionmaker", "scoped_session", "async_scoped_session"})
 _CACHED = re.compile(r"cache|singleton", re.IGNORECASE)
 _NEAR = 4  # lines in which a loop begins before it closes
 _BEHIND = 60  # characters after which a comprehension says what it is over
@@ -63,6 +64,15 @@ def resource(service: Service, call: ast.expr | None, scope: Scope) -> str | Non
             made_as = value.path.strip("()").rpartition(".")[2]
             return "Redis" if made_as == "from_url" else made_as
     return None
+
+
+def under(value: ast.expr) -> Iterator[ast.expr]:
+    """What an expression puts under a name, and what only its sessions have: `sessionmaker(bind=create_engine(url))`."""
+    for one in values(value):
+        yield one
+        given = argument(one, "bind", 0) if isinstance(one, ast.Call) and last_name(one) in _MAKES_SESSIONS else None
+        if given is not None:
+            yield from under(given)
 
 
 def is_entered(function: Function, name: str) -> bool:

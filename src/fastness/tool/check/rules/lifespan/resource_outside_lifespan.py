@@ -19,7 +19,7 @@ from fastness.tool.check.rule import Bad, Found, Good, collapse, found, proof, r
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
 from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import Binding, Kind, values
+from fastness.tool.project.symbols import Binding, Kind
 
 _LOGGERS = frozenset({"getLogger", "get_logger"})
 
@@ -59,7 +59,7 @@ def _at_import(service: Service, module: Module, name: str, binding: Binding) ->
     """What importing the module makes and nothing closes, under a name of its own or as a part of an object."""
     if binding.kind is not Kind.ASSIGN or binding.value is None or module.only_as_script(binding.node):
         return None
-    made = values(binding.value)
+    made = list(resources.under(binding.value))
     what = next((one for value in made if (one := resources.resource(service, value, module))), None)
     if what is not None:
         when = "on demand" if _is_late(module, name, binding.node) else "when the module is imported"
@@ -100,13 +100,14 @@ EXAMPLES = [
     """),
     Bad("""
         import sys
-        from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+        from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
         def connected(url: str) -> AsyncEngine:
             try:
                 return create_async_engine(url)
             except ValueError:
                 sys.exit(1)
         engine = connected("postgresql+asyncpg://db/orders")  # found
+        Local = async_sessionmaker(bind=create_async_engine("postgresql+asyncpg://audit"))  # found
         engines = {"read": create_async_engine("postgresql+asyncpg://replica"), "write": engine}  # found
     """),
     Bad("""

@@ -148,13 +148,16 @@ def _root(node: ast.expr) -> str:
 
 def is_response(service: Service, node: ast.expr, scope: Scope) -> bool:
     """The value is a response object, which FastAPI sends as it is."""
-    for value in service.resolver.infer(node, scope):
+    known = service.resolver.infer(node, scope)
+    for value in known:
         if isinstance(value, External) and value.last.endswith("Response") and value.path.endswith(")"):
             return True
         if isinstance(value, Instance) and any(
             isinstance(base, External) and base.path.endswith("Response") for base in service.resolver.mro(value.definition)
         ):
             return True
+    if any(isinstance(value, Instance) and service.is_model(value.definition) for value in known):
+        return False  # `OrderResponse(id=1)`: a model that is called so
     called = node.value if isinstance(node, ast.Await) else node
     # Clients of OAuth and single sign-on make the redirect themselves: `authorize_redirect`, `get_login_redirect`.
     return isinstance(called, ast.Call) and last_name(called).endswith(("Response", "_redirect"))

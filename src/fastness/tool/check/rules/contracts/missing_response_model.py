@@ -256,4 +256,17 @@ EXAMPLES = [
     """,
         "a response class of the project's own",
     ),
+    Bad("""
+        from fastapi import FastAPI
+        from pydantic import BaseModel
+
+        class OrderResponse(BaseModel):
+            id: int
+
+        app = FastAPI()
+
+        @app.get("/orders/{id}")
+        def order(id: int):  # found
+            return OrderResponse(id=id)
+    """),
 ]

@@ -9,6 +9,7 @@ Run migrations as a step of the deployment; let readiness wait for the schema.
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 
@@ -17,10 +18,11 @@ from fastness.tool.check.knowledge.facts.imports import made_by_importing
 from fastness.tool.check.knowledge.lifetimes.startup import starts
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
-from fastness.tool.project import Service
+from fastness.tool.project import Service, literals
 from fastness.tool.project.calls import Outward
-from fastness.tool.project.symbols import Function, constant
+from fastness.tool.project.symbols import Function, constant, handed_on
 from fastness.tool.project.values import FunctionValue
+from fastness.tool.project.walk import walk
 
 _CALLED = frozenset({
     "create_all", "drop_all", "upgrade", "downgrade", "stamp", "run_sync", "call_command", "generate_schemas",
@@ -30,6 +32,14 @@ _CHANGES = (
     "alembic.command.upgrade", "alembic.command.downgrade", "alembic.command.stamp", "tortoise.Tortoise.generate_schemas",
 )  # fmt: skip
 _REGISTERS = re.compile(r"tortoise\.contrib\.(?:fastapi|starlette)\.(?:register_tortoise|RegisterTortoise)")
+_TOOLS = ("alembic", "aerich", "piccolo", "prisma", "migrate")
+_COMMANDS = re.compile(
+    r"subprocess\.(?:run|call|check_call|check_output|Popen)|os\.(?:system|popen)|asyncio\.create_subprocess_(?:exec|shell)"
+)
+_MIGRATES = re.compile(
+    r"\b(?:alembic|aerich|piccolo)\b.*\b(?:upgrade|downgrade|stamp|forwards)\b|\bprisma\b.*\b(?:migrate|push)\b"
+    r"|manage\.py migrate\b"
+)
 
 
 @rule(
@@ -46,10 +56,10 @@ def check(service: Service) -> Iterator[Found]:
         if chain is not None and chain.last.site not in reported:
             reported.add(chain.last.site)
             first = chain.edges[0].site.node if chain.edges else chain.last.site.node
-            what = chain.last.target.path.rpartition(".")[2]
+            what = _migrates(service, chain.last) or chain.last.target.path.rpartition(".")[2]
             yield found(entry, first, f"start-up changes the schema: {what}", proof(entry, entry.node, "runs at start-up"),
                         *told(chain, "changes the schema"))  # fmt: skip
-    if not any(module.calls_by_name.names & _CALLED for module in service.project.service):
+    if not any(module.calls_by_name.names & _CALLED or module.mentions(*_TOOLS) for module in service.project.service):
         return  # before all that importing the app calls is followed
     made = made_by_importing(service)
     chains = service.graph.nearest((target for one in made for target in one.targets), lambda call: _kind(service, call))
@@ -68,7 +78,7 @@ def _kind(service: Service, call: Outward) -> str | None:
     path = call.target.path
     is_metadata = path.endswith((".create_all", ".drop_all")) and "metadata" in path.lower()
     is_asked_to = bool(_REGISTERS.fullmatch(path)) and constant(call.site.argument("generate_schemas")) is True
-    if path in _CHANGES or is_metadata or is_asked_to:
+    if path in _CHANGES or is_metadata or is_asked_to or _migrates(service, call):
         return "schema"
     if path == "django.core.management.call_command":
         return "schema" if constant(call.site.argument("command_name", 0)) in {"migrate", "flush"} else None
@@ -81,6 +91,16 @@ def _kind(service: Service, call: Outward) -> str | None:
         given = [value.definition for value in values if isinstance(value, FunctionValue)]
         return "schema" if service.graph.nearest(given, lambda inner: _kind(service, inner)) else None
     return None
+
+
+def _migrates(service: Service, call: Outward) -> str | None:
+    """The command by which another process changes the schema: `subprocess.run(["alembic", "upgrade", "head"])`."""
+    if not _COMMANDS.fullmatch(call.target.path):
+        return None
+    given = (literals.origin(service.resolver, one, call.site.scope)[0] for one in handed_on(call.site.node))
+    said = [(node.lineno, node.col_offset, node.value) for one in given for node in walk(one) if isinstance(node, ast.Constant)]
+    command = _MIGRATES.search(" ".join(str(word) for *_, word in sorted(said, key=lambda one: one[:2])))
+    return command[0] if command is not None else None
 
 
 EXAMPLES = [
@@ -322,5 +342,30 @@ EXAMPLES = [
 
         app = FastAPI(on_startup=[migrate])
         app.add_event_handler("startup", func=reset)
+    """),
+    Bad("""
+        # file: app/main.py
+        import subprocess
+        from contextlib import asynccontextmanager
+        from fastapi import FastAPI
+        from app import database
+
+        def version():
+            return subprocess.check_output(["git", "describe"])
+
+        @asynccontextmanager
+        async def lifespan(app):
+            version()
+            database.migrate()  # found
+            yield
+
+        app = FastAPI(lifespan=lifespan)
+        # file: app/database.py
+        import subprocess
+        import sys
+
+        def migrate():
+            command = [sys.executable, "-m", "alembic", "upgrade", "head"]
+            subprocess.run(command, check=True)
     """),
 ]

@@ -26,6 +26,7 @@ PIPELINES = (
     "bitbucket-pipelines.yml", "Jenkinsfile", ".drone.yml", ".travis.yml", "cloudbuild.yaml", ".woodpecker.yml", ".ci/*",
 )  # fmt: skip
 MANIFESTS = ("pyproject.toml", "requirements.txt", "requirements.in", "Pipfile", "setup.py", "base.txt", "prod.txt")
+_STAGE = re.compile(r"FROM\b.*?(?:\sAS\s+(\S+))?\s*$", re.IGNORECASE)
 _TELLS = re.compile(r"(?:echo|printf|say|log|print|info)\b")
 _EXEC = re.compile(r"ExecStart\s*=\s*[-@:+!]*(.*)")
 _COMMAND = re.compile(r"( *)(?:command|entrypoint):(?: +[>|][-+]?)?(?: +(?!#)(.*?))?(?:\s+#.*)?")
@@ -62,11 +63,22 @@ def images(project: Project) -> dict[str, list[Line]]:
     return found
 
 
+def _shipped(lines: list[Line]) -> list[Line]:
+    """The last stage of an image, or the last before those that are for developers: `FROM shop AS dev`."""
+    starts = [number for number, line in enumerate(lines) if _STAGE.match(line.text)] or [0]
+    stages = [lines[start:end] for start, end in zip(starts, [*starts[1:], len(lines)], strict=True)]
+    return next((stage for stage in reversed(stages) if stage and not _is_aside(stage[0])), stages[-1])
+
+
+def _is_aside(first: Line) -> bool:
+    stage = _STAGE.match(first.text)
+    return stage is not None and stage[1] is not None and _ONLY_HERE.search(stage[1]) is not None
+
+
 def commands(project: Project) -> Iterator[Line]:
     """The lines that start processes in production: of images, process files, units of systemd and shell scripts."""
     for lines in images(project).values():
-        stages = [number for number, line in enumerate(lines) if re.match(r"FROM\b", line.text, re.IGNORECASE)]
-        for line in lines[stages[-1] if stages else 0 :]:  # only the last stage is what is shipped
+        for line in _shipped(lines):
             if re.match(r"(?:CMD|ENTRYPOINT)\b", line.text, re.IGNORECASE):
                 yield Line(line.path, line.number, _plain(line.text))
     for path, text in project.glob(*_PROCESSES):

@@ -78,7 +78,8 @@ def _reloads(service: Service, commands: str) -> Iterator[Found]:
     """`uvicorn.run(..., reload=True)` in a file that production starts with `python`."""
     started = {name.removesuffix(".py").replace("/", ".").strip(".") for name in _RUNS.findall(commands)}
     for module in service.project.service:
-        if not started or (module.name not in started and module.path.removesuffix(".py").replace("/", ".") not in started):
+        known_as = {module.name, module.path.removesuffix(".py").replace("/", ".")}
+        if started.isdisjoint({*known_as, *(name.removesuffix(".__main__") for name in known_as)}):  # `python -m package`
             continue
         for site in module.calls_by_name.get("run", ()):
             if service.resolver.calls(site, "uvicorn.run"):
@@ -279,4 +280,28 @@ EXAMPLES = [
         "logging at that level is not debug mode",
         booted=True,
     ),
+    Bad("""
+        # file: api/Dockerfile
+        FROM python:3.12 AS prod
+        CMD ["python", "-m", "shop"]
+        FROM prod as dev
+        CMD ["uvicorn", "shop.app:app", "--reload"]
+        # file: api/shop/__init__.py
+        # file: api/shop/settings.py
+        from pydantic_settings import BaseSettings
+
+        class Settings(BaseSettings):
+            reload: bool = True
+
+        settings = Settings()
+        # file: api/shop/__main__.py
+        import uvicorn
+        from shop.settings import settings
+
+        uvicorn.run("shop.app:app", reload=settings.reload)  # found
+        # file: api/shop/app.py
+        from fastapi import FastAPI
+
+        app = FastAPI()
+    """),
 ]

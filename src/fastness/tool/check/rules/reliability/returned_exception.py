@@ -1,7 +1,8 @@
 """An exception is returned instead of raised.
 
 `return HTTPException(404)` answers 200 with the exception as the body, or fails while it is serialised; `return body, 503`,
-as in Flask, answers 200 with an array. The client is told that all is well.
+as in Flask, answers 200 with an array. The client is told that all is well. So it is when a function returns the exception
+that an endpoint calls, which answers with it or goes on as if there were none.
 
 Raise the exception; set the status with `JSONResponse(status_code=...)` or `response.status_code`.
 """
@@ -9,11 +10,13 @@ Raise the exception; set the status with `JSONResponse(status_code=...)` or `res
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
+from fastness.tool.check.knowledge.answering.answered import answered
+from fastness.tool.check.knowledge.facts import reach
 from fastness.tool.check.repair import Edit, Repair, imported, span, text_of
-from fastness.tool.check.rule import Bad, Found, Good, found, rule
-from fastness.tool.findings import Finding, Fix, Severity
+from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
+from fastness.tool.findings import Evidence, Finding, Fix, Severity
 from fastness.tool.project import Service
 from fastness.tool.project.module import Module
 from fastness.tool.project.symbols import Function, Kind, last_name
@@ -28,6 +31,45 @@ def check(service: Service) -> Iterator[Found]:
             what = _fault(service, handler, node.value)
             if what:
                 yield found(handler, node, f"{handler.qualified} returns {what}: the client gets 200")
+    for function, (ending, told) in _behind(service, handlers).items():
+        for node in function.of(ast.Return):
+            what = _made(service, function, node.value)
+            if what:
+                yield found(function, node, f"{function.qualified} returns {what}: {ending}", *told)
+
+
+def _behind(service: Service, handlers: Collection[Function]) -> dict[Function, tuple[str, list[Evidence]]]:
+    """Functions that return exceptions which an endpoint answers with unseen, or which who calls them drops."""
+    returning = {
+        function: None
+        for module in service.project.service
+        if module.mentions("HTTPException")
+        for function in module.functions
+        if function not in handlers and _returns_it_too(service, function)
+    }
+    behind: dict[Function, tuple[str, list[Evidence]]] = {}
+    for one in answered(service) if returning else ():
+        if one.function in returning and one.key is None and not one.is_looked_at:
+            behind.setdefault(one.function, ("the client gets 200", list(one.told())))
+    for caller in reach.from_requests(service) if returning else ():
+        for edge in service.graph.edges(caller):
+            if edge.target in returning and edge.target not in behind and _is_dropped(caller, edge.site.node):
+                behind[edge.target] = (
+                    "who calls it goes on",
+                    [proof(caller, edge.site.node, "nothing looks at what it returns")],
+                )
+    return behind
+
+
+def _returns_it_too(service: Service, function: Function) -> bool:
+    """Besides what it is called for. What only makes exceptions returns them to who raises them."""
+    made = [bool(_made(service, function, node.value)) for node in function.of(ast.Return)]
+    return any(made) and not (all(made) and isinstance(function.body[-1], ast.Return))
+
+
+def _is_dropped(caller: Function, call: ast.Call) -> bool:
+    statements = (node.value for node in caller.of(ast.Expr))
+    return any(call is (value.value if isinstance(value, ast.Await) else value) for value in statements)
 
 
 def _fault(service: Service, handler: Function, value: ast.expr | None) -> str | None:
@@ -41,7 +83,11 @@ def _fault(service: Service, handler: Function, value: ast.expr | None) -> str |
         bindings = service.resolver.binding(value.id, handler)
         if bindings is not None and bindings[1] is handler and all(b.kind is Kind.EXCEPT for b in bindings[0]):
             return f"the exception {value.id} that it caught"
-    if isinstance(value, ast.Call) and any(_is_exception(service, v) for v in service.resolver.infer(value, handler)):
+    return _made(service, handler, value)
+
+
+def _made(service: Service, function: Function, value: ast.expr | None) -> str | None:
+    if isinstance(value, ast.Call) and any(_is_exception(service, v) for v in service.resolver.infer(value, function)):
         return f"{ast.unparse(value.func)} instead of raising it"
     return None
 
@@ -185,5 +231,61 @@ EXAMPLES = [
             return {"errors": len(errors)}
     """,
         "what a handler of exceptions or a nested function returns is no endpoint's answer",
+    ),
+    Bad("""
+        # file: app/main.py
+        from fastapi import FastAPI
+        from app import orders
+
+        app = FastAPI()
+
+        @app.get("/orders")
+        async def listed(first: int = 0):
+            return await orders.listed(first)
+
+        @app.post("/orders/{id}/close")
+        async def close(id: int):
+            await orders.close(id)
+            return {"closed": id}
+        # file: app/orders.py
+        from fastapi import HTTPException
+
+        async def listed(first):
+            if first > 100:
+                return HTTPException(422, "too far")  # found
+            return []
+
+        async def close(id):
+            if id < 0:
+                return HTTPException(status_code=404)  # found
+    """),
+    Good(
+        """
+        from fastapi import FastAPI, HTTPException
+
+        app = FastAPI()
+
+        def refused(reason: str):
+            return HTTPException(403, reason)
+
+        def found_or_not(id: int):
+            if id < 0:
+                return HTTPException(404)
+            return {"id": id}
+
+        @app.get("/orders/{id}")
+        def order(id: int):
+            answer = found_or_not(id)
+            if isinstance(answer, HTTPException):
+                raise answer
+            return answer
+
+        @app.delete("/orders/{id}")
+        def delete(id: int):
+            if id > 100:
+                raise refused("not yours")
+            return {"error": str(refused("no such order"))}
+    """,
+        "who calls it raises what it made, or looks whether it is an exception",
     ),
 ]

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fastness.tool.project import hints
-from fastness.tool.project.symbols import Binding, Class, Function, Kind, Scope
-from fastness.tool.project.values import ClassValue, External, Instance, ModuleValue
+from fastness.tool.project.symbols import Binding, Class, Function, Kind, Scope, argument
+from fastness.tool.project.values import ClassValue, External, FunctionValue, Instance, ModuleValue
 
 if TYPE_CHECKING:
     from fastness.tool.project.resolve import Resolver
@@ -19,6 +19,10 @@ _FALLS_BACK = {
     "pydantic.Field": 0, "sqlmodel.Field": 0, "os.getenv": 1, "os.environ.get": 1, "decouple.config": 1,
     "starlette.config.Config()": 2, "environs.Env().str": 1, "environs.Env()": 1,
 }  # fmt: skip
+
+
+_ENVIRONMENT = ("os.getenv", "os.environ.get")
+_READS = ("getenv", "get")
 
 
 def text(resolver: Resolver, node: ast.expr, scope: Scope) -> str | None:
@@ -89,15 +93,23 @@ def default(resolver: Resolver, node: ast.expr, scope: Scope) -> ast.expr:
     """What a `Field(default)` or `os.getenv(name, default)` falls back to, else the expression itself."""
     if not isinstance(node, ast.Call):
         return node
-    paths = resolver.paths(node.func, scope)
-    for path in paths & _FALLS_BACK.keys():
-        place = _FALLS_BACK[path]
-        if len(node.args) > place:
-            return node.args[place]
-        for keyword in node.keywords:
-            if keyword.arg == "default":
-                return keyword.value
+    for value in resolver.infer(node.func, scope):
+        given = None
+        if isinstance(value, External) and value.path in _FALLS_BACK:
+            given = argument(node, "default", _FALLS_BACK[value.path])
+        elif isinstance(value, FunctionValue) and reads_environment(resolver, value.definition):
+            given = argument(node, "default", value.definition.filled.index("default"))
+        if given is not None:
+            return given
     return node
+
+
+def reads_environment(resolver: Resolver, function: Function) -> bool:
+    """A function of the project's own reads a variable, and falls back to the `default` that it is given."""
+    if "default" not in function.filled or not function.module.mentions("environ", "getenv"):
+        return False
+    resolver.project.reading.body(function)
+    return any(site.name in _READS and resolver.calls(site, *_ENVIRONMENT) for site in function.calls)
 
 
 def _attribute(resolver: Resolver, node: ast.Attribute, scope: Scope) -> Iterator[tuple[Binding, Scope]]:

@@ -6,7 +6,9 @@ import re
 
 _SECRET = re.compile(
     r"(?:^|_)(?:secret(?:_key)?|password|passwd|passphrase|pwd|api_?key|access_key|private_key|signing_key|encryption_key"
-    r"|jwt_key|auth_token|access_token|refresh_token|bearer_token|session_secret|root_token|client_secret|credentials?)(?:_[a-z0-9]+)?$",
+    r"|jwt_key|auth_token|access_token|refresh_token|bearer_token|session_secret|root_token|client_secret|credentials?"
+    # A pass of something to log in to: `first_pass` and `test_pass` are none.
+    r"|(?:db|database|postgres|pg|mysql|maria|mongo|redis|rabbit(?:mq)?|amqp|smtp|e?mail|s?ftp|ldap|admin|root)_pass)(?:_[a-z0-9]+)?$",
     re.IGNORECASE,
 )
 _NOT = re.compile(

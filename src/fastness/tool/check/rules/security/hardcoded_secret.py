@@ -36,7 +36,7 @@ _LOCAL = re.compile(r"@(?:localhost|127\.0\.0\.1|db|database|postgres|redis|mong
 _CONFIGURES = re.compile(r"(?:Settings|Config|Conf|Configuration)$")
 # What tests are configured with, which opens nothing.
 _OF_TESTS = re.compile(r"^_?(?:Test|Testing)(?=[A-Z_]|$)|Test(?:s|ing)?(?:Settings|Config|Conf|Configuration)$|^TEST_|^test_")
-_ENVIRONMENT = ("os.getenv", "os.environ.get", "decouple.config")
+_READS = re.compile(r"^(?:get|config)$|env", re.IGNORECASE)
 
 
 @rule(
@@ -62,16 +62,15 @@ def check(module: Module, service: Service) -> Iterator[Found]:
 
 def _fallbacks(service: Service, module: Module, guards: Refusals) -> Iterator[Found]:
     """`os.environ.get("JWT_SECRET", "secret")` inside of functions, and wherever else its value gets no name of a secret."""
-    for name in ("get", "getenv"):
+    for name in filter(_READS.search, module.calls_by_name.names):
         for site in module.calls_by_name.get(name, ()):
-            if len(site.node.args) < 2 or module.only_as_script(site.node):
+            variable = constant(next(iter(site.node.args), None))
+            if not isinstance(variable, str) or not names_secret(variable) or module.only_as_script(site.node):
                 continue
-            variable, default = (constant(argument) for argument in site.node.args[:2])
-            if not isinstance(variable, str) or not isinstance(default, str) or not names_secret(variable):
+            default = constant(literals.default(service.resolver, site.node, site.scope))
+            if not isinstance(default, str) or not is_literal_secret(default):
                 continue
-            if not is_literal_secret(default) or default in guards.texts or _is_named(site):
-                continue
-            if service.resolver.calls(site, *_ENVIRONMENT):
+            if default not in guards.texts and not _is_named(site):
                 yield found(site.scope, site.node, f"the default of {variable} is a secret in the source")
 
 
@@ -411,5 +410,25 @@ EXAMPLES = [
         async def seed(db):
             hashed = await hash_password("Welcome@1")  # found
             await db.execute(text("INSERT INTO users (name, password) VALUES ('admin', :p)"), {"p": hashed})
+    """),
+    Bad("""
+        # file: app/config.py
+        import os
+
+        def env(name: str, *, required: bool = False, default: str = "") -> str:
+            value = os.environ.get(name, default)
+            if required and not value:
+                raise OSError(name)
+            return value
+
+        SECRET_KEY = env("SECRET_KEY", default="hunter2")  # found
+        JWT_SECRET = env("JWT_SECRET", required=True)
+        first_pass = "stemming"
+        db_pass = "orders"  # found
+        # file: app/seed.py
+        from app.config import env
+
+        def password():
+            return env("ADMIN_PASSWORD", default="admin")  # found
     """),
 ]

@@ -67,6 +67,8 @@ BLOCKING = [
     ("from composio import Composio\nc = Composio()", "c.get_entity(id='a').get_connections()"),
     ("from clerk_backend_api import Clerk\nc = Clerk()", "c.users.list()"),
     ("from mailjet_rest import Client\nm = Client(auth=())", "m.send.create(data={})"),
+    ("from requests_oauthlib import OAuth2Session\nc = OAuth2Session('id')", "c.fetch_token('u', code='c')"),
+    ("from authlib.integrations.requests_client import OAuth2Session\nc = OAuth2Session('id')", "c.get('http://x')"),
     ("import resend", "resend.Emails.send({})"),
     ("import telebot\nbot = telebot.TeleBot('t')", "bot.send_message(1, 'a')"),
     ("from kafka import KafkaProducer\np = KafkaProducer()", "p.send('a', b'').get(timeout=3)"),

@@ -37,6 +37,28 @@ EXAMPLES = {
         def remove(id: int, asked=Depends(page)): ...  # found
         """,
     ),
+    "a login that is called authorisation": (
+        "security/unlimited-login",
+        """
+        from fastapi import APIRouter
+        from pydantic import BaseModel
+
+        class Given(BaseModel):
+            login: str
+            password: str
+
+        class Asked(BaseModel):
+            scope: str
+
+        router = APIRouter(prefix="/auth")
+
+        @router.post("/authorize")
+        def authorize(given: Given): ...  # found
+
+        @router.post("/grants/authorize")
+        def grant(asked: Asked): ...
+        """,
+    ),
 }
 
 

@@ -125,6 +125,7 @@ NETWORK = (
     # Identities.
     r"(?:jwt|jwt\.jwks_client)\.PyJWKClient\(\)\.(?:get_\w+|fetch_data)",
     r"keycloak\.Keycloak\w+\(\)\.(?!a_|connection$|auth_url$|decode_token$)\w+",
+    rf"(?:requests_oauthlib|authlib\.integrations\.requests_client)\.OAuth[12]Session\(\)\.(?:{_HTTP}|fetch_\w+|refresh_token)",
     r"msal\.(?:Confidential|Public)ClientApplication\(\)\.acquire_\w+",
     # Payments.
     r"stripe\.(?:StripeClient\(\)\.)?(?:\w+\.)+(?:create|retrieve|list|modify|update|delete|cancel|capture|search)",

@@ -30,7 +30,7 @@ _LOGIN = re.compile(
     r"(?:$|[/_-])",
     re.IGNORECASE,
 )
-_MAYBE = re.compile(r"(?:^|[/_-])reset(?:$|[/_-])|/auth/?$", re.IGNORECASE)  # of a password, or of anything
+_MAYBE = re.compile(r"(?:^|[/_-])(?:reset|authori[sz]e)(?:$|[/_-])|/auth/?$", re.IGNORECASE)  # a password, or anything
 _ACCOUNT = re.compile(r"password|passwd|email", re.IGNORECASE)
 _CREDENTIALS = re.compile(r"password|passwd|otp|code|email|username|credential", re.IGNORECASE)
 _FORM = "OAuth2PasswordRequestForm"

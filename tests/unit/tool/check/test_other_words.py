@@ -37,6 +37,66 @@ EXAMPLES = {
         def remove(id: int, asked=Depends(page)): ...  # found
         """,
     ),
+    "a connection of a driver in a loop": (
+        "persistence/query-in-loop",
+        """
+        import sqlite3
+        from fastapi import Depends, FastAPI
+
+        app = FastAPI()
+
+        def connected():
+            connection = sqlite3.connect("rooms.db")
+            try:
+                yield connection
+            finally:
+                connection.close()
+
+        @app.get("/rooms")
+        def rooms(houses: str, db: sqlite3.Connection = Depends(connected)):
+            found = []
+            for house in houses.split(","):
+                found += db.execute("select * from rooms where house = ?", (house,)).fetchall()  # found
+            return found
+
+        @app.get("/houses")
+        def all_houses(db=Depends(connected)):
+            return [row[0] for row in db.execute("select id from houses")]
+        """,
+    ),
+    "a commit on a driver's connection after the answer": (
+        "persistence/commit-after-response",
+        """
+        import aiosqlite
+        from fastapi import Depends, FastAPI
+
+        app = FastAPI()
+
+        async def connected():
+            async with aiosqlite.connect("rooms.db") as connection:
+                yield connection
+                await connection.commit()  # found
+
+        @app.post("/rooms")
+        async def create(db=Depends(connected)): ...
+        """,
+    ),
+    "one driver's connection for all requests": (
+        "persistence/session-shared-by-requests",
+        """
+        import psycopg2
+        from fastapi import FastAPI
+
+        app = FastAPI()
+        connection = psycopg2.connect("dbname=rooms")  # found
+
+        @app.get("/rooms")
+        def rooms():
+            with connection.cursor() as cursor:
+                cursor.execute("select * from rooms")
+                return cursor.fetchall()
+        """,
+    ),
     "a login that is called authorisation": (
         "security/unlimited-login",
         """

@@ -1,4 +1,7 @@
-"""Database sessions: which values are one, which calls end a transaction, and which parameters carry the request's own."""
+"""Database sessions: which values are one, which calls end a transaction, and which parameters carry the request's own.
+
+A connection of a driver is one as well: it has one transaction, of whoever works with it.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,14 @@ SESSIONS = frozenset({
     "sqlalchemy.orm.Session()", "sqlalchemy.ext.asyncio.AsyncSession()", "sqlalchemy.Connection()",
     "sqlalchemy.ext.asyncio.AsyncConnection()",
 })  # fmt: skip
+# A connection of a driver, however it was made or taken from a pool.
+CONNECTION = (
+    r"(?:psycopg\.(?:Async)?Connection|psycopg2\.(?:extensions\.)?connection|psycopg2?_?pool\.\w+\(\)\.(?:connection|getconn)"
+    r"|psycopg2\.pool\.\w+\(\)\.getconn|asyncpg\.(?:connect|(?:connection\.)?Connection|pool\.PoolConnectionProxy)"
+    r"|asyncpg\.(?:create_pool|(?:pool\.)?Pool)\(\)\.acquire|(?:sqlite3|aiosqlite)\.(?:Connection|connect)"
+    r"|(?:pymysql|MySQLdb|aiomysql|asyncmy|mysql\.connector)\.(?:connect|connections\.Connection|Connection))\(\)"
+)
+_CONNECTION = re.compile(CONNECTION)
 _COMMITS = {f"{session}.commit" for session in (*SESSIONS, "sqlalchemy.orm.scoped_session()")}
 _BEGINS = {
     "sqlalchemy.orm.Session().begin()", "sqlalchemy.ext.asyncio.AsyncSession().begin()", "sqlalchemy.Engine().begin()",
@@ -24,15 +35,18 @@ _STATE = re.compile(r"request\.state\.(?:db|session)\w*")
 
 
 def is_session(values: Iterable[Value]) -> bool:
-    """One of the values is a session or connection of SQLAlchemy."""
-    return any(isinstance(value, External) and value.path in SESSIONS for value in values)
+    """One of the values is a session or connection of SQLAlchemy, or a connection of a driver."""
+    return any(
+        isinstance(value, External) and (value.path in SESSIONS or _CONNECTION.fullmatch(value.path)) for value in values
+    )
 
 
 def commits(service: Service, site: CallSite) -> bool:
     """The call commits a transaction."""
     if site.name != "commit":
         return False
-    if any(isinstance(value, External) and value.path in _COMMITS for value in service.resolver.targets(site)):
+    paths = [value.path for value in service.resolver.targets(site) if isinstance(value, External)]
+    if any(path in _COMMITS or _CONNECTION.fullmatch(path.removesuffix(".commit")) for path in paths):
         return True
     # `request.state.db.commit()`: what a middleware puts there has no type.
     called = site.node.func

@@ -6,12 +6,14 @@ import ast
 import re
 
 from fastness.tool.check.knowledge.facts.size import size
+from fastness.tool.check.knowledge.lifetimes.sessions import CONNECTION
 from fastness.tool.project import Service
 from fastness.tool.project.symbols import CallSite, Function
 from fastness.tool.project.values import External
 from fastness.tool.project.walk import own, walk
 
 _QUERY = re.compile(
+    rf"{CONNECTION}(?:\.cursor\(\))?\.(?:execute|fetch|fetchrow|fetchval|execute_fetchall)|"
     r"(?:sqlalchemy\.orm\.(?:Session|scoped_session)|sqlalchemy\.ext\.asyncio\.AsyncSession)\(\)\.(?:query|execute|exec|scalars?|get|get_one|refresh)"
     r"|django\.db\.models\.Model\.objects(?:\.\w+\(\))*\.a?(?:get|get_or_create|first|last|latest|count|exists|aggregate)"
 )

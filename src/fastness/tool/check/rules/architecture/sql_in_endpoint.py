@@ -12,6 +12,7 @@ import ast
 import re
 from collections.abc import Iterator
 
+from fastness.tool.check.knowledge.lifetimes.sessions import CONNECTION
 from fastness.tool.check.knowledge.running.queries import asks_store
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
@@ -21,11 +22,12 @@ from fastness.tool.project.symbols import CallSite, Function
 from fastness.tool.project.values import External
 
 _SESSION = r"(?:sqlalchemy\.orm\.(?:Session|scoped_session)|sqlalchemy\.ext\.asyncio\.AsyncSession)\(\)"
+_RAW = rf"{CONNECTION}(?:\.cursor\(\))?\.(?:execute|executemany|fetch|fetchrow|fetchval|execute_fetchall)"
 _QUERY = re.compile(
-    rf"{_SESSION}\.(?:query|execute|exec|scalars?|get|get_one|add|add_all|delete|commit|merge|flush)|sqlalchemy\.(?:select|insert|update|delete|text)"
+    rf"{_RAW}|{_SESSION}\.(?:query|execute|exec|scalars?|get|get_one|add|add_all|delete|commit|merge|flush)|sqlalchemy\.(?:select|insert|update|delete|text)"
 )
-_STATEMENTS = re.compile(r"sqlalchemy\.(?:select|insert|update|delete)|.*\.query")
-_EXEMPT = re.compile(r"health|ready|readiness|livez|ping|status", re.IGNORECASE)
+_STATEMENTS = re.compile(rf"{_RAW}|sqlalchemy\.(?:select|insert|update|delete)|.*\.query")
+_EXEMPT = re.compile(r"health|heart_?beat|ready|readiness|livez|ping|status", re.IGNORECASE)
 
 
 @rule(severity=Severity.WARNING, practice="1.1", help="move queries to a repository or service, and let endpoints translate")
@@ -197,4 +199,32 @@ EXAMPLES = [
     """,
         "it ends the transaction of what a service asked for, and asks for nothing itself",
     ),
+    Bad("""
+        # file: app/main.py
+        import asyncpg
+        from fastapi import Depends, FastAPI
+        from app.rooms import rooms_of
+
+        app = FastAPI()
+        pool = asyncpg.create_pool("postgresql://db/rooms")
+
+        async def connection():
+            async with pool.acquire() as taken:
+                yield taken
+
+        @app.get("/rooms")
+        async def rooms(db: asyncpg.Connection = Depends(connection)):  # found
+            return await db.fetch("select * from rooms")
+
+        @app.get("/houses/{id}/rooms")
+        async def of_house(id: int, db=Depends(connection)):
+            return await rooms_of(db, id)
+
+        @app.get("/heartbeat")
+        async def heartbeat(db=Depends(connection)):
+            return await db.fetchval("select 1")
+        # file: app/rooms.py
+        async def rooms_of(db, house):
+            return await db.fetch("select * from rooms where house = $1", house)
+    """),
 ]

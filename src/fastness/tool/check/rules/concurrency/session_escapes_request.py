@@ -295,4 +295,26 @@ EXAMPLES = [
     """,
         "since FastAPI 0.118 the session is closed after the stream",
     ),
+    Bad("""
+        from fastapi import BackgroundTasks, Depends, FastAPI
+        from psycopg import AsyncConnection
+        from psycopg_pool import AsyncConnectionPool
+
+        app = FastAPI()
+        pool = AsyncConnectionPool("postgresql://db/rooms", open=False)
+
+        async def connection():
+            async with pool.connection() as taken:
+                yield taken
+
+        async def count(db: AsyncConnection): ...
+
+        @app.post("/rooms")
+        async def create(tasks: BackgroundTasks, db: AsyncConnection = Depends(connection)):
+            tasks.add_task(count, db)  # found
+
+        @app.post("/houses")
+        async def build(tasks: BackgroundTasks, db=Depends(connection)):
+            tasks.add_task(count, db=db)  # found
+    """),
 ]

@@ -81,6 +81,24 @@ EXAMPLES = {
         async def create(db=Depends(connected)): ...
         """,
     ),
+    "a pool of psycopg, which commits when its connection is given back": (
+        "persistence/commit-after-response",
+        """
+        from typing import cast
+        from fastapi import Depends, FastAPI, Request
+        from psycopg_pool import AsyncConnectionPool
+
+        app = FastAPI()
+
+        async def connected(request: Request):
+            pool = cast(AsyncConnectionPool, request.state.pool)
+            async with pool.connection() as connection:  # found
+                yield connection
+
+        @app.post("/rooms")
+        async def create(db=Depends(connected)): ...
+        """,
+    ),
     "one driver's connection for all requests": (
         "persistence/session-shared-by-requests",
         """

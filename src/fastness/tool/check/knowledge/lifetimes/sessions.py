@@ -31,6 +31,9 @@ _BEGINS = {
     "sqlalchemy.orm.Session().begin()", "sqlalchemy.ext.asyncio.AsyncSession().begin()", "sqlalchemy.Engine().begin()",
     "sqlalchemy.ext.asyncio.AsyncEngine().begin()", "sqlalchemy.ext.asyncio.async_sessionmaker().begin()",
 }  # fmt: skip
+_ENTERED_COMMITS = re.compile(
+    r"psycopg\.(?:Async)?Connection\.connect|psycopg\.connect|psycopg_pool\.(?:Async)?(?:Null)?ConnectionPool\(\)\.connection"
+)
 _STATE = re.compile(r"request\.state\.(?:db|session)\w*")
 
 
@@ -54,7 +57,9 @@ def commits(service: Service, site: CallSite) -> bool:
 
 
 def begins(service: Service, node: ast.expr, function: Function) -> bool:
-    """Leaving a `with` over this expression commits: `session.begin()`."""
+    """Leaving a `with` over this expression commits: `session.begin()`, and the connections of psycopg 3."""
+    if isinstance(node, ast.Call) and any(map(_ENTERED_COMMITS.fullmatch, service.resolver.paths(node.func, function))):
+        return True
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or node.func.attr != "begin":
         return False
     # The value of `sessionmaker.begin()` is the session, so what is begun is asked, not what that gives.

@@ -115,6 +115,55 @@ EXAMPLES = {
                 return cursor.fetchall()
         """,
     ),
+    "what a class holds, and its class methods fill": (
+        "concurrency/shared-mutable-state",
+        """
+        from fastapi import FastAPI
+
+        app = FastAPI()
+
+        class Carts:
+            open: dict[str, list[str]] = {}
+            paid: set[str] = set()
+            reserved: dict[str, str] = {}
+            last: dict[str, float] = {}
+            totals: dict[str, int] = {}
+
+            @classmethod
+            def add(cls, user: str, item: str):
+                cls.open.setdefault(user, []).append(item)  # found
+
+            @staticmethod
+            def pay(user: str):
+                Carts.paid.add(user)  # found
+
+            @classmethod
+            def reserve(cls, user: str, item: str):
+                cls.reserved[item] = user
+
+            def release(self, item: str):
+                del self.reserved[item]
+
+            @classmethod
+            def remind(cls, user: str, now: float):
+                if now - cls.last.get(user, 0) > 60:
+                    cls.last[user] = now
+
+            @classmethod
+            def of(cls, user: str):
+                if user not in cls.totals:
+                    cls.totals[user] = len(user)
+                return cls.totals[user]
+
+        @app.post("/carts")
+        def change(user: str, item: str, now: float):
+            Carts.of(user)
+            Carts.add(user, item)
+            Carts.pay(user)
+            Carts.reserve(user, item)
+            Carts.remind(user, now)
+        """,
+    ),
     "a login that is called authorisation": (
         "security/unlimited-login",
         """

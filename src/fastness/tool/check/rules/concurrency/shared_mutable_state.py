@@ -33,7 +33,7 @@ def check(service: Service) -> Iterator[Found]:
             message = (
                 f"{function.qualified} changes {name}, which every request of this process shares and no other process sees"
             )
-            evidence = [proof(module, binding.node, f"{name} is the module's")]
+            evidence = [proof(module, binding.node, f"{name} is the {'class' if '.' in name else 'module'}'s")]
             evidence += [proof(f, n, "changed here too") for f, n in others[:3]]
             yield found(function, node, message, *evidence, count=1 + len(others))
         for function in module.functions:

@@ -167,7 +167,7 @@ EXAMPLES = {
     "a login that is called authorisation": (
         "security/unlimited-login",
         """
-        from fastapi import APIRouter
+        from fastapi import APIRouter, Depends
         from pydantic import BaseModel
 
         class Given(BaseModel):
@@ -184,6 +184,11 @@ EXAMPLES = {
 
         @router.post("/grants/authorize")
         def grant(asked: Asked): ...
+
+        def caller() -> Given: ...
+
+        @router.post("/jobs/reset")
+        def reset(by: Given = Depends(caller)): ...
         """,
     ),
 }

@@ -15,7 +15,9 @@ _FIELDS = {"password", "email", "username", "otp"}
 
 
 def declares(service: Service, route: Route, names: re.Pattern[str]) -> bool:
-    for parameter, _ in route.handler.parameters:
+    """One of these names is that of a parameter, or of a field of one; the caller that a guard gives has an address too."""
+    injected = {one.parameter for one in service.parameters(route.handler) if isinstance(one.target, Function)}
+    for parameter in (one for one, _ in route.handler.parameters if one.arg not in injected):
         declared = "" if parameter.annotation is None else ast.unparse(parameter.annotation)
         if names.search(parameter.arg) or _HOLDS_THEM.search(declared):
             return True
@@ -27,6 +29,7 @@ def declares(service: Service, route: Route, names: re.Pattern[str]) -> bool:
 
 
 def takes_from_request(service: Service, route: Route) -> bool:
+    """The handler reads credentials out of the request, or of whatever was sent."""
     handler = route.handler
     return _reads_credentials(handler) and any(
         _is_table(parameter.annotation)

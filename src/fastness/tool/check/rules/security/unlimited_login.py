@@ -36,7 +36,7 @@ _CREDENTIALS = re.compile(r"password|passwd|otp|code|email|username|credential",
 _FORM = "OAuth2PasswordRequestForm"
 _CALLER = re.compile(
     r"current_?(?:active_)?(?:user|super|admin)|\bget_(?:\w+_)?(?:user|claims|account)\b|verify_\w+key|admin_?user|superuser"
-    r"|authenticated|jwt_?auth|hmac|signature|require_?(?:user|login|auth)|permissions?(?:\b|_?(?:required|check))",
+    r"|login_?required|authenticated|jwt_?auth|hmac|signature|require_?(?:user|login|auth)|permissions?(?:\b|_?(?:required|check))",
     re.IGNORECASE,
 )
 _LIMITS = re.compile(r"limit|throttl|slowdown|brute", re.IGNORECASE)

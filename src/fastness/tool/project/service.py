@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from functools import cached_property
 
 from fastness.tool.project import literals
@@ -22,6 +23,7 @@ _APP = "fastapi.FastAPI"
 _ROUTER = "fastapi.APIRouter"
 _ADDS = {"add_api_route": "endpoint", "add_api_websocket_route": "endpoint"}
 _ROUTES = METHODS | {"api_route", "websocket", "route", "websocket_route"}
+_ADDED_THROUGH = re.compile(rf"@[\w.]+\(\s*[\w.]+\.(?:{'|'.join(sorted(METHODS))}),")
 _ORM_BASES = frozenset({
     "sqlalchemy.orm.DeclarativeBase", "sqlalchemy.orm.DeclarativeBaseNoMeta", "sqlalchemy.orm.declarative_base()",
     "sqlalchemy.ext.automap.automap_base()", "ormar.Model", "tortoise.models.Model", "peewee.Model",
@@ -96,6 +98,10 @@ class Service(Dependencies):
             for decorator in function.decorators if function.decorated(*_ROUTES, "middleware") else ():
                 if isinstance(decorator, ast.Call) and isinstance(decorator.func, ast.Attribute):
                     self._decorated(function, decorator, decorator.func, function.parent)
+        for function in module.functions if _ADDED_THROUGH.search(module.text) else ():
+            for decorator in function.decorators:
+                if isinstance(decorator, ast.Call) and decorator.args and isinstance(decorator.args[0], ast.Attribute):
+                    self._decorated_through(function, decorator, decorator.args[0])
         for name in ("include_router", "mount", "add_middleware", "Middleware", *_ADDS):
             for site in module.calls_by_name.get(name, ()):
                 self._called(name, site)
@@ -187,6 +193,12 @@ class Service(Dependencies):
             for value in self.resolver.infer(site.node.args[0], site.scope):
                 if isinstance(value, FunctionValue):
                     self._decorated(value.definition, decorator, decorator.func, site.scope)
+
+    def _decorated_through(self, function: Function, decorator: ast.Call, added: ast.Attribute) -> None:
+        """`@guarded(router.get, "/")`: the project's own decorator adds the route."""
+        if added.attr in METHODS and self.is_router(added.value, function.parent):
+            path = next(iter(decorator.args[1:]), argument(decorator, "path"))
+            self._add_route(function, decorator, added.value, added.attr, path, function.parent)
 
     def _takes_routes(self, receiver: ast.expr, scope: Scope, path: ast.expr | None) -> bool:
         if self.is_router(receiver, scope):

@@ -241,3 +241,34 @@ TABLE = {**TABLE, Gone: handle}
 app = FastAPI(exception_handlers=TABLE)
 """)
     assert list(errors.handlers(service)) == [errors.Registered(frozenset(), ())]
+
+
+def test_a_decorator_of_the_project_adds_routes() -> None:
+    """It is given what adds them, `router.get`, before the path; what is given something else's `get` adds none."""
+    service = _service("""
+        from fastapi import APIRouter
+        from app.guards import guarded, keyed
+
+        router = APIRouter(prefix="/orders")
+        known = {}
+
+        @guarded(router.get, "/{id}", ["read"], response_model=dict)
+        def one(id: int): ...
+
+        @guarded(router.post, path="/")
+        def create(): ...
+
+        @keyed(known.get, "/orders")
+        def other(): ...
+        # file: app/guards.py
+        def guarded(method, path, scopes=(), **options):
+            return method(path, **options)
+
+        def keyed(key, name): ...
+    """)
+    assert [(route.handler.name, route.path, route.methods) for route in service.routes] == [
+        ("one", "/{id}", {"GET"}),
+        ("create", "/", {"POST"}),
+    ]
+    assert service.prefixes(service.routes[0]) == ["/orders/{id}"]
+    assert service.routes[0].option("response_model") is not None

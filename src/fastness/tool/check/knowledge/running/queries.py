@@ -7,13 +7,14 @@ import re
 
 from fastness.tool.check.knowledge.facts.size import size
 from fastness.tool.check.knowledge.lifetimes.sessions import CONNECTION
-from fastness.tool.project import Service
-from fastness.tool.project.symbols import CallSite, Function
+from fastness.tool.project import Service, literals
+from fastness.tool.project.symbols import CallSite, Function, handed_on
 from fastness.tool.project.values import External
 from fastness.tool.project.walk import own, walk
 
+_RAW = re.compile(rf"{CONNECTION}(?:\.cursor\(\))?\.(?:execute|fetch|fetchrow|fetchval|execute_fetchall)")
+_CHANGES = re.compile(r"\s*(?:insert|update|delete|replace|create|drop|alter|pragma)\b", re.IGNORECASE)
 _QUERY = re.compile(
-    rf"{CONNECTION}(?:\.cursor\(\))?\.(?:execute|fetch|fetchrow|fetchval|execute_fetchall)|"
     r"(?:sqlalchemy\.orm\.(?:Session|scoped_session)|sqlalchemy\.ext\.asyncio\.AsyncSession)\(\)\.(?:query|execute|exec|scalars?|get|get_one|refresh)"
     r"|django\.db\.models\.Model\.objects(?:\.\w+\(\))*\.a?(?:get|get_or_create|first|last|latest|count|exists|aggregate)"
 )
@@ -37,7 +38,10 @@ _WRITES = re.compile(
 def asks(service: Service, site: CallSite) -> bool:
     """The call is a query."""
     paths = [value.path for value in service.resolver.targets(site) if isinstance(value, External)]
-    return any(_QUERY.fullmatch(path) for path in paths) or any(asks_store(path, site) for path in paths)
+    if any(map(_RAW.fullmatch, paths)):
+        statement = next(iter(handed_on(site.node)), None)
+        return statement is None or not _CHANGES.match(literals.beginning(service.resolver, statement, site.scope))
+    return any(_QUERY.fullmatch(path) or asks_store(path, site) for path in paths)
 
 
 def asks_store(path: str, site: CallSite) -> bool:

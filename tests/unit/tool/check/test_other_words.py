@@ -59,6 +59,12 @@ EXAMPLES = {
                 found += db.execute("select * from rooms where house = ?", (house,)).fetchall()  # found
             return found
 
+        @app.post("/rooms")
+        def create(names: list[str], db=Depends(connected)):
+            statement = "insert into rooms values (?)"
+            for name in names:
+                db.execute(statement, (name,))
+
         @app.get("/houses")
         def all_houses(db=Depends(connected)):
             return [row[0] for row in db.execute("select id from houses")]
@@ -162,6 +168,31 @@ EXAMPLES = {
             Carts.pay(user)
             Carts.reserve(user, item)
             Carts.remind(user, now)
+        """,
+    ),
+    "where a key lies, and a script that is asked for a token": (
+        "security/secret-in-log",
+        """
+        # file: app/worker.py
+        import logging
+        import os
+        from pathlib import Path
+
+        logger = logging.getLogger(__name__)
+        PRIVATE_KEY = Path(os.environ["PRIVATE_KEY"]).expanduser()
+
+        def check(private_key: str):
+            logger.info("the key is at %s", PRIVATE_KEY)
+            logger.info("the key is %s", private_key)  # found
+        # file: tools/token.py
+        import sys
+
+        def main(user):
+            access_token = user
+            print(access_token)
+
+        if __name__ == "__main__":
+            main(*sys.argv[1:])
         """,
     ),
     "a login that is called authorisation": (

@@ -44,6 +44,7 @@ _PUSH = re.compile(r"push|device|fcm|apns", re.IGNORECASE)
 _LANGUAGES = frozenset({
     "lark", "ply", "antlr4", "tokenize", "tiktoken", "tokenizers", "transformers", "sqlparse", "pygments", "spacy", "nltk",
 })  # fmt: skip
+_NOT_TOLD = ("SecretStr()", "SecretBytes()", "int()", "bool()", "pathlib.Path()")  # where a key lies, not the key
 _SHOWS = {"str", "repr", "format", "get_secret_value", "dict", "items", "decode", "dumps"}
 _DUMPS = {"dict", "json", "model_dump", "model_dump_json"}
 _COMMAND_LINES = {"typer", "click", "argparse", "fire", "cyclopts"}
@@ -127,7 +128,9 @@ def _is_command(service: Service, module: Module) -> bool:
     """A command line or a script beside the service, whose output is for the person who asked."""
     if any(name.partition(".")[0] in _COMMAND_LINES for name, *_ in module.imported):
         return True
-    return module.mentions("__main__") and not module.mentions("fastapi") and not is_imported(service.project, module)
+    if not module.mentions("__main__"):
+        return False
+    return module.mentions("sys.argv") or not (module.mentions("fastapi") or is_imported(service.project, module))
 
 
 def _values(site: CallSite) -> Iterator[tuple[str, ast.expr]]:
@@ -182,7 +185,7 @@ def _names_secret(name: str) -> bool:
 
 def _hides_itself(node: ast.expr, site: CallSite, resolver: Resolver) -> bool:
     for value in resolver.infer(node, site.scope):
-        if isinstance(value, External) and value.path.endswith(("SecretStr()", "SecretBytes()", "int()", "bool()")):
+        if isinstance(value, External) and value.path.endswith(_NOT_TOLD):
             return True
     return _is_enum_or_constant(node, site)
 

@@ -169,7 +169,7 @@ def _taken(service: Service, route: Route) -> Iterator[str]:
     """The names of what a client sends: parameters, and fields of the body."""
     injected = {dependency.parameter for dependency in service.parameters(route.handler)}
     yield from (parameter.arg for parameter, _ in route.handler.parameters if parameter.arg not in injected)
-    for _, model in bodies(service, route):
+    for *_, model in bodies(service, route):
         yield from fields(service, model)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from fastness.tool.project import Service, literals
 from fastness.tool.project.routes import Route
-from fastness.tool.project.symbols import Class, Scope, argument, constant, last_name
+from fastness.tool.project.symbols import Class, Function, Scope, argument, constant, last_name
 from fastness.tool.project.values import Elements, External, Instance
 
 # What `annotated_types` and validators say by their names.
@@ -15,14 +15,19 @@ _SAID = {"MaxLen": "max_length", "Le": "le", "Lt": "lt", "AfterValidator": "vali
          "WrapValidator": "validator", "PlainValidator": "validator"}  # fmt: skip
 
 
-def bodies(service: Service, route: Route) -> Iterator[tuple[ast.arg, Class]]:
-    """The handler's parameters that FastAPI fills from the body, with their models."""
-    handler = route.handler
-    injected = {dependency.parameter for dependency in service.parameters(handler)}
-    for parameter, _ in handler.parameters:
+def bodies(service: Service, route: Route) -> Iterator[tuple[Function, ast.arg, Class]]:
+    """The parameters that FastAPI fills from the body, of the handler and of what it depends on, with their models."""
+    depended_on = (dependency.target for dependency in service.tree(route))
+    for function in (route.handler, *(target for target in depended_on if isinstance(target, Function))):
+        yield from ((function, parameter, model) for parameter, model in _of(service, function))
+
+
+def _of(service: Service, function: Function) -> Iterator[tuple[ast.arg, Class]]:
+    injected = {dependency.parameter for dependency in service.parameters(function)}
+    for parameter, _ in function.parameters:
         if parameter.arg in injected or parameter.annotation is None:
             continue
-        values = service.resolver.annotation(parameter.annotation, handler.parent)
+        values = service.resolver.annotation(parameter.annotation, function.parent)
         flat = [inner for value in values for inner in (value.of if isinstance(value, Elements) else (value,))]
         for inner in flat:
             if isinstance(inner, Instance) and service.is_model(inner.definition):

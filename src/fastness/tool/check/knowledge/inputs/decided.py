@@ -92,7 +92,7 @@ def _parts(service: Service, handler: Function) -> Iterator[Part]:
 
 def _passwords(service: Service, route: Route) -> Iterator[Part]:
     """Passwords of any length: bcrypt cuts or refuses them, and every other function works on all of it."""
-    for _, model in bodies(service, route):
+    for *_, model in bodies(service, route):
         of_model = fields(service, model)
         for name in filter(names_password, () if _ELSEWHERE & of_model.keys() else of_model):
             declared = part(service, model, name)

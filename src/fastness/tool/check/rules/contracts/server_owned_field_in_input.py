@@ -40,7 +40,7 @@ def check(service: Service) -> Iterator[Found]:
     by_model: dict[Class, list[tuple[Route, list[str]]]] = {}
     for route in service.routes:
         if route.writes and not route.handler.module.is_test:
-            for _, model in bodies(service, route):
+            for *_, model in bodies(service, route):
                 owned = _owned(service, route, model)
                 if owned:
                     by_model.setdefault(model, []).append((route, owned))
@@ -239,4 +239,22 @@ EXAMPLES = [
     """,
         "what a client sends for it is in no dump of the model",
     ),
+    Bad("""
+        from datetime import datetime
+        from fastapi import Body, Depends, FastAPI
+        from pydantic import BaseModel
+
+        class Sent(BaseModel):
+            text: str
+            created_at: datetime
+
+        def checked(note: Sent = Body()) -> Sent:
+            return note
+
+        app = FastAPI()
+
+        @app.post("/notes")
+        def create(note: Sent = Depends(checked)) -> None:  # found
+            print(note.text)
+    """),
 ]

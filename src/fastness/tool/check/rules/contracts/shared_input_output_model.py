@@ -41,10 +41,10 @@ def check(service: Service) -> Iterator[Found]:
                 message = f"{model.name}, the response of {route.handler.qualified}, has the {name} of {base.name}"
                 evidence = [proof(base, node, "inherited from here"), proof(model, model.node, "the model")]
                 yield found(route.handler, route.handler.node, message, *evidence)
-        for parameter, model in bodies(service, route) if route.writes else ():
+        for holder, parameter, model in bodies(service, route) if route.writes else ():
             if model in output:
                 message = f"{model.name} is both the body and the response of {route.handler.qualified}"
-                evidence = [proof(route.handler, parameter, "the body"), proof(model, model.node, "the model")]
+                evidence = [proof(holder, parameter, "the body"), proof(model, model.node, "the model")]
                 yield found(route.handler, route.handler.node, message, *evidence)
 
 

@@ -55,7 +55,7 @@ def _untyped(service: Service, route: Route) -> str | None:
             declared = _present(declared)
         if declared is not None and (_is_open(declared) or _has_fixed_keys(declared, parameter.arg, handler)):
             return f"{parameter.arg}: {ast.unparse(declared)}"
-    for parameter, model in bodies.bodies(service, route):
+    for _, parameter, model in bodies.bodies(service, route):
         if (of := _of_open_fields(service, model)) is not None:
             return f"{parameter.arg}: {model.name} of {of}"
     for site in handler.calls:

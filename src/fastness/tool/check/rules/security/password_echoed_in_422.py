@@ -55,7 +55,7 @@ def _static(service: Service) -> Iterator[Found]:
 def _fields(service: Service) -> Iterator[tuple[Class, ast.AST, str]]:
     for route in service.routes:
         if not route.handler.module.is_test:
-            for _, model in bodies(service, route):
+            for *_, model in bodies(service, route):
                 for name, (owner, node) in fields(service, model).items():
                     if _is_password(name, node):
                         yield owner, node, name

@@ -16,7 +16,8 @@ _POST = re.compile(
     r"|urllib\.request\.urlopen|urllib3\..*request"
 )
 _MAILER = re.compile(
-    r"(?:send|deliver|dispatch|notif[yi])\w*mail|mail\w*(?:send|sender|service|client|provider)|mailer|send_(?:sms|otp)(?![a-z])",
+    r"(?:send|deliver|dispatch|notif[yi])\w*mail|mail\w*(?:send|sender|service|client|provider)|mailer|send_(?:sms|otp)(?![a-z])"
+    r"|send_(?:\w+_)?(?:message|invit(?:e|ation))s?(?![a-z])",
     re.IGNORECASE,
 )
 _MONEY = (
@@ -30,7 +31,15 @@ _STORE = (
     r"|django\.db\.models\.Model(?:\(\))?\.a?(?:save|delete)"
     r"|django\.db\.models\.Model\.objects(?:\.\w+\(\))*\.a?(?:create|update|delete|bulk_create|bulk_update|update_or_create|get_or_create)"
 )
-_DURABLE = [("sends mail", re.compile(_MAIL)), ("moves money", re.compile(_MONEY)), ("writes the database", re.compile(_STORE))]
+_FILES = (
+    r"boto3\.(?:client\(\)|resource\(\)\..*)\.(?:put_object|upload_file(?:obj)?)|minio\.Minio\(\)\.f?put_object"
+    r"|aio(?:boto3|botocore)\..*\.(?:put_object|upload_file(?:obj)?)|google\.cloud\.storage\..*\.upload_from_\w+"
+    r"|azure\.storage\.blob\..*\.upload_blob|supabase\.Client\(\)\.storage\..*\.upload"
+)
+_DURABLE = [
+    ("sends mail", re.compile(_MAIL)), ("moves money", re.compile(_MONEY)), ("writes the database", re.compile(_STORE)),
+    ("stores a file", re.compile(_FILES)),
+]  # fmt: skip
 
 _CPU = re.compile(
     r"bcrypt\.(?:hashpw|checkpw|kdf)|passlib\..*\.(?:hash|verify|encrypt|verify_and_update)|passlib\.hash\.\w+\.(?:hash|verify)"

@@ -95,11 +95,13 @@ def _is_long(seconds: ast.expr | None) -> bool:
 
 
 def _named(kind: str, chain: Chain) -> str:
-    """What is lost: of what is sent over HTTP, mail, when one of those who send it says so."""
+    """What is lost: of what is sent over HTTP, mail and messages, when one of those who send it says so."""
     if kind != _POSTS:
         return kind
     names = [chain.entry.qualified, *(edge.target.qualified for edge in chain.edges)]
-    return "sends mail" if any(work.is_mailer(name) for name in names) else ""
+    senders = [name.lower() for name in names if work.is_mailer(name)]
+    mails = any("mail" in name for name in senders)
+    return "sends mail" if mails else "sends messages" if senders else ""
 
 
 EXAMPLES = [
@@ -238,4 +240,31 @@ EXAMPLES = [
     """,
         "a file that was sent is removed, a cache is told, a metric counted: the next request does without",
     ),
+    Bad("""
+        import boto3
+        import httpx
+        from fastapi import BackgroundTasks, FastAPI
+
+        app = FastAPI()
+        bucket = boto3.client("s3")
+
+        async def post(url: str, body: dict):
+            async with httpx.AsyncClient() as client:
+                await client.post(url, json=body)
+
+        async def send_welcome_message(user: str):
+            await post("https://chat.example.org/messages", {"to": user})
+
+        async def warm(user: str):
+            await post("https://cache.example.org", {"user": user})
+
+        def keep(name: str, content: bytes):
+            bucket.put_object(Bucket="scans", Key=name, Body=content)
+
+        @app.post("/users")
+        async def create(user: str, tasks: BackgroundTasks):
+            tasks.add_task(send_welcome_message, user)  # found
+            tasks.add_task(keep, user, b"")  # found
+            tasks.add_task(warm, user)
+    """),
 ]

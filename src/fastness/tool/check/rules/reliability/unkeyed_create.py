@@ -57,7 +57,7 @@ def _is_harmless(text: str) -> bool:
 
 def _kind(call: Outward) -> str | None:
     kind = work.durable(call.target.path)
-    return kind if kind != "sends mail" else None
+    return kind if kind not in {"sends mail", "stores a file"} else None
 
 
 _APP = """

@@ -195,6 +195,35 @@ EXAMPLES = {
             main(*sys.argv[1:])
         """,
     ),
+    "what is kept beside a client when that is made": (
+        "concurrency/shared-mutable-state",
+        """
+        from fastapi import FastAPI
+        from minio import Minio
+
+        app = FastAPI()
+        client = bucket = latest = None
+
+        def connected(address: str, name: str):
+            global client, bucket
+            if client is not None:
+                return client
+            client = Minio(address)
+            bucket = name
+            return client
+
+        def named(name: str):
+            global latest
+            if not name:
+                return
+            latest = name  # found
+
+        @app.get("/files/{name}")
+        def file(name: str):
+            named(name)
+            return connected("files:9000", name).get_object(bucket, name)
+        """,
+    ),
     "a login that is called authorisation": (
         "security/unlimited-login",
         """

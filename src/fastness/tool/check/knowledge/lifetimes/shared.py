@@ -89,12 +89,21 @@ def is_first(function: Function, node: ast.Assign | ast.AugAssign, target: ast.e
     for outer in function.of(ast.If):
         if isinstance(outer.body[-1], ast.Return) and ast.unparse(target) in ast.unparse(outer.test):
             return True
+        if outer.lineno < node.lineno and _is_made_already(function, outer):
+            return True
         if is_in(node, outer):
             # `if expires < now: token, expires = ...` makes it anew for everybody
             asked = isinstance(target, ast.Name) and isinstance(node, ast.Assign)
             if any(missing(outer.test)) or (asked and mentions(outer.test, {last_name(target)})):
                 return True
     return False
+
+
+def _is_made_already(function: Function, branch: ast.If) -> bool:
+    """`if client is not None: return client`: what follows makes it, and what belongs to it, for everybody."""
+    last = branch.body[-1]
+    given = last.value if isinstance(last, ast.Return) else None
+    return isinstance(given, ast.Name) and given.id in function.globals and mentions(branch.test, {given.id})
 
 
 def is_shared(service: Service, function: Function, target: ast.expr) -> bool:

@@ -106,17 +106,28 @@ class Taint:
     # -- sources
 
     def _sources(self, route: Route) -> dict[str, str]:
-        handler = route.handler
-        injected = {dependency.parameter for dependency in self.service.parameters(handler)}
+        """What the client gives the endpoint, and what dependencies make of what it gives them."""
+        found = self._sent(route.handler, route)
+        for dependency in self.service.parameters(route.handler):
+            target, name = dependency.target, dependency.parameter
+            if name is not None and isinstance(target, Function) and not CHECKS.search(target.name):
+                given = self._sent(target, route)
+                if given and self._gives_back(target, given) is not None:
+                    found[name] = name
+        return found
+
+    def _sent(self, function: Function, route: Route) -> dict[str, str]:
+        """The parameters of an endpoint or a dependency that the client fills with text."""
+        injected = {dependency.parameter for dependency in self.service.parameters(function)}
         found: dict[str, str] = {}
-        for parameter, default in handler.parameters:
+        for parameter, default in function.parameters:
             name = parameter.arg
-            if name in injected or (handler.owner is not None and name in {"self", "cls"}):
+            if name in injected or (function.owner is not None and name in {"self", "cls"}):
                 continue
             in_path = f"{{{name}}}" in (route.path or "")
-            if (in_path and not self.danger.in_path) or self._constrained(parameter.annotation, default, handler):
+            if (in_path and not self.danger.in_path) or self._constrained(parameter.annotation, default, function):
                 continue
-            if self._is_text(self.service.resolver.annotation(parameter.annotation, handler.parent)):
+            if self._is_text(self.service.resolver.annotation(parameter.annotation, function.parent)):
                 found[name] = name
         return found
 

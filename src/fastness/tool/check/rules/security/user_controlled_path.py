@@ -261,4 +261,37 @@ EXAMPLES = [
     """,
         "enums, ids, numbers, patterns, a path parameter (it holds no slash), and a name that is only looked at",
     ),
+    Bad("""
+        from pathlib import Path
+        from typing import Annotated
+        from fastapi import Depends, FastAPI, HTTPException, UploadFile
+        from fastapi.responses import FileResponse
+
+        app = FastAPI()
+        ROOT = Path("reports")
+        KNOWN = {"daily.csv", "weekly.csv"}
+
+        def asked(report: str) -> Path:
+            return ROOT / report
+
+        def known(report: str) -> Path:
+            if report not in KNOWN:
+                raise HTTPException(404)
+            return ROOT / report
+
+        async def kept_as(file: UploadFile) -> str:
+            return f"{file.filename}"
+
+        @app.get("/reports")
+        def report(path: Annotated[Path, Depends(asked)]):
+            return FileResponse(path)  # found
+
+        @app.get("/known")
+        def known_report(path: Path = Depends(known)):
+            return FileResponse(path)
+
+        @app.post("/reports")
+        def keep(name: str = Depends(kept_as)):
+            open(ROOT / name, "w")  # found
+    """),
 ]

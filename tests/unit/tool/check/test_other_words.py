@@ -224,6 +224,34 @@ EXAMPLES = {
             return connected("files:9000", name).get_object(bucket, name)
         """,
     ),
+    "a key error with words of the project's own": (
+        "reliability/exception-text-in-response",
+        """
+        from fastapi import FastAPI, HTTPException
+
+        app = FastAPI()
+        orders = {}
+
+        def order(id: int):
+            if id not in orders:
+                raise KeyError(f"there is no order {id}")
+            return orders[id]
+
+        @app.get("/orders/{id}")
+        def one(id: int):
+            try:
+                return order(id)
+            except KeyError as error:
+                raise HTTPException(404, str(error))
+
+        @app.get("/orders/{id}/lines")
+        def lines(id: int):
+            try:
+                return orders[id]["lines"]
+            except KeyError as error:
+                raise HTTPException(404, str(error))  # found
+        """,
+    ),
     "a login that is called authorisation": (
         "security/unlimited-login",
         """

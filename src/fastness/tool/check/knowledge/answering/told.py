@@ -43,11 +43,34 @@ def in_handlers(
             tells = handler.name is not None or function.module.mentions("format_exc")
             if not tells or not (is_broad(handler) or _is_internal(handler.type, function, service.resolver)):
                 continue
+            if _is_said_here(function, attempt, handler, service):
+                continue
             evidence = proof(function, handler, f"catches {ast.unparse(handler.type) if handler.type else 'everything'}")
             names = [handler.name] if handler.name is not None else []
             left = isinstance(handler.body[-1], ast.Return | ast.Raise)
             after = None if left else attempt
             yield from _sent(function, service, handler.body, names, evidence, after=after, is_answer=is_answer, keys=keys)
+
+
+def _is_said_here(function: Function, attempt: ast.Try, handler: ast.ExceptHandler, service: Service) -> bool:
+    """A `KeyError` for which the function that is called has words of its own: `raise KeyError(f"no order {id}")`."""
+    if handler.type is None or last_name(handler.type) != "KeyError":
+        return False
+    calls = {id(node) for node in own(attempt.body) if isinstance(node, ast.Call)}
+    for edge in service.graph.edges(function):
+        if id(edge.site.node) in calls:
+            service.reading.body(edge.target)
+            if any(map(_has_words, edge.target.of(ast.Raise))):
+                return True
+    return False
+
+
+def _has_words(node: ast.Raise) -> bool:
+    """It is raised with a sentence, and not with a key."""
+    if not isinstance(node.exc, ast.Call) or last_name(node.exc) != "KeyError" or not node.exc.args:
+        return False
+    said = node.exc.args[0]
+    return isinstance(said, ast.JoinedStr) or " " in str(constant(said))
 
 
 def _is_internal(caught: ast.expr | None, scope: Scope, resolver: Resolver) -> bool:

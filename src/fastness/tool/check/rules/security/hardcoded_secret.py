@@ -13,7 +13,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from fastness.tool.check.knowledge.credentials import seeds, unsafe_defaults
+from fastness.tool.check.knowledge.credentials import fallbacks, seeds, unsafe_defaults
 from fastness.tool.check.knowledge.credentials.refused import Refusals
 from fastness.tool.check.knowledge.credentials.secrets import (
     dsn_password,
@@ -27,7 +27,7 @@ from fastness.tool.check.rule import Bad, Found, Good, found, module_of, proof, 
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service, literals
 from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import Binding, CallSite, Class, Function, Kind, Scope, constant
+from fastness.tool.project.symbols import Binding, Class, Kind, Scope, constant
 from fastness.tool.project.walk import walk
 
 # Where nothing but a developer's machine or a compose network answers.
@@ -36,7 +36,6 @@ _LOCAL = re.compile(r"@(?:localhost|127\.0\.0\.1|db|database|postgres|redis|mong
 _CONFIGURES = re.compile(r"(?:Settings|Config|Conf|Configuration)$")
 # What tests are configured with, which opens nothing.
 _OF_TESTS = re.compile(r"^_?(?:Test|Testing)(?=[A-Z_]|$)|Test(?:s|ing)?(?:Settings|Config|Conf|Configuration)$|^TEST_|^test_")
-_READS = re.compile(r"^(?:get|config)$|env", re.IGNORECASE)
 
 
 @rule(
@@ -61,26 +60,9 @@ def check(module: Module, service: Service) -> Iterator[Found]:
 
 
 def _fallbacks(service: Service, module: Module, guards: Refusals) -> Iterator[Found]:
-    """`os.environ.get("JWT_SECRET", "secret")` inside of functions, and wherever else its value gets no name of a secret."""
-    for name in filter(_READS.search, module.calls_by_name.names):
-        for site in module.calls_by_name.get(name, ()):
-            variable = constant(next(iter(site.node.args), None))
-            if not isinstance(variable, str) or not names_secret(variable) or module.only_as_script(site.node):
-                continue
-            default = constant(literals.default(service.resolver, site.node, site.scope))
-            if not isinstance(default, str) or not is_literal_secret(default):
-                continue
-            if default not in guards.texts and not _is_named(site):
-                yield found(site.scope, site.node, f"the default of {variable} is a secret in the source")
-
-
-def _is_named(site: CallSite) -> bool:
-    """A name of the module or class holds the value, and says of it what it is."""
-    if isinstance(site.scope, Function):
-        return False
-    named = (bindings for name, bindings in site.scope.bindings.items() if names_secret(name) or signs(name))
-    values = (binding.value for bindings in named for binding in bindings if binding.value is not None)
-    return any(node is site.node for value in values for node in walk(value))
+    for site, variable, default in fallbacks.read(service, module):
+        if default not in guards.texts:
+            yield found(site.scope, site.node, f"the default of {variable} is a secret in the source")
 
 
 def _seeded(module: Module) -> Iterator[Found]:

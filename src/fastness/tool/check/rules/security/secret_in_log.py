@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 
 from fastness.tool.check.knowledge.credentials import links
-from fastness.tool.check.knowledge.facts.imports import is_imported
+from fastness.tool.check.knowledge.facts.commands import is_command
 from fastness.tool.check.knowledge.inputs.bodies import fields, shows_text
 from fastness.tool.check.knowledge.inputs.requested import all_headers, login_body
 from fastness.tool.check.rule import Bad, Found, Good, found, module_of, rule
@@ -47,7 +47,6 @@ _LANGUAGES = frozenset({
 _NOT_TOLD = ("SecretStr()", "SecretBytes()", "int()", "bool()", "pathlib.Path()")  # where a key lies, not the key
 _SHOWS = {"str", "repr", "format", "get_secret_value", "dict", "items", "decode", "dumps"}
 _DUMPS = {"dict", "json", "model_dump", "model_dump_json"}
-_COMMAND_LINES = {"typer", "click", "argparse", "fire", "cyclopts"}
 _MASKS = {"len", "bool", "type", "mask", "redact", "hash", "id", "isinstance", "hide", "obfuscate", "truncate"}
 
 
@@ -80,7 +79,7 @@ def _secrets(site: CallSite, service: Service) -> Iterator[str]:
 def _logs(site: CallSite, service: Service) -> bool:
     called = site.node.func
     if isinstance(called, ast.Name):
-        return called.id == "print" and not _is_command(service, module_of(site.scope))
+        return called.id == "print" and not is_command(service, module_of(site.scope))
     for value in service.resolver.targets(site):
         if isinstance(value, External) and value.path.partition(".")[0] in _LOGGING:
             return True
@@ -122,15 +121,6 @@ def _held_by_model(node: ast.expr, site: CallSite, service: Service) -> str | No
                 if _names_secret(name) and shows_text(service, owner, field, "repr", value=False):
                     return name
     return None
-
-
-def _is_command(service: Service, module: Module) -> bool:
-    """A command line or a script beside the service, whose output is for the person who asked."""
-    if any(name.partition(".")[0] in _COMMAND_LINES for name, *_ in module.imported):
-        return True
-    if not module.mentions("__main__"):
-        return False
-    return module.mentions("sys.argv") or not (module.mentions("fastapi") or is_imported(service.project, module))
 
 
 def _values(site: CallSite) -> Iterator[tuple[str, ast.expr]]:

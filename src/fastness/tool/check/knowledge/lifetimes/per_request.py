@@ -14,7 +14,8 @@ from fastness.tool.project.walk import walk
 _POOLS = {"Engine", "AsyncEngine", "ConnectionPool", "BlockingConnectionPool", "create_pool", "MongoClient",
           "AsyncIOMotorClient", "AsyncMongoClient", "Celery"}  # fmt: skip
 _CLIENTS = {"Client", "AsyncClient", "ClientSession", "Redis"}
-_CLOSES = r"{}(?:\.sync_engine)?\.(?:close|aclose|dispose|disconnect)"
+_CLOSING = frozenset({"close", "aclose", "dispose", "disconnect"})
+_CLOSES = rf"{{}}(?:\.sync_engine)?\.(?:{'|'.join(sorted(_CLOSING))})"
 
 _PROBES = re.compile(r"ready|readiness|health|probe|ping|check|test|alive|migrat", re.IGNORECASE)
 
@@ -24,7 +25,17 @@ def named(what: str) -> str:
     return f"{'an' if what[0] in 'AEIOU' else 'a'} {what}"
 
 
-def kept_open(service: Service, function: Function) -> Iterator[tuple[ast.AST, str]]:
+def made(service: Service, function: Function) -> Iterator[tuple[ast.AST, str, bool]]:
+    """What a function makes each time: where, what is to be said of it, and whether it is closed again."""
+    called = (function, *(edge.target for edge in service.graph.edges(function)))
+    if any(resources.makes(call.target) for one in called for call in service.graph.outward(one)):
+        for node, what in _kept_open(service, function):
+            yield node, f"{function.qualified} makes {what}", False
+        for node, what in _closed_again(service, function):
+            yield node, f"{function.qualified} opens {what} for each call: no connection is used again", True
+
+
+def _kept_open(service: Service, function: Function) -> Iterator[tuple[ast.AST, str]]:
     """A pool that only this run of the function holds, and a client that nothing closes: where it is made, and what it is."""
     if resources.is_cached(function):
         return
@@ -44,7 +55,7 @@ def kept_open(service: Service, function: Function) -> Iterator[tuple[ast.AST, s
                 yield node.value, f"{named(what)} for each request, and nothing closes it"
 
 
-def closed_again(service: Service, function: Function) -> Iterator[tuple[ast.AST, str]]:
+def _closed_again(service: Service, function: Function) -> Iterator[tuple[ast.AST, str]]:
     """A client or pool for the time of one call, entered or closed by name; a probe opens one to see that it can."""
     if _PROBES.search(function.name) or any(site.name == "ping" for site in function.calls):
         return
@@ -81,7 +92,8 @@ def _outlives(function: Function, name: str) -> bool:
 
 def _closes(function: Function, name: str) -> bool:
     closing = re.compile(_CLOSES.format(name))
-    return any(isinstance(node, ast.Attribute) and closing.fullmatch(ast.unparse(node)) for node in function.nodes)
+    closes = (node for node in function.nodes if isinstance(node, ast.Attribute) and node.attr in _CLOSING)
+    return any(closing.fullmatch(ast.unparse(node)) for node in closes)
 
 
 def _given_out(function: Function) -> Iterator[ast.AST]:

@@ -138,6 +138,7 @@ def _is_fresh(service: Service, call: ast.Call, result: External, scope: Scope) 
         if not isinstance(value, FunctionValue):
             continue
         function = value.definition
+        service.reading.body(function)
         if is_cached(function) and isinstance(scope, Function):
             continue  # only the first of its callers makes it
         fresh = {id(site.node) for site in function.calls} - {id(node.value) for node in _keeping(function)}

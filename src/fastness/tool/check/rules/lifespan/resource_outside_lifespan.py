@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import partial
 
 from fastness.tool.check.knowledge.facts import reach
 from fastness.tool.check.knowledge.facts.imports import is_imported
@@ -28,14 +29,11 @@ _LOGGERS = frozenset({"getLogger", "get_logger"})
 def check(service: Service) -> Iterator[Found]:
     passing: list[Found] = []
     for function in reach.from_requests(service):
-        called = (function, *(edge.target for edge in service.graph.edges(function)))
-        if not any(resources.makes(call.target) for one in called for call in service.graph.outward(one)):
-            continue
-        for node, what in per_request.kept_open(service, function):
-            yield found(function, node, f"{function.qualified} makes {what}")
-        for node, what in per_request.closed_again(service, function):
-            message = f"{function.qualified} opens {what} for each call: no connection is used again"
-            passing.append(found(function, node, message, severity=Severity.INFO))
+        for node, told, passes in service.notes.search("resources", function, partial(per_request.made, service, function)):
+            if passes:
+                passing.append(found(function, node, told, severity=Severity.INFO))
+            else:
+                yield found(function, node, told)
     yield from collapse(sorted(passing, key=lambda one: (one.path, one.line)), _what_is_opened)
 
 

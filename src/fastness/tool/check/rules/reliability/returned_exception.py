@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Collection, Iterator
+from functools import partial
 
 from fastness.tool.check.knowledge.answering.answered import answered
 from fastness.tool.check.knowledge.facts import reach
@@ -45,7 +46,8 @@ def _behind(service: Service, handlers: Collection[Function]) -> dict[Function, 
         for module in service.project.service
         if module.mentions("HTTPException")
         for function in module.functions
-        if function not in handlers and _returns_it_too(service, function)
+        if function not in handlers
+        and service.notes.ask("returns an exception", function, partial(_returns_it_too, service, function))
     }
     behind: dict[Function, tuple[str, list[Evidence]]] = {}
     for one in answered(service) if returning else ():

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import or_
+from types import MappingProxyType
 from typing import Any
 
 from fastness.tool.check.local import Answer, Answers, Known, layout
@@ -56,15 +57,7 @@ def known(kept: Mapping[str, Any], outlines: Mapping[str, Outline], service: Ser
         seen |= INHERITANCE
     changed = reduce(or_, (project.modules[path].bit for path in made), seen)
     stale = {path: answer.stale(changed) for path, answer in answers.items()}
-
-    def holds(key: Key, note: Note) -> bool:
-        path, label, _ = key
-        if note.mask & seen & INHERITANCE or (path in made and not made[path].leaves(label)):
-            return False
-        return not any(edit.reaches(note.mask) for edit in made.values())
-
-    holding = {key: note for key, note in notes(*kept["notes"]) if holds(key, note)}
-    return Known(answers, stale, disinherited, holding)
+    return Known(answers, stale, disinherited, notes(*kept["notes"], made=made, seen=seen))
 
 
 def named(module: Module, digest: str) -> str:
@@ -116,13 +109,30 @@ def noted(notes: Mapping[Key, Note]) -> list[Any]:
     return [[f"{mask:x}" for mask in masks], of]
 
 
-def notes(masks: Sequence[str], of: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[tuple[Key, Note]]:
-    """What `noted` has written."""
+def notes(
+    masks: Sequence[str],
+    of: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    *,
+    made: Mapping[str, edits.Edit] = MappingProxyType({}),
+    seen: int = 0,
+) -> dict[Key, Note]:
+    """What `noted` has written, as far as it holds.
+
+    Args:
+        made: the edits since then, by path.
+        seen: what they changed, and what all files together tell another of now.
+    """
     read = [int(mask, 16) for mask in masks]
+    holds = [not (mask & seen & INHERITANCE or any(edit.reaches(mask) for edit in made.values())) for mask in read]
+    found: dict[Key, Note] = {}
     for path, functions in of.items():
-        for label, noted_of in functions.items():
-            for question, (position, value) in noted_of.items():
-                yield (path, label, question), Note(value, read[position])
+        edit = made.get(path)
+        for label, of_function in functions.items():
+            if edit is None or edit.leaves(label):
+                for question, (position, value) in of_function.items():
+                    if holds[position]:
+                        found[path, label, question] = Note(value, read[position])
+    return found
 
 
 def finding(kept: Mapping[str, Any]) -> Finding:

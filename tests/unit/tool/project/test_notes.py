@@ -34,7 +34,7 @@ def _again(service: Service, sources: dict[str, str]) -> Service:
         if not service.project.faults.get(path):
             module.outline = json.loads(json.dumps(draw(service.project.modules[path])))
             later.project.faults[path] = None
-    later.notes.kept = dict(notes(*json.loads(json.dumps(noted(service.notes.made)))))
+    later.notes.kept = notes(*json.loads(json.dumps(noted(service.notes.made))))
     return later
 
 
@@ -83,7 +83,7 @@ def test_a_mask_is_kept_as_it_is() -> None:
     made["b.py", "", "one"] = Note(0, 4)
     masks, _ = written = json.loads(json.dumps(noted(made)))
     assert len(masks) == 2
-    assert dict(notes(*written)) == made
+    assert notes(*written) == made
 
 
 @pytest.mark.parametrize("rule", catalogue().values(), ids=lambda rule: rule.name)

@@ -100,18 +100,22 @@ def _answer(found: Any, read: Any, heirs: Any, heirs_read: str) -> Answer:
 
 
 def noted(notes: Mapping[Key, Note]) -> list[Any]:
-    """Notes by file and function, and each mask once."""
+    """Notes by file and function, each mask once, and of those that say nothing, which are most, the questions only."""
     masks: dict[int, int] = {}
-    of: dict[str, dict[str, dict[str, Any]]] = {}
+    of: dict[str, dict[str, tuple[dict[str, Any], dict[int, list[str]]]]] = {}
     for (path, label, question), note in notes.items():
         position = masks.setdefault(note.mask, len(masks))
-        of.setdefault(path, {}).setdefault(label, {})[question] = [position, note.value]
+        said, nothing = of.setdefault(path, {}).setdefault(label, ({}, {}))
+        if note.value:
+            said[question] = [position, note.value]
+        else:
+            nothing.setdefault(position, []).append(question)
     return [[f"{mask:x}" for mask in masks], of]
 
 
 def notes(
     masks: Sequence[str],
-    of: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    of: Mapping[str, Mapping[str, Any]],
     *,
     made: Mapping[str, edits.Edit] = MappingProxyType({}),
     seen: int = 0,
@@ -124,14 +128,20 @@ def notes(
     """
     read = [int(mask, 16) for mask in masks]
     holds = [not (mask & seen & INHERITANCE or any(edit.reaches(mask) for edit in made.values())) for mask in read]
+    empty = [Note((), mask) for mask in read]
     found: dict[Key, Note] = {}
     for path, functions in of.items():
         edit = made.get(path)
-        for label, of_function in functions.items():
-            if edit is None or edit.leaves(label):
-                for question, (position, value) in of_function.items():
-                    if holds[position]:
-                        found[path, label, question] = Note(value, read[position])
+        for label, (said, nothing) in functions.items():
+            if edit is not None and not edit.leaves(label):
+                continue
+            for question, (position, value) in said.items():
+                if holds[position]:
+                    found[path, label, question] = Note(value, read[position])
+            for where, questions in nothing.items():
+                position = int(where)
+                if holds[position]:
+                    found.update({(path, label, question): empty[position] for question in questions})
     return found
 
 

@@ -66,7 +66,7 @@ class Notes:
             return []
         found, mask = self._reading.apart(scope, lambda: list(find()))
         if not found:
-            self.keep(question, scope, Note(0, mask))
+            self.keep(question, scope, Note((), mask))
         return found
 
 

@@ -80,7 +80,7 @@ def test_what_depends_on_the_whole_project_is_not_kept() -> None:
 def test_a_mask_is_kept_as_it_is() -> None:
     """Written once for all notes that have it."""
     made = {("a.py", f"f{bit}", question): Note([bit], 1 << bit) for bit in (2, 700) for question in ("one", "two")}
-    made["b.py", "", "one"] = Note(0, 4)
+    made["b.py", "", "one"] = Note((), 4)
     masks, _ = written = json.loads(json.dumps(noted(made)))
     assert len(masks) == 2
     assert notes(*written) == made

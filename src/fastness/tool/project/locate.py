@@ -59,6 +59,8 @@ def _walk(root: Path, relative: str, inherited: Sequence[_Ignores], unreadable: 
     except OSError as error:
         unreadable[relative or "."] = error.strerror or str(error)
         return
+    if relative and any(entry.name == "pyvenv.cfg" for entry in found):
+        return  # a virtual environment
     ignores = (
         [*inherited, *_together(_gitignore(root, relative))]
         if any(entry.name == ".gitignore" for entry in found)
@@ -79,16 +81,17 @@ def _walk(root: Path, relative: str, inherited: Sequence[_Ignores], unreadable: 
 
 
 def _skipped(entry: os.DirEntry[str]) -> bool:
-    name = entry.name
-    if name.startswith(".") or name in _NEVER or name.endswith((".egg-info", ".dist-info")):
-        return True
-    return os.path.exists(os.path.join(entry.path, "pyvenv.cfg"))  # noqa: PTH110, PTH118 - Path's raises where nobody may look
+    return entry.name.startswith(".") or entry.name in _NEVER or entry.name.endswith((".egg-info", ".dist-info"))
 
 
 def _together(ignores: Iterable[_Ignore]) -> Iterator[_Ignores]:
     """Lines that say the same about what they match, as one pattern: every path is held against all of them."""
-    for (base, negated, directories_only), lines in groupby(ignores, lambda one: (one.base, one.negated, one.directories_only)):
-        yield _Ignores(base, re.compile("|".join(one.pattern for one in lines)), negated, directories_only)
+    for (base, negated), lines in groupby(ignores, lambda one: (one.base, one.negated)):
+        patterns: dict[bool, list[str]] = {}
+        for one in lines:
+            patterns.setdefault(one.directories_only, []).append(one.pattern)
+        for directories_only, of in patterns.items():
+            yield _Ignores(base, re.compile("|".join(of)), negated, directories_only)
 
 
 def _gitignore(root: Path, relative: str) -> Iterator[_Ignore]:

@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from fastness.tool.project import locate, scripts
 from fastness.tool.project.module import Module, UnparsableError, encoded
@@ -87,11 +87,12 @@ class Project:
         sources: dict[str, bytes] = {}
         unreadable: dict[str, str] = {}
         for path in locate.python_files(root, unreadable):
+            file = root / path
             try:
-                if locate.too_large(root / path):
+                if locate.too_large(file):
                     unreadable[path] = "larger than 4 MiB: generated data is not read"
                 else:
-                    sources[path] = (root / path).read_bytes()
+                    sources[path] = file.read_bytes()
             except OSError as error:
                 unreadable[path] = error.strerror or str(error)
         project = cls(sources, root=root)
@@ -225,6 +226,13 @@ class Project:
         return self.asked[question]
 
 
+def _above(path: str) -> Iterator[str]:
+    """The directories in which a file lies, nearest first and the root, which is empty, last."""
+    while path:
+        path = path.rpartition("/")[0]
+        yield path
+
+
 class _Roots:
     """The directories from which absolute imports start, for each file.
 
@@ -237,8 +245,7 @@ class _Roots:
     def __init__(self, sources: Mapping[str, bytes]) -> None:
         self.directories: set[str] = {""}
         for path in sources:
-            parent = PurePosixPath(path).parent
-            self.directories.update("" if str(p) == "." else str(p) for p in (parent, *parent.parents))
+            self.directories.update(_above(path))
         written = {path: {name.decode() for name in _IMPORTED.findall(b"\n" + source)} for path, source in sources.items()}
         imported = {name.partition(".")[0] for names in written.values() for name in names}
         self.packages = {d for d in self.directories if f"{d}/__init__.py" in sources}
@@ -288,8 +295,7 @@ class _Roots:
         missing: dict[tuple[str, str], set[str]] = {}
         for path, names in written.items():
             inner = [name for name in names if "." in name and name.partition(".")[0] in tops]
-            for above in PurePosixPath(path).parents if inner else ():
-                base = str(above)
+            for base in _above(path) if inner else ():
                 for name in inner if base in self.packages else ():
                     top, file = name.partition(".")[0], f"{base}/{name.replace('.', '/')}"
                     if f"{file}.py" in sources or f"{file}/__init__.py" in sources:

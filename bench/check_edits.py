@@ -23,8 +23,8 @@ from pathlib import Path
 
 from fastness.tool.check import beside, cache, config, engine
 from fastness.tool.check.knowledge.facts.imports import graph
-from fastness.tool.project.opening import open_project
-from fastness.tool.project.project import Project
+from fastness.tool.project.files.opening import open_project
+from fastness.tool.project.files.project import Project
 
 _IMPORTED = 20  # files that others import
 

@@ -24,7 +24,7 @@ from fastness.tool.check import engine, fixing
 from fastness.tool.check.config import Config
 from fastness.tool.check.rules import catalogue
 from fastness.tool.findings import Finding, Report
-from fastness.tool.project.project import Project
+from fastness.tool.project.files.project import Project
 
 
 def run(checkout: Path, *, only: Sequence[str], diff: bool) -> tuple[Counter[str], Counter[str], list[str]]:

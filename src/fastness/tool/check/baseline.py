@@ -19,8 +19,8 @@ from typing import get_args
 
 from fastness.tool.errors import CommandError
 from fastness.tool.findings import Finding, Report, Source
-from fastness.tool.project.project import Project
-from fastness.tool.project.symbols import Class, Function
+from fastness.tool.project.files.project import Project
+from fastness.tool.project.source.symbols import Class, Function
 
 _VERSION = 1
 _MOST = 100_000  # of the same finding; a larger count is an accident or an attack on memory

@@ -34,9 +34,9 @@ from fastness.tool.check.rule import Rule
 from fastness.tool.errors import CommandError
 from fastness.tool.findings import Documented, NotChecked, Report
 from fastness.tool.findings.model import plain
-from fastness.tool.project.outline import Outline
-from fastness.tool.project.project import Project
+from fastness.tool.project.files.project import Project
 from fastness.tool.project.service import Service
+from fastness.tool.project.source.outline import Outline
 
 _FORMAT = 3
 _RUNS = 4  # kept of one project: other selections, the branch before

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fastness.tool.errors import CommandError
 from fastness.tool.findings import Finding, Report
-from fastness.tool.project.project import Project
+from fastness.tool.project.files.project import Project
 
 _HUNK = re.compile(rb"^@@ -\S+ \+(\d+)(?:,(\d+))? @@")
 _SECONDS = 60

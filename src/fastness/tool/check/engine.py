@@ -22,12 +22,12 @@ from fastness.tool.check.rule import Found, Rule
 from fastness.tool.check.rules import catalogue
 from fastness.tool.findings import Documented, Finding, NotChecked, Report, Source
 from fastness.tool.findings.model import in_order
-from fastness.tool.project.calls import CallGraph
-from fastness.tool.project.module import Module
-from fastness.tool.project.project import Project
-from fastness.tool.project.requirements import Requirements
-from fastness.tool.project.resolve import Resolver
+from fastness.tool.project.files.project import Project
+from fastness.tool.project.files.requirements import Requirements
+from fastness.tool.project.flow.calls import CallGraph
+from fastness.tool.project.names.resolve import Resolver
 from fastness.tool.project.service import Service
+from fastness.tool.project.source.module import Module
 
 # What a rule can ask for: what the sources say, and what a booted app and a probed one say.
 _STATIC: Mapping[type, Callable[[Service], object]] = {

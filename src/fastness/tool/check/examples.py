@@ -15,7 +15,7 @@ from fastness.tool.check.config import Config
 from fastness.tool.check.knowledge.facts.served import Served
 from fastness.tool.check.rule import Example, Rule
 from fastness.tool.findings import Report
-from fastness.tool.project.project import Project
+from fastness.tool.project.files.project import Project
 
 _FILE = re.compile(r"^# file: (\S+)[ \t]*\n", re.MULTILINE)
 _DEFAULT = "app/main.py"

@@ -14,13 +14,13 @@ from typing import Protocol, TypeAlias, TypeVar
 
 from fastness.tool.check.rule import Rule
 from fastness.tool.findings import Finding, NotChecked
-from fastness.tool.project.hierarchy import Heirs
-from fastness.tool.project.module import Module
-from fastness.tool.project.notes import Key, Note
-from fastness.tool.project.others import Question
-from fastness.tool.project.outline import Outline, draw
-from fastness.tool.project.reading import EVERYTHING, FACTS
+from fastness.tool.project.files.others import Question
+from fastness.tool.project.kept.notes import Key, Note
+from fastness.tool.project.kept.reading import EVERYTHING, FACTS
+from fastness.tool.project.names.hierarchy import Heirs
 from fastness.tool.project.service import Service
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.outline import Outline, draw
 
 _PIECE = 20  # modules
 _T = TypeVar("_T")

@@ -11,14 +11,14 @@ from typing import Any
 from fastness.tool.check.local import Answer, Answers, Known, layout
 from fastness.tool.check.rule import Rule
 from fastness.tool.findings import Evidence, Finding, Fix, Severity
-from fastness.tool.project import edits
-from fastness.tool.project.hierarchy import Heirs
-from fastness.tool.project.module import Module
-from fastness.tool.project.notes import Key, Note
-from fastness.tool.project.outline import Outline
-from fastness.tool.project.project import Project
-from fastness.tool.project.reading import CALLED, EVERYTHING, INHERITANCE
+from fastness.tool.project.files.project import Project
+from fastness.tool.project.kept import edits
+from fastness.tool.project.kept.notes import Key, Note
+from fastness.tool.project.kept.reading import CALLED, EVERYTHING, INHERITANCE
+from fastness.tool.project.names.hierarchy import Heirs
 from fastness.tool.project.service import Service
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.outline import Outline
 
 
 def written(service: Service, rules: Sequence[Rule], answers: Answers) -> dict[str, Any]:

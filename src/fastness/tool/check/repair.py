@@ -17,8 +17,8 @@ from typing import TypeAlias
 
 from fastness.tool.findings import Finding
 from fastness.tool.project import Service
-from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import CallSite, Class, Function, Kind
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.symbols import CallSite, Class, Function, Kind
 
 
 @dataclass(frozen=True, slots=True, order=True)

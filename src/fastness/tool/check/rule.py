@@ -26,8 +26,8 @@ from typing import TypeVar, get_args, get_type_hints
 from fastness.tool.check.changes import Commit
 from fastness.tool.check.repair import Fixer
 from fastness.tool.findings import Evidence, Fix, Severity, Source
-from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import Class, Function, Scope
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.symbols import Class, Function, Scope
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from fastness.tool.check.config import matches
 from fastness.tool.findings import Finding, Severity
-from fastness.tool.project.module import Module
+from fastness.tool.project.source.module import Module
 
 UNEXPLAINED = "governance/unexplained-suppression"
 UNUSED = "governance/unused-suppression"

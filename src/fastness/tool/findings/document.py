@@ -6,7 +6,7 @@ import json
 from typing import TextIO
 
 from fastness.tool.findings.model import Finding, Report, plain
-from fastness.tool.project.project import Project
+from fastness.tool.project.files.project import Project
 
 
 def write(report: Report, _project: Project, out: TextIO) -> None:

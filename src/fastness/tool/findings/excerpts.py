@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from fastness.tool.project.project import Project
+from fastness.tool.project.files.project import Project
 
 SECRET = "security/hardcoded-secret"  # noqa: S105 - the rule's name
 _TEXT = re.compile(r"""(["'])(?:(?!\1)[^\\\n]|\\.)+(?:\1|$)""")

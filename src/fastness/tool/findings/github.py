@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TextIO
 
 from fastness.tool.findings.model import Report, Severity
-from fastness.tool.project.project import Project
+from fastness.tool.project.files.project import Project
 
 
 def write(report: Report, _project: Project, out: TextIO) -> None:

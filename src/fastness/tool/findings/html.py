@@ -15,7 +15,7 @@ from fastness.tool.findings import excerpts
 from fastness.tool.findings.model import Finding, Report
 from fastness.tool.findings.practices import DEFINITION_OF_DONE, Section
 from fastness.tool.project import Service
-from fastness.tool.project.project import Project
+from fastness.tool.project.files.project import Project
 from fastness.tool.servicemap import page, svg
 from fastness.tool.servicemap.survey import survey
 

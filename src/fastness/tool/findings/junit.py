@@ -8,7 +8,7 @@ from typing import TextIO
 from xml.etree import ElementTree
 
 from fastness.tool.findings.model import Finding, Report
-from fastness.tool.project.project import Project
+from fastness.tool.project.files.project import Project
 
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # by XML 1.0, even as references
 

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TextIO
 
 from fastness.tool.findings.model import Report
-from fastness.tool.project.project import Project
+from fastness.tool.project.files.project import Project
 
 # The module of each form, which is imported when the form is asked for: some take longer than most checks.
 FORMS = {"text": "text", "json": "document", "sarif": "sarif", "github": "github", "junit": "junit", "html": "html"}

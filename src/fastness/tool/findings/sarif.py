@@ -7,7 +7,7 @@ from importlib.metadata import version
 from typing import TextIO
 
 from fastness.tool.findings.model import Finding, Report, Severity
-from fastness.tool.project.project import Project
+from fastness.tool.project.files.project import Project
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}

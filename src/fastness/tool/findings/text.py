@@ -11,7 +11,7 @@ from rich.text import Text
 from fastness.tool.findings import excerpts
 from fastness.tool.findings.model import Finding, Report, Severity
 from fastness.tool.findings.sections import SECTIONS, section
-from fastness.tool.project.project import Project
+from fastness.tool.project.files.project import Project
 
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
 _SEEN = {"boot": " (seen in the booted app)", "probe": " (seen in its answers)"}

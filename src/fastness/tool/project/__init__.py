@@ -1,12 +1,12 @@
 """The static model of a service: files, names, calls, routes. It is read from sources; nothing of the project is run.
 
-The layers, lowest first: `locate` finds files, `module` and `index` read one, `project` joins them by imports, `resolve`
-says what expressions stand for, `calls` who calls whom, `service` what FastAPI makes of it. `opening` is for commands. Of what
-is kept from one run to the next, `outline` tells of a file, `notes` of a function, and `edits` what an edit leaves of both.
+The layers, lowest first: `source` is what one file says, `kept` what answers were read from and what of them outlives a run,
+`files` which files there are and how imports join them, `names` what expressions stand for, `flow` who calls whom, and `service`,
+with routes and dependencies, what FastAPI makes of it.
 """
 
-from fastness.tool.project.opening import open_project
-from fastness.tool.project.project import Project
+from fastness.tool.project.files.opening import open_project
+from fastness.tool.project.files.project import Project
 from fastness.tool.project.service import Service
 
 __all__ = ["Project", "Service", "open_project"]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from fastness.tool.project import literals
-from fastness.tool.project.reading import EVERYTHING
-from fastness.tool.project.resolve import Resolver
+from fastness.tool.project.kept.reading import EVERYTHING
+from fastness.tool.project.names import literals
+from fastness.tool.project.names.resolve import Resolver
+from fastness.tool.project.names.values import ClassValue, External, FunctionValue, Instance, Values
 from fastness.tool.project.routes import Dependency, Route, Router
-from fastness.tool.project.symbols import Class, Function, Kind, Scope, argument
-from fastness.tool.project.values import ClassValue, External, FunctionValue, Instance, Values
+from fastness.tool.project.source.symbols import Class, Function, Kind, Scope, argument
 
 _DEPENDS = ("fastapi.Depends()", "fastapi.Security()")
 _DECLARES_ITSELF = ("fastness.auth.CurrentPrincipal()",)  # an `Annotated` of a library, which is not read

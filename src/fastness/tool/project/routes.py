@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass, field
 
-from fastness.tool.project.symbols import CallSite, Class, Function, Scope, argument
-from fastness.tool.project.values import External
+from fastness.tool.project.names.values import External
+from fastness.tool.project.source.symbols import CallSite, Class, Function, Scope, argument
 
 METHODS = frozenset({"get", "post", "put", "patch", "delete", "head", "options", "trace"})
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})

@@ -6,18 +6,18 @@ import ast
 import re
 from functools import cached_property
 
-from fastness.tool.project import literals
-from fastness.tool.project.calls import CallGraph
 from fastness.tool.project.dependencies import Dependencies
-from fastness.tool.project.module import Module
-from fastness.tool.project.notes import Notes
-from fastness.tool.project.project import Project
-from fastness.tool.project.reading import EVERYTHING, Reading
-from fastness.tool.project.requirements import Requirements
-from fastness.tool.project.resolve import Resolver
+from fastness.tool.project.files.project import Project
+from fastness.tool.project.files.requirements import Requirements
+from fastness.tool.project.flow.calls import CallGraph
+from fastness.tool.project.kept.notes import Notes
+from fastness.tool.project.kept.reading import EVERYTHING, Reading
+from fastness.tool.project.names import literals
+from fastness.tool.project.names.resolve import Resolver
+from fastness.tool.project.names.values import ClassValue, External, FunctionValue, Instance
 from fastness.tool.project.routes import METHODS, Include, Middleware, Mount, Route, Router
-from fastness.tool.project.symbols import CallSite, Class, Function, Scope, argument
-from fastness.tool.project.values import ClassValue, External, FunctionValue, Instance
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.symbols import CallSite, Class, Function, Scope, argument
 
 _APP = "fastapi.FastAPI"
 _ROUTER = "fastapi.APIRouter"

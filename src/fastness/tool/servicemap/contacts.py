@@ -1,6 +1,6 @@
 """Which library calls leave the process, and for where: the kind of resource, and its name as far as the sources tell.
 
-Paths are as in `fastness.tool.project.values.External`. Making a client is no contact; using it is.
+Paths are as in `fastness.tool.project.names.values.External`. Making a client is no contact; using it is.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from functools import cache
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
-from fastness.tool.project import Service, literals
-from fastness.tool.project.calls import Outward
-from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import CallSite, Function, Scope, argument, dotted
-from fastness.tool.project.values import FunctionValue
+from fastness.tool.project import Service
+from fastness.tool.project.flow.calls import Outward
+from fastness.tool.project.names import literals
+from fastness.tool.project.names.values import FunctionValue
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.symbols import CallSite, Function, Scope, argument, dotted
 from fastness.tool.servicemap.model import Resource
 
 DATABASE, CACHE, HTTP, JOBS, BROKER = "database", "cache", "http", "jobs", "broker"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from fastness.tool.project import Service
 from fastness.tool.project.routes import Route
-from fastness.tool.project.symbols import Class, Function, dotted
+from fastness.tool.project.source.symbols import Class, Function, dotted
 from fastness.tool.servicemap import contacts
 from fastness.tool.servicemap.model import (
     ENDPOINT,

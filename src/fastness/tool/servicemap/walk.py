@@ -14,8 +14,8 @@ from datetime import datetime
 from functools import cached_property
 
 from fastness.tool.project import Service
-from fastness.tool.project.symbols import CallSite, Class, Function, dotted, handed_on, last_name
-from fastness.tool.project.values import ClassValue, External, FunctionValue, Instance
+from fastness.tool.project.names.values import ClassValue, External, FunctionValue, Instance
+from fastness.tool.project.source.symbols import CallSite, Class, Function, dotted, handed_on, last_name
 from fastness.tool.servicemap import contacts
 from fastness.tool.servicemap.model import TABLE, Resource
 

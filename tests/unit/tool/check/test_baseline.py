@@ -12,7 +12,7 @@ from fastness.tool.check.config import Config
 from fastness.tool.check.rules import catalogue
 from fastness.tool.errors import CommandError
 from fastness.tool.findings import Report
-from fastness.tool.project.project import Project
+from fastness.tool.project.files.project import Project
 
 RULES = [catalogue()[name] for name in ("reliability/outbound-call-without-timeout", "concurrency/blocking-call-in-async")]
 SOURCE = """\

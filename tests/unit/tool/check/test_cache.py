@@ -22,8 +22,8 @@ from fastness.tool.check import cache, engine, local, run
 from fastness.tool.check.rule import Rule
 from fastness.tool.errors import CommandError
 from fastness.tool.findings import Finding
-from fastness.tool.project import module
-from fastness.tool.project.module import Module
+from fastness.tool.project.source import module
+from fastness.tool.project.source.module import Module
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the user's cache directory is set as XDG does")
 

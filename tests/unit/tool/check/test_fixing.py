@@ -16,7 +16,7 @@ from fastness.tool.check.rule import Bad, Found, Rule, read, rule
 from fastness.tool.check.rules import catalogue
 from fastness.tool.findings import Finding, Fix, Severity
 from fastness.tool.project import Service
-from fastness.tool.project.module import Module
+from fastness.tool.project.source.module import Module
 
 FIXABLE = [one for one in catalogue().values() if one.fixer is not None]
 BAD = [

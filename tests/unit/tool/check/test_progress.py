@@ -11,7 +11,7 @@ import pytest
 from fastness.tool.check import engine, progress
 from fastness.tool.check.config import Config
 from fastness.tool.check.rules import catalogue
-from fastness.tool.project.project import Project
+from fastness.tool.project.files.project import Project
 
 
 class _Terminal(io.StringIO):

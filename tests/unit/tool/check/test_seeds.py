@@ -14,8 +14,8 @@ from fastness.tool import scaffold
 from fastness.tool.check import engine, examples
 from fastness.tool.check.config import Config, read
 from fastness.tool.check.rules import catalogue
-from fastness.tool.project.module import Module
-from fastness.tool.project.project import Project
+from fastness.tool.project.files.project import Project
+from fastness.tool.project.source.module import Module
 
 SEEDS = Path(__file__).with_name("seeds")
 EDITS = sorted(SEEDS.glob("*/*.diff"))

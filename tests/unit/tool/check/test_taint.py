@@ -9,8 +9,8 @@ from fastness.tool.check.examples import files, project
 from fastness.tool.check.knowledge.inputs.taint import Danger, Flow, Taint
 from fastness.tool.check.rule import Good
 from fastness.tool.project import Service
-from fastness.tool.project.symbols import CallSite
-from fastness.tool.project.values import External
+from fastness.tool.project.names.values import External
+from fastness.tool.project.source.symbols import CallSite
 
 
 def _sink(called: External, site: CallSite) -> ast.expr | None:

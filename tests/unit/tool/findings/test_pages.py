@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fastness.tool.findings import Documented, Evidence, Finding, NotChecked, Report, Severity, reports
 from fastness.tool.findings.practices import DEFINITION_OF_DONE
-from fastness.tool.project.project import Project
+from fastness.tool.project.files.project import Project
 
 HOSTILE = "</pre><script>alert(1)</script><img src=x onerror=alert(1)> ]]> & \x00\x1b[2J \"' `code`"
 RULE, CLEAN, UNRUN = "security/unverified-jwt", "security/unlimited-login", "security/missing-headers"

@@ -10,7 +10,7 @@ import pytest
 
 from fastness.tool.check import cache, config, engine
 from fastness.tool.findings import Report
-from fastness.tool.project.opening import open_project
+from fastness.tool.project.files.opening import open_project
 
 
 class _Case(NamedTuple):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastness.tool.project import fstrings, newer
+from fastness.tool.project.source import fstrings, newer
 
 _OLD = [
     "f'{a!r:>{width}} {b != c} {d=} {e:%H:%M}'",

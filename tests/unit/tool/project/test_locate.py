@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fastness.tool.project import locate
+from fastness.tool.project.files import locate
 
 
 def _tree(root: Path, *paths: str) -> None:

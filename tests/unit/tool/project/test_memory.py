@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from fastness.tool.check.examples import project
 from fastness.tool.project import Project, Service
-from fastness.tool.project.module import Module
-from fastness.tool.project.reading import EVERYTHING, known_once
-from fastness.tool.project.resolve import Resolver
-from fastness.tool.project.symbols import Scope
+from fastness.tool.project.kept.reading import EVERYTHING, known_once
+from fastness.tool.project.names.resolve import Resolver
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.symbols import Scope
 
 _NAMES = ("a", "b", "c", "d")
 _EXPRESSIONS = st.sampled_from([
@@ -124,7 +124,7 @@ def test_what_everybody_has_a_part_in_is_noted(ask: Callable[[Service], object])
 
 def test_what_lies_too_deep_is_told_from_nearer(monkeypatch: pytest.MonkeyPatch) -> None:
     """A way too long to be followed leaves no half answers behind: whoever asks further down gets the whole one."""
-    monkeypatch.setattr("fastness.tool.project.memory._DEEPEST", 40)
+    monkeypatch.setattr("fastness.tool.project.names.memory._DEEPEST", 40)
     names = [f"a{number}" for number in range(100)]
     chain = "\n".join(f"{name} = {following}" for name, following in zip(names, [*names[1:], "Made()"], strict=True))
     asked = project({"main.py": f"class Made: ...\n{chain}"})

@@ -4,8 +4,8 @@ import ast
 
 import pytest
 
-from fastness.tool.project import newer
-from fastness.tool.project.module import Module, UnparsableError
+from fastness.tool.project.source import newer
+from fastness.tool.project.source.module import Module, UnparsableError
 
 _NEWER = [
     "try:\n    pass\nexcept KeyError, ValueError:\n    marker()\n",

@@ -10,12 +10,12 @@ from fastness.tool.check.recall import noted, notes
 from fastness.tool.check.rule import Rule
 from fastness.tool.check.rules import catalogue
 from fastness.tool.project import Project, Service
-from fastness.tool.project.calls import Edge, Outward
-from fastness.tool.project.module import Module
-from fastness.tool.project.notes import Note
-from fastness.tool.project.outline import draw
-from fastness.tool.project.reading import EVERYTHING
-from fastness.tool.project.symbols import Function
+from fastness.tool.project.flow.calls import Edge, Outward
+from fastness.tool.project.kept.notes import Note
+from fastness.tool.project.kept.reading import EVERYTHING
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.outline import draw
+from fastness.tool.project.source.symbols import Function
 
 _TWO = {
     "one.py": "from two import made\n\ndef first(): return made()\n\ndef second(): ...\n",

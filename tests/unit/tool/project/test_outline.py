@@ -9,9 +9,9 @@ from fastness.tool.check.config import Config
 from fastness.tool.check.examples import files, project
 from fastness.tool.check.rules import catalogue
 from fastness.tool.project import Project
-from fastness.tool.project.edits import compared
-from fastness.tool.project.module import Module
-from fastness.tool.project.outline import draw
+from fastness.tool.project.kept.edits import compared
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.outline import draw
 
 _SOURCE = """
 import os

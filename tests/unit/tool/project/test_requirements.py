@@ -3,7 +3,7 @@
 import pytest
 
 from fastness.tool.check.examples import project
-from fastness.tool.project.requirements import Requirements
+from fastness.tool.project.files.requirements import Requirements
 
 _FREE = 1 << 30
 

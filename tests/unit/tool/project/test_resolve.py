@@ -7,7 +7,7 @@ import pytest
 from fastness.tool.check.examples import files, project
 from fastness.tool.check.rule import Good
 from fastness.tool.project import Project, Service
-from fastness.tool.project.values import ClassValue, External, FunctionValue, Instance, Value
+from fastness.tool.project.names.values import ClassValue, External, FunctionValue, Instance, Value
 
 _SESSION = "sqlalchemy.orm.Session()"
 _ASYNC = "sqlalchemy.ext.asyncio.AsyncSession()"

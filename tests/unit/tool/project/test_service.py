@@ -4,7 +4,7 @@ from fastness.tool.check.examples import files, project
 from fastness.tool.check.knowledge.answering import errors
 from fastness.tool.check.rule import Good
 from fastness.tool.project import Service
-from fastness.tool.project.symbols import Class, Function
+from fastness.tool.project.source.symbols import Class, Function
 
 
 def _service(source: str) -> Service:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import fastness
-from fastness.tool.project.walk import own, walk
+from fastness.tool.project.source.walk import own, walk
 
 _EVERYTHING = """
 import a.b as c

@@ -18,7 +18,7 @@ from fastness.tool.check.repair import Edit, Repair
 from fastness.tool.check.rule import Rule
 from fastness.tool.findings import Finding, Fix, Report
 from fastness.tool.project import Service
-from fastness.tool.project.project import Project
+from fastness.tool.project.files.project import Project
 
 
 @dataclass(frozen=True, slots=True)

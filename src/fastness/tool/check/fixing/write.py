@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from fastness.tool.errors import CommandError
-from fastness.tool.project.project import Project
+from fastness.tool.project.files.project import Project
 
 
 def diff(project: Project, texts: Mapping[str, str]) -> Iterator[str]:

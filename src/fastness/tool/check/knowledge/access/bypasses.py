@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from fastness.tool.check.knowledge.access.guards import refuses
 from fastness.tool.check.knowledge.access.switches import holds_by_default, names_stage
 from fastness.tool.check.knowledge.credentials.secrets import is_literal_secret
-from fastness.tool.project.resolve import Resolver
-from fastness.tool.project.symbols import Function, constant, last_name
-from fastness.tool.project.walk import own
+from fastness.tool.project.names.resolve import Resolver
+from fastness.tool.project.source.symbols import Function, constant, last_name
+from fastness.tool.project.source.walk import own
 
 _SAYS_WHO = re.compile(
     r"^_?(?:get_|require_|verify_|fetch_)?(?:current|authenticated|logged_in)_?(?:active_)?(?:user|principal|admin|account|superuser)(?:_id)?$"

@@ -6,7 +6,7 @@ import ast
 import re
 
 from fastness.tool.check.knowledge.credentials.secrets import names_secret
-from fastness.tool.project.symbols import Function, last_name
+from fastness.tool.project.source.symbols import Function, last_name
 
 _SECRET = re.compile(r"secret|api_?key|signing_key|public_key|auth_?token|webhook_?token|jwks", re.IGNORECASE)
 

@@ -6,9 +6,9 @@ import ast
 import re
 
 from fastness.tool.project import Service
+from fastness.tool.project.names.values import External
 from fastness.tool.project.routes import Route
-from fastness.tool.project.symbols import Class, Function, last_name
-from fastness.tool.project.values import External
+from fastness.tool.project.source.symbols import Class, Function, last_name
 
 _HOLDS_THEM = re.compile(r"Credentials|Login|SignIn|Password")
 _FIELDS = {"password", "email", "username", "otp"}

@@ -10,10 +10,10 @@ from fastness.tool.boot.app import BootedDependency
 from fastness.tool.check.knowledge.facts import reach
 from fastness.tool.check.knowledge.facts.served import Served
 from fastness.tool.project import Service
+from fastness.tool.project.names.values import External, FunctionValue
 from fastness.tool.project.routes import Dependency, Route, Router
-from fastness.tool.project.symbols import CallSite, Class, Function, argument, handed_on, last_name
-from fastness.tool.project.values import External, FunctionValue
-from fastness.tool.project.walk import mentions, walk
+from fastness.tool.project.source.symbols import CallSite, Class, Function, argument, handed_on, last_name
+from fastness.tool.project.source.walk import mentions, walk
 
 _GUARD = re.compile(
     r"auth(?!or(?:s|$|_))|current_?(?:active_)?(?:user|super|admin|account|tenant|org)|login|require|permission|api_?key|token|jwt|bearer"

@@ -6,8 +6,8 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 
-from fastness.tool.project.symbols import Function, constant, last_name
-from fastness.tool.project.walk import own
+from fastness.tool.project.source.symbols import Function, constant, last_name
+from fastness.tool.project.source.walk import own
 
 _NO = re.compile(r"\b40[013]\b|UNAUTHORIZED|FORBIDDEN|^False$")
 # What a function says by its name to find out: that somebody must not, of which no is the answer that lets in, or that he may.

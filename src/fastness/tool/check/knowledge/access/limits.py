@@ -6,10 +6,10 @@ import ast
 import re
 
 from fastness.tool.project import Service
+from fastness.tool.project.names.values import External
 from fastness.tool.project.routes import Middleware
-from fastness.tool.project.symbols import Class, Function, argument, constant, last_name
-from fastness.tool.project.values import External
-from fastness.tool.project.walk import own, walk
+from fastness.tool.project.source.symbols import Class, Function, argument, constant, last_name
+from fastness.tool.project.source.walk import own, walk
 
 _LIMIT = re.compile(
     r"(?:body|content|upload|request|payload).*(?:size|limit|length)|(?:size|limit).*(?:body|content|upload|request|payload)",

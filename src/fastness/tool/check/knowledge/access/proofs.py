@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 import re
 
-from fastness.tool.project import Service, literals
+from fastness.tool.project import Service
+from fastness.tool.project.names import literals
+from fastness.tool.project.names.values import External
 from fastness.tool.project.routes import Route
-from fastness.tool.project.symbols import Class, Scope, argument, constant
-from fastness.tool.project.values import External
+from fastness.tool.project.source.symbols import Class, Scope, argument, constant
 
 _CODE = re.compile(r"code|token|key|secret|nonce|hash", re.IGNORECASE)
 _LONG = 20  # letters and digits: more than 100 bits

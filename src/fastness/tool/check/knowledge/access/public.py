@@ -7,8 +7,8 @@ import re
 from collections.abc import Collection
 
 from fastness.tool.project.routes import Route
-from fastness.tool.project.symbols import Function, constant, last_name
-from fastness.tool.project.walk import walk
+from fastness.tool.project.source.symbols import Function, constant, last_name
+from fastness.tool.project.source.walk import walk
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _PARAMETER = re.compile(r"\{(\w+)[^}]*\}")

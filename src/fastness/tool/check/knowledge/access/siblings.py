@@ -11,9 +11,9 @@ from fastness.tool.check.knowledge.access import guards, public
 from fastness.tool.check.knowledge.facts.served import Served
 from fastness.tool.check.knowledge.inputs.bodies import bodies, fields
 from fastness.tool.project import Service
-from fastness.tool.project.module import Module
 from fastness.tool.project.routes import Route, Router
-from fastness.tool.project.symbols import Class, Function
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.symbols import Class, Function
 
 _MOST = 0.8
 _SHARE = 0.5  # of the siblings that are guarded

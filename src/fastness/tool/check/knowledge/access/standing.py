@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Iterator
 
 from fastness.tool.project import Service
+from fastness.tool.project.names.values import FunctionValue
 from fastness.tool.project.routes import Dependency
-from fastness.tool.project.symbols import Function
-from fastness.tool.project.values import FunctionValue
+from fastness.tool.project.source.symbols import Function
 
 _GUARD = re.compile(
     r"auth|verify|require|check|current_(?:user|admin|principal|account)|validate_(?:token|key|signature)|guard|protect|permission",

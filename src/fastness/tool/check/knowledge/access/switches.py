@@ -6,10 +6,10 @@ import ast
 import re
 from collections.abc import Callable
 
-from fastness.tool.project import literals
-from fastness.tool.project.resolve import Resolver
-from fastness.tool.project.symbols import Function, Scope, constant, last_name
-from fastness.tool.project.values import Instance
+from fastness.tool.project.names import literals
+from fastness.tool.project.names.resolve import Resolver
+from fastness.tool.project.names.values import Instance
+from fastness.tool.project.source.symbols import Function, Scope, constant, last_name
 
 _STAGE = re.compile(
     r"(?:^|[^a-z])(?:dev|devel|development|debug|local|test(?:ing)?|environment|env|stage|prod|production)(?:$|[^a-z])",

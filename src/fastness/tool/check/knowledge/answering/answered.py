@@ -15,11 +15,11 @@ from fastness.tool.check.knowledge.answering.responses import parts, put_into
 from fastness.tool.check.rule import proof
 from fastness.tool.findings import Evidence
 from fastness.tool.project import Service
-from fastness.tool.project.calls import Edge
-from fastness.tool.project.outside import OFFLOADED
-from fastness.tool.project.reading import known_once
-from fastness.tool.project.symbols import Function, argument, constant, last_name
-from fastness.tool.project.walk import walk
+from fastness.tool.project.flow.calls import Edge
+from fastness.tool.project.kept.reading import known_once
+from fastness.tool.project.names.outside import OFFLOADED
+from fastness.tool.project.source.symbols import Function, argument, constant, last_name
+from fastness.tool.project.source.walk import walk
 
 _Place: TypeAlias = tuple[int, int, int | None, int | None]
 

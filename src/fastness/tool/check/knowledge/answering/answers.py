@@ -8,11 +8,11 @@ from collections.abc import Collection, Iterator
 
 from fastness.tool.check.knowledge.answering.responses import put_into, returned
 from fastness.tool.project import Service
-from fastness.tool.project.resolve import Resolver
+from fastness.tool.project.names.resolve import Resolver
+from fastness.tool.project.names.values import ClassValue, External, FunctionValue
 from fastness.tool.project.routes import METHODS
-from fastness.tool.project.symbols import Function, argument, handed_on, last_name
-from fastness.tool.project.values import ClassValue, External, FunctionValue
-from fastness.tool.project.walk import walk
+from fastness.tool.project.source.symbols import Function, argument, handed_on, last_name
+from fastness.tool.project.source.walk import walk
 
 BODIES = ("JSONResponse", "ORJSONResponse", "PlainTextResponse", "HTMLResponse", "Response", "UJSONResponse")
 

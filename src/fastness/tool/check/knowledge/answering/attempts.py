@@ -6,8 +6,8 @@ import ast
 
 from fastness.tool.check.knowledge.running import blocking
 from fastness.tool.project import Service
-from fastness.tool.project.symbols import Function, constant, last_name
-from fastness.tool.project.walk import own
+from fastness.tool.project.source.symbols import Function, constant, last_name
+from fastness.tool.project.source.walk import own
 
 _STREAMS = {"stdout", "stderr"}
 _OUTSIDE = {blocking.DATABASE, blocking.NETWORK, blocking.FILE}

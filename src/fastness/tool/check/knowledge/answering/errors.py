@@ -6,9 +6,10 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fastness.tool.project import Service, literals
-from fastness.tool.project.symbols import Function, Scope, argument, last_name
-from fastness.tool.project.values import ClassValue, External, FunctionValue
+from fastness.tool.project import Service
+from fastness.tool.project.names import literals
+from fastness.tool.project.names.values import ClassValue, External, FunctionValue
+from fastness.tool.project.source.symbols import Function, Scope, argument, last_name
 
 # What `fastness.problems.handlers` answers besides those it is given.
 _OF_PROBLEMS = frozenset({"Problem", "HTTPException", "RequestValidationError", "Exception"})

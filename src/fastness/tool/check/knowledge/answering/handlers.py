@@ -6,8 +6,8 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 
-from fastness.tool.project.symbols import Function, last_name
-from fastness.tool.project.walk import own
+from fastness.tool.project.source.symbols import Function, last_name
+from fastness.tool.project.source.walk import own
 
 _BROAD = {"Exception", "BaseException"}
 # What is raised when something that the service needs does not answer.

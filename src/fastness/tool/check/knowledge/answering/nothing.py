@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from fastness.tool.project.symbols import argument, constant, last_name
+from fastness.tool.project.source.symbols import argument, constant, last_name
 
 _LISTS = {"[]", "list()", "()", "tuple()"}
 _NOTES = frozenset({

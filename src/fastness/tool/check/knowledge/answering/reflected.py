@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import Function, constant, last_name
-from fastness.tool.project.walk import walk
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.symbols import Function, constant, last_name
+from fastness.tool.project.source.walk import walk
 
 _ORIGIN, _CREDENTIALS = "access-control-allow-origin", "access-control-allow-credentials"
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from fastness.tool.project import Service
+from fastness.tool.project.names.values import External, Instance
 from fastness.tool.project.routes import Route
-from fastness.tool.project.symbols import Function, Kind, Scope, argument, handed_on, last_name, values
-from fastness.tool.project.values import External, Instance
+from fastness.tool.project.source.symbols import Function, Kind, Scope, argument, handed_on, last_name, values
 
 _BODILESS = {"204", "205", "304", "HTTP_204_NO_CONTENT", "HTTP_205_RESET_CONTENT", "HTTP_304_NOT_MODIFIED", "NO_CONTENT"}
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 from fastness.tool.check.knowledge.answering.responses import CONVERTED, CONVERTS, filled
-from fastness.tool.project.symbols import Function, constant, handed_on, last_name, values
-from fastness.tool.project.walk import own, walk
+from fastness.tool.project.source.symbols import Function, constant, handed_on, last_name, values
+from fastness.tool.project.source.walk import own, walk
 
 # Exceptions of libraries whose text speaks of the inside.
 INTERNAL = (

@@ -13,11 +13,11 @@ from fastness.tool.check.knowledge.answering.handlers import is_broad
 from fastness.tool.check.rule import Found, found, proof
 from fastness.tool.findings import Evidence
 from fastness.tool.project import Service
-from fastness.tool.project.callers import HANDED_ON
-from fastness.tool.project.resolve import Resolver
-from fastness.tool.project.symbols import Function, Scope, argument, constant, last_name
-from fastness.tool.project.values import External, Instance
-from fastness.tool.project.walk import own, walk
+from fastness.tool.project.names.callers import HANDED_ON
+from fastness.tool.project.names.resolve import Resolver
+from fastness.tool.project.names.values import External, Instance
+from fastness.tool.project.source.symbols import Function, Scope, argument, constant, last_name
+from fastness.tool.project.source.walk import own, walk
 
 
 def in_result(function: Function, ways: list[Answered], service: Service) -> Iterator[Found]:

@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterator
 
 from fastness.tool.check.knowledge.credentials.secrets import is_literal_secret, names_secret, signs
-from fastness.tool.project import Service, literals
-from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import CallSite, Function, constant
-from fastness.tool.project.walk import walk
+from fastness.tool.project import Service
+from fastness.tool.project.names import literals
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.symbols import CallSite, Function, constant
+from fastness.tool.project.source.walk import walk
 
 _READS = re.compile(r"^(?:get|config)$|env", re.IGNORECASE)
 

@@ -7,9 +7,9 @@ import re
 from itertools import pairwise
 
 from fastness.tool.check.knowledge.credentials.secrets import dsn_password
-from fastness.tool.project import literals
-from fastness.tool.project.resolve import Resolver
-from fastness.tool.project.symbols import CallSite, Function, constant, last_name
+from fastness.tool.project.names import literals
+from fastness.tool.project.names.resolve import Resolver
+from fastness.tool.project.source.symbols import CallSite, Function, constant, last_name
 
 # A link that logs in whoever follows it.
 _LINK = re.compile(

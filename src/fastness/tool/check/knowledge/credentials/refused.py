@@ -6,9 +6,9 @@ import ast
 from collections.abc import Iterator
 from functools import cached_property
 
-from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import constant, last_name
-from fastness.tool.project.walk import walk
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.symbols import constant, last_name
+from fastness.tool.project.source.walk import walk
 
 
 class Refusals:

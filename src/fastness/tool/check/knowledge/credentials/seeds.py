@@ -6,9 +6,9 @@ import ast
 import re
 
 from fastness.tool.check.knowledge.credentials.secrets import is_dummy, is_literal_secret
-from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import CallSite, Function, constant, last_name
-from fastness.tool.project.walk import walk
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.symbols import CallSite, Function, constant, last_name
+from fastness.tool.project.source.walk import walk
 
 _HASHES = re.compile(
     r"^hashpw$|^hash_?(?:password|pw)|password_hash$|^get_hash|^(?:hash|encrypt)_?password|hash_pass|^hash$", re.IGNORECASE

@@ -6,9 +6,9 @@ import ast
 from collections.abc import Iterator
 
 from fastness.tool.project import Project
-from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import Function, Scope, constant
-from fastness.tool.project.walk import walk
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.symbols import Function, Scope, constant
+from fastness.tool.project.source.walk import walk
 
 
 def in_table(module: Module, name: str, text: str) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fastness.tool.project import Service
-from fastness.tool.project.module import Module
 from fastness.tool.project.routes import Route, Router
+from fastness.tool.project.source.module import Module
 
 
 def main(service: Service) -> Router | None:

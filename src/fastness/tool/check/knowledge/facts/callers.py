@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterator
 
 from fastness.tool.project import Project, Service
-from fastness.tool.project.module import Module
-from fastness.tool.project.reading import known_once
-from fastness.tool.project.symbols import CallSite, Function, handed_on, last_name
-from fastness.tool.project.values import FunctionValue, ModuleValue
+from fastness.tool.project.kept.reading import known_once
+from fastness.tool.project.names.values import FunctionValue, ModuleValue
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.symbols import CallSite, Function, handed_on, last_name
 
 _GIVEN_TO = {"Depends", "Security", "add_api_route"}
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from fastness.tool.check.rule import module_of
 from fastness.tool.findings import Evidence
-from fastness.tool.project.calls import Chain
-from fastness.tool.project.symbols import CallSite
+from fastness.tool.project.flow.calls import Chain
+from fastness.tool.project.source.symbols import CallSite
 
 
 def told(chain: Chain, conclusion: str) -> Iterator[Evidence]:

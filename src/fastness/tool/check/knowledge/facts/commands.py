@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastness.tool.check.knowledge.facts.imports import is_imported
 from fastness.tool.project import Service
-from fastness.tool.project.module import Module
+from fastness.tool.project.source.module import Module
 
 _COMMAND_LINES = frozenset({"typer", "click", "argparse", "fire", "cyclopts"})
 

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from fastness.tool.check.knowledge.answering.responses import is_response, put_into, returned
 from fastness.tool.check.knowledge.inputs.bodies import fields
 from fastness.tool.project import Service
-from fastness.tool.project.reading import known_once
-from fastness.tool.project.symbols import CallSite, Class, Function, Kind, Scope, last_name
-from fastness.tool.project.values import ClassValue, Elements, External, FunctionValue, Instance, Value, Values
-from fastness.tool.project.walk import walk
+from fastness.tool.project.kept.reading import known_once
+from fastness.tool.project.names.values import ClassValue, Elements, External, FunctionValue, Instance, Value, Values
+from fastness.tool.project.source.symbols import CallSite, Class, Function, Kind, Scope, last_name
+from fastness.tool.project.source.walk import walk
 
 _QUERY_ENDS = ("all", "first", "one", "one_or_none", "scalar_one", "scalar_one_or_none", "get", "scalars", "scalar")
 _MANAGED = frozenset({"all", "filter", "exclude", "order_by", "get", "first", "last", "create"})  # `afirst()` too

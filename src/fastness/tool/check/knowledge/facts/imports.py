@@ -9,10 +9,10 @@ from weakref import proxy
 
 from fastness.tool.check.rule import module_of
 from fastness.tool.project import Project, Service
-from fastness.tool.project.calls import Outward
-from fastness.tool.project.module import Module
-from fastness.tool.project.reading import known_once
-from fastness.tool.project.symbols import CallSite, Function
+from fastness.tool.project.flow.calls import Outward
+from fastness.tool.project.kept.reading import known_once
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.symbols import CallSite, Function
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from typing import TypeAlias
 
 from fastness.tool.check.knowledge.lifetimes import sessions
 from fastness.tool.project import Service
-from fastness.tool.project.symbols import Function, Kind, last_name
-from fastness.tool.project.values import ClassValue
-from fastness.tool.project.walk import own, walk
+from fastness.tool.project.names.values import ClassValue
+from fastness.tool.project.source.symbols import Function, Kind, last_name
+from fastness.tool.project.source.walk import own, walk
 
 _PORTION = re.compile(r"batch|chunk|page$")
 _COUNTS = re.compile(r"\blen\(| % ")

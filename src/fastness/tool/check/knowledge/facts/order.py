@@ -6,9 +6,9 @@ import ast
 from collections.abc import Iterator
 
 from fastness.tool.check.knowledge.facts import paths
-from fastness.tool.project.module import Module
 from fastness.tool.project.routes import Include, Mount, Route, Router
-from fastness.tool.project.symbols import Class, Scope
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.symbols import Class, Scope
 
 
 def matches(at: str, earlier: Route, path: str, later: Route) -> bool:

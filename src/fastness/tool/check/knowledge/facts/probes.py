@@ -8,9 +8,9 @@ from typing import TypeVar
 
 from fastness.tool.check.knowledge.access.guards import is_guard, refuses
 from fastness.tool.project import Service
+from fastness.tool.project.names.values import ClassValue, External, FunctionValue, Instance
 from fastness.tool.project.routes import Dependency, Route, Router
-from fastness.tool.project.symbols import CallSite, Class, Function, argument, constant
-from fastness.tool.project.values import ClassValue, External, FunctionValue, Instance
+from fastness.tool.project.source.symbols import CallSite, Class, Function, argument, constant
 
 _END = r"[-_]*(?:check\w*|probe|status)?_*(?:\.\w+)?"
 _PROBE = re.compile(

@@ -6,10 +6,10 @@ import ast
 from collections.abc import Iterable
 
 from fastness.tool.project import Service
-from fastness.tool.project.reading import known_once
-from fastness.tool.project.symbols import CallSite, Function
-from fastness.tool.project.values import FunctionValue, Instance
-from fastness.tool.project.walk import walk
+from fastness.tool.project.kept.reading import known_once
+from fastness.tool.project.names.values import FunctionValue, Instance
+from fastness.tool.project.source.symbols import CallSite, Function
+from fastness.tool.project.source.walk import walk
 
 
 @known_once

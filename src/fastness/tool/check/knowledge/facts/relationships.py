@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 
 from fastness.tool.check.knowledge.facts import entities
 from fastness.tool.project import Service
-from fastness.tool.project.reading import fact, known_once
-from fastness.tool.project.symbols import Binding, CallSite, Class, Function, argument, constant, last_name, values
+from fastness.tool.project.kept.reading import fact, known_once
+from fastness.tool.project.source.symbols import Binding, CallSite, Class, Function, argument, constant, last_name, values
 
 _EAGER = {"selectin", "joined", "subquery", "immediate", "raise", "raise_on_sql", "noload", "write_only", "dynamic", False}
 _LOADERS = frozenset({

@@ -12,7 +12,7 @@ from fastness.tool.check.rule import Found, found, module_of
 from fastness.tool.findings import Evidence
 from fastness.tool.project import Service
 from fastness.tool.project.routes import Middleware, Router
-from fastness.tool.project.symbols import Function, Scope
+from fastness.tool.project.source.symbols import Function, Scope
 
 
 class Served:

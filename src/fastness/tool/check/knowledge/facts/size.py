@@ -6,8 +6,8 @@ import ast
 import re
 from dataclasses import dataclass
 
-from fastness.tool.project.symbols import Function
-from fastness.tool.project.walk import walk
+from fastness.tool.project.source.symbols import Function
+from fastness.tool.project.source.walk import walk
 
 _DECISIONS = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.ExceptHandler, ast.IfExp, ast.match_case, ast.comprehension)
 _LOG = re.compile(r"(?:self\.)?_?log(?:ger|ging)?\.|print\b", re.IGNORECASE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from fastness.tool.project import Service
-from fastness.tool.project.reading import fact
+from fastness.tool.project.kept.reading import fact
 
 _V2_ONLY = {"ConfigDict", "field_validator", "model_validator", "field_serializer", "model_serializer", "computed_field",
             "RootModel", "TypeAdapter", "AfterValidator", "BeforeValidator"}  # fmt: skip

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from fastness.tool.check.knowledge.inputs.handed import handed, leading_to
 from fastness.tool.check.knowledge.running import blocking, work
 from fastness.tool.project import Service
-from fastness.tool.project.reading import known_once
-from fastness.tool.project.symbols import Function, constant, handed_on, last_name, passed
-from fastness.tool.project.walk import own, walk
+from fastness.tool.project.kept.reading import known_once
+from fastness.tool.project.source.symbols import Function, constant, handed_on, last_name, passed
+from fastness.tool.project.source.walk import own, walk
 
 LOOPED, REPEATED, AWAITED, ASKED = "looped", "repeated", "awaited", "asked"
 _DEEPEST = 4  # calls between the endpoint and the work

@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from fastness.tool.project import Service, literals
+from fastness.tool.project import Service
+from fastness.tool.project.names import literals
+from fastness.tool.project.names.values import Elements, External, Instance
 from fastness.tool.project.routes import Route
-from fastness.tool.project.symbols import Class, Function, Scope, argument, constant, last_name
-from fastness.tool.project.values import Elements, External, Instance
+from fastness.tool.project.source.symbols import Class, Function, Scope, argument, constant, last_name
 
 # What `annotated_types` and validators say by their names.
 _SAID = {"MaxLen": "max_length", "Le": "le", "Lt": "lt", "AfterValidator": "validator", "BeforeValidator": "validator",

@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Iterator
 
 from fastness.tool.project import Service
-from fastness.tool.project.symbols import Function, constant, handed_on, last_name
-from fastness.tool.project.walk import walk
+from fastness.tool.project.source.symbols import Function, constant, handed_on, last_name
+from fastness.tool.project.source.walk import walk
 
 CHECKS = re.compile(
     r"valid|safe|secure|sanit|check|allow|verify|clean|is_relative_to|commonpath|fullmatch|^match$|^search$|basename|slug|assert|ssrf|guard"

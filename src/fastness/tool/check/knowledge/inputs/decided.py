@@ -13,10 +13,10 @@ from fastness.tool.check.knowledge.inputs import amounts
 from fastness.tool.check.knowledge.inputs.amounts import Use
 from fastness.tool.check.knowledge.inputs.bodies import bodies, fields, options, part
 from fastness.tool.project import Service
-from fastness.tool.project.module import Module
+from fastness.tool.project.names.values import Elements, External, Instance, Value, Values
 from fastness.tool.project.routes import Route
-from fastness.tool.project.symbols import Class, Function, Scope, last_name
-from fastness.tool.project.values import Elements, External, Instance, Value, Values
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.symbols import Class, Function, Scope, last_name
 
 _PROMPT = re.compile(
     r"prompt|messages?$|question|query|content|text|^inputs?$|instruction|history|conversation|context|document"

@@ -9,10 +9,10 @@ from functools import partial
 
 from fastness.tool.check.knowledge.facts import reach
 from fastness.tool.project import Service
-from fastness.tool.project.calls import Edge, Outward
-from fastness.tool.project.reading import known_once, table
-from fastness.tool.project.symbols import CallSite, Function, argument
-from fastness.tool.project.values import External, FunctionValue
+from fastness.tool.project.flow.calls import Edge, Outward
+from fastness.tool.project.kept.reading import known_once, table
+from fastness.tool.project.names.values import External, FunctionValue
+from fastness.tool.project.source.symbols import CallSite, Function, argument
 
 _FIRST = {
     "add_task": ("fastapi.BackgroundTasks().add_task",),

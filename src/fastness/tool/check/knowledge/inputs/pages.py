@@ -7,10 +7,11 @@ import re
 from collections.abc import Iterator
 
 from fastness.tool.check.knowledge.inputs.bodies import fields, validated
-from fastness.tool.project import Service, literals
-from fastness.tool.project.symbols import Class, Function, Scope
-from fastness.tool.project.values import External, Instance
-from fastness.tool.project.walk import walk
+from fastness.tool.project import Service
+from fastness.tool.project.names import literals
+from fastness.tool.project.names.values import External, Instance
+from fastness.tool.project.source.symbols import Class, Function, Scope
+from fastness.tool.project.source.walk import walk
 
 _LIMIT = re.compile(
     r"^(?:limit|page_size|per_page|items_per_page|pageSize|perPage|size|page_limit|count|top_k|take|first|n|k|top_n|num_results|n_results|max_results|max_items|number_of_results)$"

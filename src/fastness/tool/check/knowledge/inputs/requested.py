@@ -6,9 +6,9 @@ import ast
 import re
 
 from fastness.tool.project import Service
-from fastness.tool.project.symbols import CallSite, Function, handed_on, last_name
-from fastness.tool.project.values import FunctionValue
-from fastness.tool.project.walk import own, walk
+from fastness.tool.project.names.values import FunctionValue
+from fastness.tool.project.source.symbols import CallSite, Function, handed_on, last_name
+from fastness.tool.project.source.walk import own, walk
 
 _REQUESTS = {"request", "req", "websocket", "http_request", "self.request"}
 _BODIES = {"body", "json", "form"}

@@ -6,9 +6,9 @@ import ast
 from collections.abc import Iterator
 
 from fastness.tool.project import Service
-from fastness.tool.project.symbols import CallSite, Function, handed_on, last_name
-from fastness.tool.project.values import External, FunctionValue
-from fastness.tool.project.walk import walk
+from fastness.tool.project.names.values import External, FunctionValue
+from fastness.tool.project.source.symbols import CallSite, Function, handed_on, last_name
+from fastness.tool.project.source.walk import walk
 
 _SIZES = frozenset({"size", "tell"})
 _UPLOAD = "fastapi.UploadFile()"

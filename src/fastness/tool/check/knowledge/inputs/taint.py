@@ -17,12 +17,13 @@ from fastness.tool.check.knowledge.inputs.checked import CHECKS, Checks, is_endi
 from fastness.tool.check.knowledge.inputs.handed import handed, inside, leading_to
 from fastness.tool.check.rule import proof
 from fastness.tool.findings import Evidence
-from fastness.tool.project import Service, literals
-from fastness.tool.project.calls import Edge, Outward
+from fastness.tool.project import Service
+from fastness.tool.project.flow.calls import Edge, Outward
+from fastness.tool.project.names import literals
+from fastness.tool.project.names.values import Elements, External, Instance, Value, Values
 from fastness.tool.project.routes import Route
-from fastness.tool.project.symbols import Binding, CallSite, Class, Function, constant, last_name, passed
-from fastness.tool.project.values import Elements, External, Instance, Value, Values
-from fastness.tool.project.walk import walk
+from fastness.tool.project.source.symbols import Binding, CallSite, Class, Function, constant, last_name, passed
+from fastness.tool.project.source.walk import walk
 
 _DEEPEST = 12  # calls in front of the sink
 _RETURNED = 6  # calls behind a value, each of which gives back what it got

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from functools import partial
 
 from fastness.tool.project import Service
-from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import Binding, Function, Kind
-from fastness.tool.project.walk import walk
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.symbols import Binding, Function, Kind
+from fastness.tool.project.source.walk import walk
 
 SETTING = (ast.Assign, ast.AugAssign)  # a tuple, because a union takes three times as long to ask
 GROWS = frozenset({"append", "extend", "add", "update", "insert", "setdefault", "appendleft"})

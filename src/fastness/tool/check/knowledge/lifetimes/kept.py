@@ -6,8 +6,8 @@ import ast
 from collections.abc import Iterator
 
 from fastness.tool.project import Service
-from fastness.tool.project.symbols import CallSite, Function, constant
-from fastness.tool.project.walk import walk
+from fastness.tool.project.source.symbols import CallSite, Function, constant
+from fastness.tool.project.source.walk import walk
 
 
 def is_never_asked_for(service: Service, site: CallSite) -> bool:

@@ -9,12 +9,12 @@ from fastness.tool.check.knowledge.facts import imports, reach
 from fastness.tool.check.knowledge.lifetimes import startup
 from fastness.tool.check.knowledge.running import loop
 from fastness.tool.project import Service
-from fastness.tool.project.hierarchy import FORMS
-from fastness.tool.project.module import Module
-from fastness.tool.project.reading import known_once
-from fastness.tool.project.symbols import CallSite, Class, Function, Scope, last_name
-from fastness.tool.project.values import ClassValue, Instance
-from fastness.tool.project.walk import walk
+from fastness.tool.project.kept.reading import known_once
+from fastness.tool.project.names.hierarchy import FORMS
+from fastness.tool.project.names.values import ClassValue, Instance
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.symbols import CallSite, Class, Function, Scope, last_name
+from fastness.tool.project.source.walk import walk
 
 _PLAIN = FORMS | {"pydantic_settings.BaseSettings", "starlette.middleware.base.BaseHTTPMiddleware"}
 _MODELS = frozenset({"pydantic.BaseModel"})

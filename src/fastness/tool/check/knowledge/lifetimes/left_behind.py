@@ -11,9 +11,9 @@ from typing import TypeGuard
 from fastness.tool.check.knowledge.lifetimes import lasting, shared
 from fastness.tool.check.knowledge.lifetimes.containers import GROWS, SETTING, SHRINKS, is_collection, is_harmless, whole
 from fastness.tool.project import Service
-from fastness.tool.project.symbols import CallSite, Class, Function, Kind, handed_on
-from fastness.tool.project.values import FunctionValue
-from fastness.tool.project.walk import mentions, own, walk
+from fastness.tool.project.names.values import FunctionValue
+from fastness.tool.project.source.symbols import CallSite, Class, Function, Kind, handed_on
+from fastness.tool.project.source.walk import mentions, own, walk
 
 _BEGINS = re.compile(
     r"_*(?:set|load|start|stop|open|close|connect|disconnect|init|initiali[sz]e|setup|configure|reload|refresh|attach|bind|reset"

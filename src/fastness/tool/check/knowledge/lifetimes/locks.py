@@ -6,9 +6,9 @@ import ast
 from collections.abc import Iterator
 
 from fastness.tool.project import Service
-from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import CallSite, Function
-from fastness.tool.project.walk import walk
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.symbols import CallSite, Function
+from fastness.tool.project.source.walk import walk
 
 _LOCKS = frozenset({"asyncio.Lock", "threading.Lock"})
 

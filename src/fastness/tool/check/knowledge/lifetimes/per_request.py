@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 from fastness.tool.check.knowledge.lifetimes import resources
 from fastness.tool.project import Service
-from fastness.tool.project.symbols import Function, Kind
-from fastness.tool.project.walk import walk
+from fastness.tool.project.source.symbols import Function, Kind
+from fastness.tool.project.source.walk import walk
 
 _POOLS = {"Engine", "AsyncEngine", "ConnectionPool", "BlockingConnectionPool", "create_pool", "MongoClient",
           "AsyncIOMotorClient", "AsyncMongoClient", "Celery"}  # fmt: skip

@@ -9,12 +9,12 @@ from functools import cache
 
 from fastness.tool.check.knowledge.facts import callers, imports
 from fastness.tool.project import Service
-from fastness.tool.project.external import canonical
-from fastness.tool.project.module import Module
-from fastness.tool.project.reading import known_once
-from fastness.tool.project.symbols import Function, Scope, argument, last_name, values
-from fastness.tool.project.values import ClassValue, External, FunctionValue
-from fastness.tool.project.walk import mentions, walk
+from fastness.tool.project.kept.reading import known_once
+from fastness.tool.project.names.external import canonical
+from fastness.tool.project.names.values import ClassValue, External, FunctionValue
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.symbols import Function, Scope, argument, last_name, values
+from fastness.tool.project.source.walk import mentions, walk
 
 _RESOURCE = re.compile(
     r"sqlalchemy\.(?:Engine|ext\.asyncio\.AsyncEngine)\(\)|redis\.(?:asyncio\.)?(?:Redis|ConnectionPool)\(\)|httpx2?\.(?:Async)?Client\(\)"

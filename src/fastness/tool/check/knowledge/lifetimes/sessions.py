@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterable, Iterator
 
 from fastness.tool.project import Service
-from fastness.tool.project.symbols import CallSite, Class, Function, Kind
-from fastness.tool.project.values import External, Instance, Value
-from fastness.tool.project.walk import walk
+from fastness.tool.project.names.values import External, Instance, Value
+from fastness.tool.project.source.symbols import CallSite, Class, Function, Kind
+from fastness.tool.project.source.walk import walk
 
 SESSIONS = frozenset({
     "sqlalchemy.orm.Session()", "sqlalchemy.ext.asyncio.AsyncSession()", "sqlalchemy.Connection()",

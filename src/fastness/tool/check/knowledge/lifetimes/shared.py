@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from fastness.tool.check.knowledge.lifetimes.containers import SETTING, is_harmless, is_in
 from fastness.tool.check.knowledge.running.loop import missing
 from fastness.tool.project import Service
-from fastness.tool.project.hierarchy import FORMS
-from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import Class, Function, Kind, last_name
-from fastness.tool.project.values import ClassValue, External, Instance, ModuleValue
-from fastness.tool.project.walk import mentions, walk
+from fastness.tool.project.names.hierarchy import FORMS
+from fastness.tool.project.names.values import ClassValue, External, Instance, ModuleValue
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.symbols import Class, Function, Kind, last_name
+from fastness.tool.project.source.walk import mentions, walk
 
 
 def sets(service: Service, function: Function) -> dict[str, ast.AST]:

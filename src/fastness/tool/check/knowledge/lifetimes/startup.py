@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fastness.tool.project import Service
-from fastness.tool.project.module import Module
-from fastness.tool.project.reading import known_once
-from fastness.tool.project.symbols import CallSite, Class, Function, Scope, argument, last_name
-from fastness.tool.project.values import ClassValue, External, FunctionValue
+from fastness.tool.project.kept.reading import known_once
+from fastness.tool.project.names.values import ClassValue, External, FunctionValue
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.symbols import CallSite, Class, Function, Scope, argument, last_name
 
 
 @known_once

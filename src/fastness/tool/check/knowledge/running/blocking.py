@@ -1,6 +1,6 @@
 """Library calls that hold their thread: on the event loop, every other request waits for them.
 
-Paths are as in `fastness.tool.project.values.External`. Constructors that only store their arguments are not listed.
+Paths are as in `fastness.tool.project.names.values.External`. Constructors that only store their arguments are not listed.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import re
 from functools import cache
 
 from fastness.tool.check.knowledge.running import clients
-from fastness.tool.project.calls import Outward
-from fastness.tool.project.symbols import constant, last_name
+from fastness.tool.project.flow.calls import Outward
+from fastness.tool.project.source.symbols import constant, last_name
 
 DATABASE, NETWORK, SLEEP, SUBPROCESS, FILE = "database", "network", "sleep", "subprocess", "file"
 THREAD = "waits for a thread"

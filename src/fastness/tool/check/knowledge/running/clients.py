@@ -1,6 +1,6 @@
 """Calls of client libraries that hold their thread until another machine has answered.
 
-Paths are as in `fastness.tool.project.values.External`. Constructors that only store their arguments are not listed, nor
+Paths are as in `fastness.tool.project.names.values.External`. Constructors that only store their arguments are not listed, nor
 are what only builds a request, and what hands it to a thread of the library's own.
 """
 

@@ -11,11 +11,11 @@ from functools import partial
 from fastness.tool.check.knowledge.facts import reach
 from fastness.tool.check.knowledge.lifetimes import startup
 from fastness.tool.project import Service
-from fastness.tool.project.calls import Edge
-from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import CallSite, Function, handed_on
-from fastness.tool.project.values import External, FunctionValue, Values
-from fastness.tool.project.walk import own, walk
+from fastness.tool.project.flow.calls import Edge
+from fastness.tool.project.names.values import External, FunctionValue, Values
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.symbols import CallSite, Function, handed_on
+from fastness.tool.project.source.walk import own, walk
 
 _CACHES = ("lru_cache", "cache", "cached", "alru_cache")
 

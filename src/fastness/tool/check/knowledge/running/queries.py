@@ -7,10 +7,11 @@ import re
 
 from fastness.tool.check.knowledge.facts.size import size
 from fastness.tool.check.knowledge.lifetimes.sessions import CONNECTION
-from fastness.tool.project import Service, literals
-from fastness.tool.project.symbols import CallSite, Function, handed_on
-from fastness.tool.project.values import External
-from fastness.tool.project.walk import own, walk
+from fastness.tool.project import Service
+from fastness.tool.project.names import literals
+from fastness.tool.project.names.values import External
+from fastness.tool.project.source.symbols import CallSite, Function, handed_on
+from fastness.tool.project.source.walk import own, walk
 
 _RAW = re.compile(rf"{CONNECTION}(?:\.cursor\(\))?\.(?:execute|fetch|fetchrow|fetchval|execute_fetchall)")
 _CHANGES = re.compile(r"\s*(?:insert|update|delete|replace|create|drop|alter|pragma)\b", re.IGNORECASE)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 
 from fastness.tool.check.knowledge.facts.iteration import Loop, body, ends, is_portion, targets
-from fastness.tool.project.symbols import CallSite, handed_on, last_name
-from fastness.tool.project.walk import mentions, own, walk
+from fastness.tool.project.source.symbols import CallSite, handed_on, last_name
+from fastness.tool.project.source.walk import mentions, own, walk
 
 _STATEMENT = frozenset({"execute", "exec"})
 _IDENTITIES = frozenset({"id", "_id", "uuid", "pk"})

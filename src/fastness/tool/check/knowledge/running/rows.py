@@ -9,8 +9,8 @@ from fastness.tool.check.knowledge.facts import entities, relationships
 from fastness.tool.check.knowledge.facts.iteration import Loop, body, generators
 from fastness.tool.check.knowledge.facts.reach import near
 from fastness.tool.project import Service
-from fastness.tool.project.symbols import Binding, Class, Function
-from fastness.tool.project.walk import walk
+from fastness.tool.project.source.symbols import Binding, Class, Function
+from fastness.tool.project.source.walk import walk
 
 _LOOPS = (ast.For, ast.AsyncFor, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 

@@ -15,7 +15,7 @@ from fastness.tool.check.knowledge.facts.size import size
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
-from fastness.tool.project.symbols import Function
+from fastness.tool.project.source.symbols import Function
 
 _MOST_STATEMENTS = 30
 _MOST_DECISIONS = 8

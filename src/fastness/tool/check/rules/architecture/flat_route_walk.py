@@ -17,9 +17,9 @@ from fastness.tool.check.knowledge.facts import versions
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
-from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import Function, Scope
-from fastness.tool.project.values import External
+from fastness.tool.project.names.values import External
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.symbols import Function, Scope
 
 _REQUESTS_APP = re.compile(r"(?:\w+\.)*(?:request|req|websocket)\.app(?:\.router)?\.routes")
 _ROUTE = re.compile(r"(?:(?:\w+\.)*scope)(?:\[['\"]route['\"]\]|\.get\(['\"]route['\"]\))\.(?:path|path_format)$")

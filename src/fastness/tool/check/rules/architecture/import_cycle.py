@@ -17,7 +17,7 @@ from fastness.tool.check.knowledge.facts.imports import Import, graph
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Project
-from fastness.tool.project.module import Module
+from fastness.tool.project.source.module import Module
 
 _MOST = 10  # cycles shown of one knot
 

@@ -19,9 +19,9 @@ from fastness.tool.check.knowledge.facts.imports import Import, graph
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Evidence, Severity
 from fastness.tool.project import Service
-from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import Function
-from fastness.tool.project.values import FunctionValue
+from fastness.tool.project.names.values import FunctionValue
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.symbols import Function
 
 _LOWER = frozenset({"services", "service", "domain", "domains", "crud", "repositories", "repository", "usecases", "use_cases",
                     "entities", "dal", "dao"})  # fmt: skip

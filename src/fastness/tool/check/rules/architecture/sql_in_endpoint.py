@@ -17,9 +17,9 @@ from fastness.tool.check.knowledge.running.queries import asks_store
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
-from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import CallSite, Function
-from fastness.tool.project.values import External
+from fastness.tool.project.names.values import External
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.symbols import CallSite, Function
 
 _SESSION = r"(?:sqlalchemy\.orm\.(?:Session|scoped_session)|sqlalchemy\.ext\.asyncio\.AsyncSession)\(\)"
 _RAW = rf"{CONNECTION}(?:\.cursor\(\))?\.(?:execute|executemany|fetch|fetchrow|fetchval|execute_fetchall)"

@@ -18,7 +18,7 @@ from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
 from fastness.tool.project.routes import Route, Router
-from fastness.tool.project.symbols import argument
+from fastness.tool.project.source.symbols import argument
 
 _VERSION = re.compile(r"(?:^|/)v\d|\{version|(?:^|/)(?:latest|stable)(?:/|$)", re.IGNORECASE)
 _OPERATIONS = re.compile(

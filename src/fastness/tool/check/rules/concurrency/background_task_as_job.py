@@ -18,9 +18,9 @@ from fastness.tool.check.knowledge.running import work
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
-from fastness.tool.project.calls import Chain, Outward
-from fastness.tool.project.symbols import CallSite, Function, constant
-from fastness.tool.project.values import External, FunctionValue, Value
+from fastness.tool.project.flow.calls import Chain, Outward
+from fastness.tool.project.names.values import External, FunctionValue, Value
+from fastness.tool.project.source.symbols import CallSite, Function, constant
 
 _TASKS = ("fastapi.BackgroundTasks()",)
 _POSTS = "posts"

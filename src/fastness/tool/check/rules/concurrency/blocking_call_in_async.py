@@ -26,8 +26,8 @@ from fastness.tool.check.repair import Edit, Repair, aligned, function_at, span
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Evidence, Finding, Fix, Severity
 from fastness.tool.project import Service
-from fastness.tool.project.calls import Chain, Outward
-from fastness.tool.project.symbols import Function
+from fastness.tool.project.flow.calls import Chain, Outward
+from fastness.tool.project.source.symbols import Function
 
 
 @rule(

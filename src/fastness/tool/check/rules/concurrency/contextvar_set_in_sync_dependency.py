@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Fix, Severity
 from fastness.tool.project import Service
-from fastness.tool.project.calls import Outward
-from fastness.tool.project.symbols import Function
+from fastness.tool.project.flow.calls import Outward
+from fastness.tool.project.source.symbols import Function
 
 _SETS = {
     "contextvars.ContextVar().set", "structlog.contextvars.bind_contextvars", "structlog.contextvars.bound_contextvars",

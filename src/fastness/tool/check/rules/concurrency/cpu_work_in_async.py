@@ -16,7 +16,7 @@ from fastness.tool.check.knowledge.running import blocking, loop, work
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
-from fastness.tool.project.calls import Outward
+from fastness.tool.project.flow.calls import Outward
 
 
 @rule(severity=Severity.WARNING, practice="4.1", help="declare it with `def`, or hand the work to a thread or a worker")

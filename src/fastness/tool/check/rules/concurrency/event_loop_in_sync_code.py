@@ -19,9 +19,9 @@ from fastness.tool.check.knowledge.running import loop
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
-from fastness.tool.project.calls import Outward
-from fastness.tool.project.symbols import CallSite, Function, last_name
-from fastness.tool.project.walk import own, walk
+from fastness.tool.project.flow.calls import Outward
+from fastness.tool.project.source.symbols import CallSite, Function, last_name
+from fastness.tool.project.source.walk import own, walk
 
 _STARTS = frozenset(
     {"asyncio.run", "asyncio.loop.run_until_complete", "asgiref.sync.async_to_sync()", "anyio.run", "uvloop.run"}

@@ -18,9 +18,9 @@ from fastness.tool.check.knowledge.lifetimes import sessions
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
-from fastness.tool.project.symbols import CallSite, Function, Kind
-from fastness.tool.project.values import External, FunctionValue, Instance
-from fastness.tool.project.walk import walk
+from fastness.tool.project.names.values import External, FunctionValue, Instance
+from fastness.tool.project.source.symbols import CallSite, Function, Kind
+from fastness.tool.project.source.walk import walk
 
 _STARTS = {"asyncio.create_task", "asyncio.ensure_future", "asyncio.loop.create_task"}
 _THREADS = {"threading.Thread"}

@@ -16,8 +16,8 @@ from fastness.tool.check.knowledge.lifetimes import containers, left_behind, loc
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
-from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import Function
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.symbols import Function
 
 
 @rule(

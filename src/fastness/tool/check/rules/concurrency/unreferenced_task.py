@@ -16,10 +16,10 @@ from fastness.tool.check.repair import Edit, Repair, at_top, calls_at, lines_add
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Finding, Fix, Severity
 from fastness.tool.project import Service
-from fastness.tool.project.module import Module
-from fastness.tool.project.resolve import Resolver
-from fastness.tool.project.symbols import CallSite, Function, Kind
-from fastness.tool.project.walk import walk
+from fastness.tool.project.names.resolve import Resolver
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.symbols import CallSite, Function, Kind
+from fastness.tool.project.source.walk import walk
 
 _STARTS = ("asyncio.create_task", "asyncio.ensure_future", "asyncio.loop.create_task")
 

@@ -19,7 +19,7 @@ from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
 from fastness.tool.project.routes import Route
-from fastness.tool.project.symbols import Function, argument
+from fastness.tool.project.source.symbols import Function, argument
 
 _BODILESS = (204, 205, 304)
 

@@ -19,8 +19,8 @@ from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Evidence, Severity
 from fastness.tool.project import Service
 from fastness.tool.project.routes import Route
-from fastness.tool.project.symbols import Function, argument
-from fastness.tool.project.walk import walk
+from fastness.tool.project.source.symbols import Function, argument
+from fastness.tool.project.source.walk import walk
 
 
 @rule(severity=Severity.ERROR, practice="3.4", help="declare a response model with the fields that clients need")

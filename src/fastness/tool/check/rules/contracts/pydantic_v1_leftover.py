@@ -17,10 +17,10 @@ from fastness.tool.check.knowledge.facts import versions
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Fix, Severity
 from fastness.tool.project import Service
-from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import CallSite, Class, dotted, last_name
-from fastness.tool.project.values import External
-from fastness.tool.project.walk import walk
+from fastness.tool.project.names.values import External
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.symbols import CallSite, Class, dotted, last_name
+from fastness.tool.project.source.walk import walk
 
 _IGNORED = {
     "orm_mode": "from_attributes", "allow_population_by_field_name": "populate_by_name", "schema_extra": "json_schema_extra",

@@ -17,7 +17,7 @@ from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
 from fastness.tool.project.routes import Route
-from fastness.tool.project.symbols import Class, Function
+from fastness.tool.project.source.symbols import Class, Function
 
 _ALWAYS = frozenset(
     {"created_at", "updated_at", "deleted_at", "hashed_password", "password_hash", "date_created", "date_updated"}

@@ -16,9 +16,9 @@ from fastness.tool.check.knowledge.inputs.bodies import bodies, fields, shows_te
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
+from fastness.tool.project.names.values import Elements, Instance, Values
 from fastness.tool.project.routes import Route
-from fastness.tool.project.symbols import Class
-from fastness.tool.project.values import Elements, Instance, Values
+from fastness.tool.project.source.symbols import Class
 
 _PASSWORDS = ("password", "hashed_password", "password_hash", "passwd")
 # A client's own, of a payment or checkout, is made to be handed to it.

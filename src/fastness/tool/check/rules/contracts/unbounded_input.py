@@ -17,9 +17,10 @@ from fastness.tool.check.knowledge.inputs import decided, pages
 from fastness.tool.check.repair import Edit, Repair, argument_added, function_at, imported, is_written, replaced, text_of
 from fastness.tool.check.rule import Bad, Found, Good, found, module_of, position, proof, rule
 from fastness.tool.findings import Finding, Fix, Severity
-from fastness.tool.project import Service, literals
+from fastness.tool.project import Service
+from fastness.tool.project.names import literals
 from fastness.tool.project.routes import Route
-from fastness.tool.project.symbols import Class, Function, Scope
+from fastness.tool.project.source.symbols import Class, Function, Scope
 
 
 @rule(

@@ -25,7 +25,7 @@ from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Finding, Fix, Severity
 from fastness.tool.project import Service
 from fastness.tool.project.routes import Include, Mount, Route, Router
-from fastness.tool.project.symbols import Function
+from fastness.tool.project.source.symbols import Function
 
 
 @rule(

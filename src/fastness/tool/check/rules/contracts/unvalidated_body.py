@@ -16,11 +16,11 @@ from fastness.tool.check.knowledge.inputs import bodies
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
-from fastness.tool.project.hints import arguments
+from fastness.tool.project.names.hints import arguments
+from fastness.tool.project.names.values import ClassValue, External
 from fastness.tool.project.routes import Route
-from fastness.tool.project.symbols import CallSite, Class, Function, constant, handed_on, last_name
-from fastness.tool.project.values import ClassValue, External
-from fastness.tool.project.walk import walk
+from fastness.tool.project.source.symbols import CallSite, Class, Function, constant, handed_on, last_name
+from fastness.tool.project.source.walk import walk
 
 _HOOK = re.compile(r"webhook|callback|hook|event|proxy|graphql|ingest|mcp|rpc", re.IGNORECASE)
 _CHECKS = re.compile(r"model_validate|parse_obj|validate|verify|construct_event|TypeAdapter|load")

@@ -17,10 +17,11 @@ from fastness.tool.check.knowledge.facts import delivery
 from fastness.tool.check.knowledge.facts.served import Served
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
-from fastness.tool.project import Service, literals
+from fastness.tool.project import Service
+from fastness.tool.project.names import literals
 from fastness.tool.project.routes import Router
-from fastness.tool.project.symbols import Scope, argument
-from fastness.tool.project.walk import walk
+from fastness.tool.project.source.symbols import Scope, argument
+from fastness.tool.project.source.walk import walk
 
 _DEVELOPS = re.compile(
     r"\bfastapi\s+dev\b|\buvicorn\b.*\s--reload\b|\bgunicorn\b.*\s--reload\b|\bhypercorn\b.*\s(?:--reload|--debug)\b"

@@ -20,8 +20,8 @@ from fastness.tool.check.knowledge.facts.served import Served
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
-from fastness.tool.project.module import Module
 from fastness.tool.project.routes import Route, Router
+from fastness.tool.project.source.module import Module
 
 _PROVIDERS = ("fastness.health", "fastapi_healthcheck", "fastapi_health", "healthcheck", "py_healthcheck")
 _FEWEST = 3

@@ -21,10 +21,10 @@ from fastness.tool.check.knowledge.lifetimes.startup import functions, starts
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
-from fastness.tool.project.calls import Edge
-from fastness.tool.project.symbols import CallSite, Function, last_name
-from fastness.tool.project.values import External, FunctionValue
-from fastness.tool.project.walk import walk
+from fastness.tool.project.flow.calls import Edge
+from fastness.tool.project.names.values import External, FunctionValue
+from fastness.tool.project.source.symbols import CallSite, Function, last_name
+from fastness.tool.project.source.walk import walk
 
 _SCHEDULER = re.compile(
     r"apscheduler\.schedulers\.\w+(?:\.\w+)?\(\)\.start|(?:apscheduler\.\w+\(\)|rocketry\.Rocketry\(\))\.(?:start|serve|run)"

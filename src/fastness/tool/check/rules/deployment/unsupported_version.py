@@ -16,7 +16,7 @@ from fastness.tool.check.knowledge.facts import delivery
 from fastness.tool.check.rule import Bad, Found, Good, collapse, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Project
-from fastness.tool.project.requirements import Requirements
+from fastness.tool.project.files.requirements import Requirements
 
 # The oldest Python with security fixes when this was written; https://devguide.python.org/versions
 _OLDEST_PYTHON = (3, 11)

@@ -17,7 +17,7 @@ from fastness.tool.check.changes import Change, Commit
 from fastness.tool.check.rule import Bad, Found, Good, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Project
-from fastness.tool.project.module import Module
+from fastness.tool.project.source.module import Module
 
 # At the beginning, where it is a verb: «Use a fixed page size» and «Add fixtures» fix nothing.
 _FIX = re.compile(

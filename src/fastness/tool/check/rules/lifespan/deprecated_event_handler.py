@@ -21,10 +21,10 @@ from fastness.tool.check.repair import Edit, Repair, argument_added, block, impo
 from fastness.tool.check.rule import Bad, Found, Good, found, module_of, rule
 from fastness.tool.findings import Finding, Fix, Severity
 from fastness.tool.project import Service
-from fastness.tool.project.module import Module
+from fastness.tool.project.names.values import External, FunctionValue
 from fastness.tool.project.routes import Router
-from fastness.tool.project.symbols import CallSite, Class, Function, Scope, argument, dotted
-from fastness.tool.project.values import External, FunctionValue
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.symbols import CallSite, Class, Function, Scope, argument, dotted
 
 _NAMES = ("on_event", "add_event_handler")
 _EVENTS = {"startup", "shutdown"}

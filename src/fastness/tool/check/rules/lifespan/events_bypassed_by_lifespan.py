@@ -15,7 +15,7 @@ from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Evidence, Fix, Severity
 from fastness.tool.project import Service
 from fastness.tool.project.routes import Router
-from fastness.tool.project.symbols import CallSite, argument, constant
+from fastness.tool.project.source.symbols import CallSite, argument, constant
 
 _EVENTS = {"startup", "shutdown"}
 

@@ -15,7 +15,7 @@ from fastness.tool.check.knowledge.lifetimes import resources, startup
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Evidence, Severity
 from fastness.tool.project import Service
-from fastness.tool.project.symbols import Function, last_name
+from fastness.tool.project.source.symbols import Function, last_name
 
 _STEPS = 3  # calls from the lifespan to where the resource is made
 

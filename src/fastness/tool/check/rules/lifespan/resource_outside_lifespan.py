@@ -19,8 +19,8 @@ from fastness.tool.check.knowledge.lifetimes import per_request, resources
 from fastness.tool.check.rule import Bad, Found, Good, collapse, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
-from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import Binding, Kind
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.symbols import Binding, Kind
 
 _LOGGERS = frozenset({"getLogger", "get_logger"})
 

@@ -19,8 +19,8 @@ from fastness.tool.check.knowledge.running import blocking
 from fastness.tool.check.rule import Bad, Found, Good, found, module_of, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
-from fastness.tool.project.calls import Chain, Edge, Outward
-from fastness.tool.project.symbols import CallSite, Function, constant
+from fastness.tool.project.flow.calls import Chain, Edge, Outward
+from fastness.tool.project.source.symbols import CallSite, Function, constant
 
 _WRITES = re.compile(
     r"os\.(?:makedirs|mkdir|remove|unlink|rename|rmdir)|pathlib\.Path\(\)\.(?:mkdir|unlink|write_\w+|touch|rmdir)"

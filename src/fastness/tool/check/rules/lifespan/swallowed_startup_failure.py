@@ -19,8 +19,8 @@ from fastness.tool.check.knowledge.lifetimes import kept, startup
 from fastness.tool.check.rule import Bad, Found, Good, found, module_of, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
-from fastness.tool.project.symbols import CallSite, Class, Function, last_name
-from fastness.tool.project.walk import own
+from fastness.tool.project.source.symbols import CallSite, Class, Function, last_name
+from fastness.tool.project.source.walk import own
 
 _OPTIONAL = re.compile(
     r"seed|warm|prefetch|demo|sentry|tracing|telemetry|instrument|banner|version|metrics|backfill|caching",

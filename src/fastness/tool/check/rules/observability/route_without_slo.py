@@ -15,7 +15,7 @@ from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
 from fastness.tool.project.routes import Route
-from fastness.tool.project.symbols import CallSite
+from fastness.tool.project.source.symbols import CallSite
 
 _SLO = "fastness.slo.SLO"
 

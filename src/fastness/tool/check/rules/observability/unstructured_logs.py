@@ -15,7 +15,7 @@ from fastness.tool.check.knowledge.facts import reach
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
-from fastness.tool.project.symbols import CallSite
+from fastness.tool.project.source.symbols import CallSite
 
 
 @rule(severity=Severity.INFO, practice="8.1", help="log with `logging` or structlog, as JSON, with the request's id")

@@ -20,11 +20,11 @@ from fastness.tool.check.repair import Repair, argument_added, is_written
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Evidence, Finding, Fix, Severity
 from fastness.tool.project import Service
-from fastness.tool.project.module import Module
+from fastness.tool.project.names.values import FunctionValue, Instance
 from fastness.tool.project.routes import Route
-from fastness.tool.project.symbols import Class, Function, argument, constant, last_name
-from fastness.tool.project.values import FunctionValue, Instance
-from fastness.tool.project.walk import walk
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.symbols import Class, Function, argument, constant, last_name
+from fastness.tool.project.source.walk import walk
 
 
 @rule(

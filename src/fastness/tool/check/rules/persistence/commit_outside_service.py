@@ -17,7 +17,7 @@ from fastness.tool.check.knowledge.lifetimes.sessions import commits
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
-from fastness.tool.project.symbols import CallSite, Function
+from fastness.tool.project.source.symbols import CallSite, Function
 
 _UNIT_OF_WORK = re.compile(r"unit_?of_?work|uow|transaction", re.IGNORECASE)
 

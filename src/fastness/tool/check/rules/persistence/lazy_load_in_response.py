@@ -18,9 +18,9 @@ from fastness.tool.check.knowledge.inputs.bodies import fields
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Evidence, Severity
 from fastness.tool.project import Service
+from fastness.tool.project.names.values import ClassValue, Elements, Instance, Values
 from fastness.tool.project.routes import Route
-from fastness.tool.project.symbols import Class, Function, Kind, constant, last_name
-from fastness.tool.project.values import ClassValue, Elements, Instance, Values
+from fastness.tool.project.source.symbols import Class, Function, Kind, constant, last_name
 
 _AWAITED = re.compile(r"\.awaitable_attrs\.(\w+)")
 _VALIDATES = frozenset({"model_validate", "from_orm"})

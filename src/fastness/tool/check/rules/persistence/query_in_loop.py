@@ -19,8 +19,8 @@ from fastness.tool.check.knowledge.running import queries, repeated, rows
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Evidence, Severity
 from fastness.tool.project import Service
-from fastness.tool.project.symbols import Function
-from fastness.tool.project.walk import own
+from fastness.tool.project.source.symbols import Function
+from fastness.tool.project.source.walk import own
 
 _END = frozenset({"next", "anext", "any", "all"})
 

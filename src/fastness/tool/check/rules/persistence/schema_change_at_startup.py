@@ -18,11 +18,12 @@ from fastness.tool.check.knowledge.facts.imports import made_by_importing
 from fastness.tool.check.knowledge.lifetimes.startup import starts
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
-from fastness.tool.project import Service, literals
-from fastness.tool.project.calls import Outward
-from fastness.tool.project.symbols import Function, constant, handed_on
-from fastness.tool.project.values import FunctionValue
-from fastness.tool.project.walk import walk
+from fastness.tool.project import Service
+from fastness.tool.project.flow.calls import Outward
+from fastness.tool.project.names import literals
+from fastness.tool.project.names.values import FunctionValue
+from fastness.tool.project.source.symbols import Function, constant, handed_on
+from fastness.tool.project.source.walk import walk
 
 _CALLED = frozenset({
     "create_all", "drop_all", "upgrade", "downgrade", "stamp", "run_sync", "call_command", "generate_schemas",

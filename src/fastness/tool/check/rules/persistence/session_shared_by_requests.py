@@ -20,10 +20,10 @@ from fastness.tool.check.knowledge.lifetimes.left_behind import self_name
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
-from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import Binding, Class, Function, Kind, Scope, handed_on
-from fastness.tool.project.values import ClassValue, FunctionValue, Instance
-from fastness.tool.project.walk import walk
+from fastness.tool.project.names.values import ClassValue, FunctionValue, Instance
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.symbols import Binding, Class, Function, Kind, Scope, handed_on
+from fastness.tool.project.source.walk import walk
 
 
 @rule(severity=Severity.ERROR, practice="7.2", help="make one session per request, in a dependency")

@@ -13,10 +13,11 @@ from collections.abc import Iterator
 
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
-from fastness.tool.project import Service, literals
+from fastness.tool.project import Service
+from fastness.tool.project.names import literals
+from fastness.tool.project.names.values import External
 from fastness.tool.project.routes import Middleware
-from fastness.tool.project.symbols import CallSite, Function, argument, constant, last_name
-from fastness.tool.project.values import External
+from fastness.tool.project.source.symbols import CallSite, Function, argument, constant, last_name
 
 _ENGINES = ("sqlalchemy.create_engine", "sqlalchemy.ext.asyncio.create_async_engine")
 # The middleware of `fastapi_async_sqlalchemy` and of `fastapi_sqlalchemy`.

@@ -22,7 +22,7 @@ from fastness.tool.check.knowledge.lifetimes import startup
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
-from fastness.tool.project.module import Module
+from fastness.tool.project.source.module import Module
 
 
 @rule(

@@ -16,10 +16,10 @@ from fastness.tool.check.repair import Edit, Repair, argument_added, calls_at, i
 from fastness.tool.check.rule import Bad, Found, Good, found, module_of, rule
 from fastness.tool.findings import Finding, Fix, Severity
 from fastness.tool.project import Service
-from fastness.tool.project.module import Module
-from fastness.tool.project.resolve import Resolver
-from fastness.tool.project.symbols import CallSite, Function, constant, dotted
-from fastness.tool.project.values import External
+from fastness.tool.project.names.resolve import Resolver
+from fastness.tool.project.names.values import External
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.symbols import CallSite, Function, constant, dotted
 
 _SECONDS = "10"
 _VERBS = ("get", "post", "put", "patch", "delete", "head", "options", "request")

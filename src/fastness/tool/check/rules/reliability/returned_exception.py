@@ -19,9 +19,9 @@ from fastness.tool.check.repair import Edit, Repair, imported, span, text_of
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Evidence, Finding, Fix, Severity
 from fastness.tool.project import Service
-from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import Function, Kind, last_name
-from fastness.tool.project.values import External, Instance
+from fastness.tool.project.names.values import External, Instance
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.symbols import Function, Kind, last_name
 
 
 @rule(severity=Severity.ERROR, practice="5.2", fix=Fix.SAFE, help="raise it, or answer with a response that carries the status")

@@ -21,8 +21,8 @@ from fastness.tool.check.knowledge.facts.reach import from_requests
 from fastness.tool.check.rule import Bad, Found, Good, collapse, found, rule
 from fastness.tool.findings import Evidence, Severity
 from fastness.tool.project import Service
-from fastness.tool.project.symbols import Function, handed_on, last_name
-from fastness.tool.project.walk import own
+from fastness.tool.project.source.symbols import Function, handed_on, last_name
+from fastness.tool.project.source.walk import own
 
 _PROBE = re.compile(r"health|ready|readiness|livez|liveness|alive|heartbeat|(?:^|_)(?:ping|probe)(?:_|$)", re.IGNORECASE)
 _ENDS = re.compile(r"^_*(?:close|clean_?up|teardown|stop|shutdown|discard|dispose|release|disconnect)(?:_|$)")

@@ -19,11 +19,11 @@ from fastness.tool.check.repair import Edit, Repair, argument_added, calls_at, i
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Finding, Fix, Severity
 from fastness.tool.project import Service
-from fastness.tool.project.module import Module
-from fastness.tool.project.resolve import Resolver
-from fastness.tool.project.symbols import CallSite, Function, constant
-from fastness.tool.project.values import External
-from fastness.tool.project.walk import own
+from fastness.tool.project.names.resolve import Resolver
+from fastness.tool.project.names.values import External
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.symbols import CallSite, Function, constant
+from fastness.tool.project.source.walk import own
 
 _TENACITY = ("tenacity.retry", "tenacity.Retrying", "tenacity.AsyncRetrying")
 _BACKOFF = ("backoff.on_exception", "backoff.on_predicate")

@@ -16,9 +16,9 @@ from fastness.tool.check.knowledge.running import work
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
-from fastness.tool.project.calls import Outward
+from fastness.tool.project.flow.calls import Outward
 from fastness.tool.project.routes import Route
-from fastness.tool.project.symbols import Function
+from fastness.tool.project.source.symbols import Function
 
 _WORDS = ("idempoten", "Idempoten", "IDEMPOTEN", "dedup", "request_key", "client_token")
 _HARMLESS = ("login", "logout", "token", "auth", "search", "query", "refresh", "password", "verify", "webhook")

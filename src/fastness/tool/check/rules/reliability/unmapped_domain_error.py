@@ -18,8 +18,8 @@ from fastness.tool.check.knowledge.facts.chains import called
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Evidence, Severity
 from fastness.tool.project import Service
-from fastness.tool.project.symbols import Class, Function
-from fastness.tool.project.values import ClassValue, External, Instance
+from fastness.tool.project.names.values import ClassValue, External, Instance
+from fastness.tool.project.source.symbols import Class, Function
 
 _OWN = {"Exception", "ValueError", "RuntimeError", "LookupError", "KeyError", "PermissionError"}
 _EXCEPT = re.compile(r"^[ \t]*except\b([^:]*):", re.MULTILINE)

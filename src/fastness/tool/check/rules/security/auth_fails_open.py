@@ -24,8 +24,8 @@ from fastness.tool.check.knowledge.facts.reach import from_requests
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
-from fastness.tool.project.symbols import Function, constant, handed_on, last_name
-from fastness.tool.project.walk import own, walk
+from fastness.tool.project.source.symbols import Function, constant, handed_on, last_name
+from fastness.tool.project.source.walk import own, walk
 
 _SIGNATURE = re.compile(r"signature|(?:^|_)sig(?:$|_)|hmac", re.IGNORECASE)
 _OPTIONAL = re.compile(r"captcha|turnstile|licen[cs]e|password", re.IGNORECASE)  # a check that a service may do without

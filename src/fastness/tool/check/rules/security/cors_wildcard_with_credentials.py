@@ -20,12 +20,13 @@ from fastness.tool.check.knowledge.answering.reflected import reflected_origins
 from fastness.tool.check.knowledge.facts.served import Served
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
-from fastness.tool.project import Service, literals
-from fastness.tool.project.module import Module
+from fastness.tool.project import Service
+from fastness.tool.project.names import literals
+from fastness.tool.project.names.values import External
 from fastness.tool.project.routes import Middleware
-from fastness.tool.project.symbols import Class, Function, Scope, argument, last_name
-from fastness.tool.project.values import External
-from fastness.tool.project.walk import own, walk
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.symbols import Class, Function, Scope, argument, last_name
+from fastness.tool.project.source.walk import own, walk
 
 _CORS = "starlette.middleware.cors.CORSMiddleware"
 _STAGE = re.compile(r"dev|local|debug|test|prod|stag|environment|\benv\b", re.IGNORECASE)

@@ -25,10 +25,11 @@ from fastness.tool.check.knowledge.credentials.secrets import (
 )
 from fastness.tool.check.rule import Bad, Found, Good, found, module_of, proof, rule
 from fastness.tool.findings import Severity
-from fastness.tool.project import Service, literals
-from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import Binding, Class, Kind, Scope, constant
-from fastness.tool.project.walk import walk
+from fastness.tool.project import Service
+from fastness.tool.project.names import literals
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.symbols import Binding, Class, Kind, Scope, constant
+from fastness.tool.project.source.walk import walk
 
 # Where nothing but a developer's machine or a compose network answers.
 _LOCAL = re.compile(r"@(?:localhost|127\.0\.0\.1|db|database|postgres|redis|mongo|rabbitmq)(?:[:/]|$)")

@@ -22,8 +22,8 @@ from fastness.tool.check.knowledge.inputs.bodies import bodies
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
+from fastness.tool.project.names.values import Elements, External
 from fastness.tool.project.routes import Route
-from fastness.tool.project.values import Elements, External
 
 _PROXY = (
     "*nginx*",

@@ -24,7 +24,7 @@ from fastness.tool.check.knowledge.inputs.bodies import bodies, fields
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
-from fastness.tool.project.symbols import Class, Function
+from fastness.tool.project.source.symbols import Class, Function
 
 _INVALID = {"RequestValidationError", "422", "HTTP_422_UNPROCESSABLE_ENTITY", "HTTP_422_UNPROCESSABLE_CONTENT"}
 _PICKS = re.compile(r"""["'](?:msg|loc|type)["']|include_input\s*=\s*False|["']input["']|exclude|\.title\b""")

@@ -19,10 +19,10 @@ from fastness.tool.check.knowledge.inputs.requested import all_headers, login_bo
 from fastness.tool.check.rule import Bad, Found, Good, found, module_of, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
-from fastness.tool.project.module import Module
-from fastness.tool.project.resolve import Resolver
-from fastness.tool.project.symbols import CallSite, Class, Function, Kind, constant, last_name
-from fastness.tool.project.values import External, Instance
+from fastness.tool.project.names.resolve import Resolver
+from fastness.tool.project.names.values import External, Instance
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.symbols import CallSite, Class, Function, Kind, constant, last_name
 
 _LEVELS = ("debug", "info", "warning", "warn", "error", "exception", "critical", "log", "print", "success", "trace",
            "adebug", "ainfo", "awarning", "aerror", "aexception")  # fmt: skip

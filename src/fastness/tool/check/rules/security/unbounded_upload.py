@@ -16,10 +16,11 @@ from fastness.tool.check.knowledge.access import limits
 from fastness.tool.check.knowledge.inputs import sizes
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
-from fastness.tool.project import Service, literals
-from fastness.tool.project.resolve import Resolver
-from fastness.tool.project.symbols import CallSite, Function
-from fastness.tool.project.values import Elements, External
+from fastness.tool.project import Service
+from fastness.tool.project.names import literals
+from fastness.tool.project.names.resolve import Resolver
+from fastness.tool.project.names.values import Elements, External
+from fastness.tool.project.source.symbols import CallSite, Function
 
 _TEMPORARY = re.compile(r"te?mp(?:orary|file|_|\b)", re.IGNORECASE)
 _READS = {"fastapi.UploadFile().read", "fastapi.UploadFile().file.read"}

@@ -19,9 +19,9 @@ from fastness.tool.check.knowledge.facts.served import Served
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
+from fastness.tool.project.names.values import External
 from fastness.tool.project.routes import Dependency, Route
-from fastness.tool.project.symbols import Class, Function, last_name
-from fastness.tool.project.values import External
+from fastness.tool.project.source.symbols import Class, Function, last_name
 
 _LOGIN = re.compile(
     r"(?:^|[/_-])(?:login|log-in|signin|sign-in|access-token|access_token|token|authenticate|password-recovery|forgot-password"

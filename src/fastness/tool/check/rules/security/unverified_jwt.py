@@ -16,11 +16,12 @@ from collections.abc import Set as AbstractSet
 from fastness.tool.check.repair import Repair, argument_added, calls_at, replaced, text_of
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Finding, Fix, Severity
-from fastness.tool.project import Service, literals
-from fastness.tool.project.module import Module
-from fastness.tool.project.resolve import Resolver
-from fastness.tool.project.symbols import CallSite, Function, constant
-from fastness.tool.project.walk import walk
+from fastness.tool.project import Service
+from fastness.tool.project.names import literals
+from fastness.tool.project.names.resolve import Resolver
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.symbols import CallSite, Function, constant
+from fastness.tool.project.source.walk import walk
 
 _DECODES = ("jwt.decode", "jose.jwt.decode", "jwt.PyJWT().decode")
 _ENCODES = ("jwt.encode", "jose.jwt.encode")

@@ -16,8 +16,8 @@ from fastness.tool.check.knowledge.inputs.taint import Danger, Taint
 from fastness.tool.check.rule import Bad, Found, Good, found, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
-from fastness.tool.project.symbols import CallSite
-from fastness.tool.project.values import External
+from fastness.tool.project.names.values import External
+from fastness.tool.project.source.symbols import CallSite
 
 _FIRST = re.compile(
     r"open|io\.open|aiofiles\.open|anyio\.open_file|os\.(?:remove|unlink|rmdir|makedirs|mkdir|listdir|scandir|rename|replace)"

@@ -17,8 +17,8 @@ from fastness.tool.check.knowledge.inputs.taint import Danger, Taint
 from fastness.tool.check.rule import Bad, Found, Good, found, module_of, rule
 from fastness.tool.findings import Severity
 from fastness.tool.project import Service
-from fastness.tool.project.symbols import CallSite
-from fastness.tool.project.values import External
+from fastness.tool.project.names.values import External
+from fastness.tool.project.source.symbols import CallSite
 
 _CLIENT = r"(?:requests(?:\.Session\(\))?|httpx2?(?:\.(?:Async)?Client\(\))?|aiohttp\.ClientSession\(\))"
 _GETS = re.compile(

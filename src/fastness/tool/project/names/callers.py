@@ -6,13 +6,13 @@ import ast
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from fastness.tool.project.module import Module
-from fastness.tool.project.reading import CALLED
-from fastness.tool.project.symbols import CallSite, Function, last_name
-from fastness.tool.project.values import ClassValue, Elements, External, FunctionValue, Values, is_object, union
+from fastness.tool.project.kept.reading import CALLED
+from fastness.tool.project.names.values import ClassValue, Elements, External, FunctionValue, Values, is_object, union
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.symbols import CallSite, Function, last_name
 
 if TYPE_CHECKING:
-    from fastness.tool.project.resolve import Resolver
+    from fastness.tool.project.names.resolve import Resolver
 
 HANDED_ON = frozenset({"db", "session", "db_session", "conn", "connection"})  # parameters that all callers are asked about
 _CALLERS = 100  # files that call something of a name; where more do, as for `get`, most mean something else

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
-from fastness.tool.project import locate, scripts
-from fastness.tool.project.module import Module, UnparsableError, encoded
-from fastness.tool.project.others import Others, Question
-from fastness.tool.project.reading import CALLED, EVERYTHING, FIRST, Reading
-from fastness.tool.project.symbols import Function
+from fastness.tool.project.files import locate, scripts
+from fastness.tool.project.files.others import Others, Question
+from fastness.tool.project.kept.reading import CALLED, EVERYTHING, FIRST, Reading
+from fastness.tool.project.source.module import Module, UnparsableError, encoded
+from fastness.tool.project.source.symbols import Function
 
 _IMPORTED = re.compile(rb"\n[ \t]*(?:from|import)[ \t]+([A-Za-z_][\w.]*)")  # twice as fast as with `^`
 

@@ -6,13 +6,13 @@ import ast
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from fastness.tool.project import hints, state
-from fastness.tool.project.symbols import Binding, Class, Function, Kind, Scope, last_name
-from fastness.tool.project.values import Elements, External, FunctionValue, Instance, Values, is_object, item, union
-from fastness.tool.project.walk import own
+from fastness.tool.project.names import hints, state
+from fastness.tool.project.names.values import Elements, External, FunctionValue, Instance, Values, is_object, item, union
+from fastness.tool.project.source.symbols import Binding, Class, Function, Kind, Scope, last_name
+from fastness.tool.project.source.walk import own
 
 if TYPE_CHECKING:
-    from fastness.tool.project.resolve import Resolver
+    from fastness.tool.project.names.resolve import Resolver
 
 _COLLECTIONS = frozenset({
     "dict", "list", "set", "defaultdict", "deque", "OrderedDict", "WeakValueDictionary", "WeakSet", "Dict", "List", "Set",

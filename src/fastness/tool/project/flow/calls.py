@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, NamedTuple, TypeAlias
 
-from fastness.tool.project.feasible import NOTHING, Branches
-from fastness.tool.project.module import Module
-from fastness.tool.project.notes import Note, Notes
-from fastness.tool.project.reading import EVERYTHING
-from fastness.tool.project.resolve import Resolver
-from fastness.tool.project.symbols import CallSite, Class, Function, last_name
-from fastness.tool.project.values import ClassValue, External, FunctionValue, Instance
-from fastness.tool.project.wrappers import THREADS, Wrappers, handed_to_thread
+from fastness.tool.project.flow.feasible import NOTHING, Branches
+from fastness.tool.project.flow.wrappers import THREADS, Wrappers, handed_to_thread
+from fastness.tool.project.kept.notes import Note, Notes
+from fastness.tool.project.kept.reading import EVERYTHING
+from fastness.tool.project.names.resolve import Resolver
+from fastness.tool.project.names.values import ClassValue, External, FunctionValue, Instance
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.symbols import CallSite, Class, Function, last_name
 
 _MANY = 12  # implementations of one abstract method or protocol; beyond, the chain says nothing about the call
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from fastness.tool.project.symbols import Kind, Scope, last_name
-from fastness.tool.project.values import ClassValue, Elements, External, Instance, ModuleValue, Value, Values
+from fastness.tool.project.names.values import ClassValue, Elements, External, Instance, ModuleValue, Value, Values
+from fastness.tool.project.source.symbols import Kind, Scope, last_name
 
 if TYPE_CHECKING:
-    from fastness.tool.project.resolve import Resolver
+    from fastness.tool.project.names.resolve import Resolver
 
 _NOTHING = frozenset({
     "typing.Any", "object", "None", "typing.Self", "typing_extensions.Self", "typing.Callable", "collections.abc.Callable",

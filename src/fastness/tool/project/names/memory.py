@@ -13,13 +13,13 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
-from fastness.tool.project.module import Module
-from fastness.tool.project.reading import Reading
-from fastness.tool.project.symbols import Function
+from fastness.tool.project.kept.reading import Reading
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.symbols import Function
 
 if TYPE_CHECKING:
-    from fastness.tool.project.symbols import Scope
-    from fastness.tool.project.values import Values
+    from fastness.tool.project.names.values import Values
+    from fastness.tool.project.source.symbols import Scope
 
 _DEEPEST = 400  # nested questions; what lies deeper is not told
 _NEVER = 1 << 30

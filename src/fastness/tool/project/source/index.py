@@ -10,11 +10,11 @@ import ast
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fastness.tool.project.symbols import KINDS, Binding, CallSite, Class, Function, FunctionNode, Kind, Scope
-from fastness.tool.project.walk import FIELDS
+from fastness.tool.project.source.symbols import KINDS, Binding, CallSite, Class, Function, FunctionNode, Kind, Scope
+from fastness.tool.project.source.walk import FIELDS
 
 if TYPE_CHECKING:
-    from fastness.tool.project.module import Module
+    from fastness.tool.project.source.module import Module
 
 _D = TypeVar("_D", Function, Class)
 _LOOPS = frozenset({ast.For, ast.AsyncFor, ast.While, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp})

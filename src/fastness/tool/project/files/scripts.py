@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
 
-from fastness.tool.project.module import ASIDE, Module
+from fastness.tool.project.source.module import ASIDE, Module
 
 _IMPORT = re.compile(
     r"\n[ \t]*(?:from[ \t]+(\.*)([\w.]*)[ \t]+import[ \t]*(\([^()]{0,5000}\)|[^\n]*)|import[ \t]+([\w., \t]+))"

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
-from fastness.tool.project.module import Module
-from fastness.tool.project.reading import EVERYTHING, Reading
-from fastness.tool.project.symbols import Function
+from fastness.tool.project.kept.reading import EVERYTHING, Reading
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.symbols import Function
 
 Key: TypeAlias = tuple[str, str, str]
 """The path of a file, the label of the function in it, none for the file itself, and the question."""

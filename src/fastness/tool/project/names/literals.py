@@ -6,12 +6,12 @@ import ast
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from fastness.tool.project import hints
-from fastness.tool.project.symbols import Binding, Class, Function, Kind, Scope, argument
-from fastness.tool.project.values import ClassValue, External, FunctionValue, Instance, ModuleValue
+from fastness.tool.project.names import hints
+from fastness.tool.project.names.values import ClassValue, External, FunctionValue, Instance, ModuleValue
+from fastness.tool.project.source.symbols import Binding, Class, Function, Kind, Scope, argument
 
 if TYPE_CHECKING:
-    from fastness.tool.project.resolve import Resolver
+    from fastness.tool.project.names.resolve import Resolver
 
 
 # Where the fallback stands among the arguments.

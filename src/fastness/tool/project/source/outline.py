@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from fastness.tool.project.symbols import Class, Function, Scope
+from fastness.tool.project.source.symbols import Class, Function, Scope
 
 if TYPE_CHECKING:
-    from fastness.tool.project.module import Module
+    from fastness.tool.project.source.module import Module
 
 Outline: TypeAlias = Mapping[str, Any]
 TOP = -1  # the file itself, as the number of what a definition lies in

@@ -10,7 +10,7 @@ from fnmatch import translate
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
-from fastness.tool.project.locate import too_large
+from fastness.tool.project.files.locate import too_large
 
 Question: TypeAlias = tuple[str, ...]
 """A kind of question, and what it is about."""

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 import libcst
 from libcst.metadata import CodeRange, MetadataWrapper, PositionProvider
 
-from fastness.tool.project import fstrings
-from fastness.tool.project.fstrings import formatted, parses
+from fastness.tool.project.source import fstrings
+from fastness.tool.project.source.fstrings import formatted, parses
 
 # What nearly every such file trips over, at the start of a line. A line of a docstring that looks the same changes in
 # analysis only.

@@ -6,13 +6,13 @@ import ast
 import re
 from typing import TYPE_CHECKING
 
-from fastness.tool.project import held
-from fastness.tool.project.external import canonical
-from fastness.tool.project.symbols import Scope
-from fastness.tool.project.values import External, Values, item, union
+from fastness.tool.project.names import held
+from fastness.tool.project.names.external import canonical
+from fastness.tool.project.names.values import External, Values, item, union
+from fastness.tool.project.source.symbols import Scope
 
 if TYPE_CHECKING:
-    from fastness.tool.project.resolve import Resolver
+    from fastness.tool.project.names.resolve import Resolver
 
 # What runs a function in a thread, with the position of the function; its result is the function's.
 OFFLOADED = {

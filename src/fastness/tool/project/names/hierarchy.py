@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TypeAlias
 
-from fastness.tool.project.external import canonical
-from fastness.tool.project.memory import bits_of
-from fastness.tool.project.module import Module
-from fastness.tool.project.project import Project
-from fastness.tool.project.reading import INHERITANCE
-from fastness.tool.project.symbols import Class, Function, Scope
-from fastness.tool.project.values import ClassValue, External, FunctionValue, Values
+from fastness.tool.project.files.project import Project
+from fastness.tool.project.kept.reading import INHERITANCE
+from fastness.tool.project.names.external import canonical
+from fastness.tool.project.names.memory import bits_of
+from fastness.tool.project.names.values import ClassValue, External, FunctionValue, Values
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.symbols import Class, Function, Scope
 
 Heirs: TypeAlias = Sequence[tuple[int, str, int]]
 # Bases that answer to no name of their own: what a class inherits besides them is asked.

@@ -6,9 +6,9 @@ import ast
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
-from fastness.tool.project.reading import Reading
-from fastness.tool.project.symbols import CallSite, Function, Kind, last_name
-from fastness.tool.project.walk import own, walk
+from fastness.tool.project.kept.reading import Reading
+from fastness.tool.project.source.symbols import CallSite, Function, Kind, last_name
+from fastness.tool.project.source.walk import own, walk
 
 Given: TypeAlias = Mapping[str, object]
 

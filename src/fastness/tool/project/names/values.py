@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from fastness.tool.project.module import Module
-from fastness.tool.project.symbols import Class, Function, Scope
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.symbols import Class, Function, Scope
 
 MOST = 8
 """Values of one expression; more is noise."""

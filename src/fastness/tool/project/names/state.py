@@ -7,15 +7,15 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from fastness.tool.project.module import Module
-from fastness.tool.project.reading import known_once
-from fastness.tool.project.symbols import Function, Scope
-from fastness.tool.project.values import Values, union
-from fastness.tool.project.walk import own
+from fastness.tool.project.kept.reading import known_once
+from fastness.tool.project.names.values import Values, union
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.symbols import Function, Scope
+from fastness.tool.project.source.walk import own
 
 if TYPE_CHECKING:
-    from fastness.tool.project.project import Project
-    from fastness.tool.project.resolve import Resolver
+    from fastness.tool.project.files.project import Project
+    from fastness.tool.project.names.resolve import Resolver
 
 _PUT = re.compile(r"\.state\.\w+\s*(?::[^=\n]{1,200})?=(?!=)")
 _LIFESPAN = "asynccontextmanager"

@@ -6,9 +6,9 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from fastness.tool.project.outside import OFFLOADED
-from fastness.tool.project.resolve import Resolver
-from fastness.tool.project.symbols import CallSite, Function, Kind, last_name
+from fastness.tool.project.names.outside import OFFLOADED
+from fastness.tool.project.names.resolve import Resolver
+from fastness.tool.project.source.symbols import CallSite, Function, Kind, last_name
 
 THREADS: dict[str, list[str]] = {}
 for _path in OFFLOADED:

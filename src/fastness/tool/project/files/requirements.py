@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
-from fastness.tool.project.project import Project
+from fastness.tool.project.files.project import Project
 
 _SPECIFIER = r"[<>=!~^]=?=?\s*[\w.*+!-]+"
 _LINE = re.compile(rf"^\s*([A-Za-z0-9][\w.-]*)\s*(?:\[[^\]]*\])?\s*((?:{_SPECIFIER}\s*,?\s*)*)")

@@ -12,10 +12,10 @@ from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
-from fastness.tool.project.module import Module
-from fastness.tool.project.outline import TOP, Outline, body_text, draw, is_local, outer_text, outermost, surface
-from fastness.tool.project.reading import CALLED
-from fastness.tool.project.symbols import Class, Function, Scope
+from fastness.tool.project.kept.reading import CALLED
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.outline import TOP, Outline, body_text, draw, is_local, outer_text, outermost, surface
+from fastness.tool.project.source.symbols import Class, Function, Scope
 
 _WORD = re.compile(r"\w+")
 _ALL = -1

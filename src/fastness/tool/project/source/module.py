@@ -12,10 +12,10 @@ from functools import cached_property
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from fastness.tool.project import index
-from fastness.tool.project import outline as outlines
-from fastness.tool.project.outline import Outline
-from fastness.tool.project.symbols import Binding, CallSite, Class, Function, Kind, Scope, last_name, values
+from fastness.tool.project.source import index
+from fastness.tool.project.source import outline as outlines
+from fastness.tool.project.source.outline import Outline
+from fastness.tool.project.source.symbols import Binding, CallSite, Class, Function, Kind, Scope, last_name, values
 
 _TEST_PATH = re.compile(
     r"(?:^|/)(?:tests?|testing|tests?\.py|conftest\.py|test_[^/]*\.py|[^/]*_tests?\.py)(?:/|$)", re.IGNORECASE
@@ -302,7 +302,7 @@ def _parsed(text: str) -> ast.Module:
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             first = error
         try:
-            from fastness.tool.project import newer
+            from fastness.tool.project.source import newer
 
             return ast.parse(newer.rewrite(text))
         except (SyntaxError, ValueError, RecursionError, MemoryError):

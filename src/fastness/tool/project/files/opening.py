@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from fastness.tool.errors import CommandError
-from fastness.tool.project.project import Project
+from fastness.tool.project.files.project import Project
 
 _DEEPEST = 10_000  # nested expressions; Python's own default stops at what generated code reaches
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
-    from fastness.tool.project.module import Module
-    from fastness.tool.project.symbols import Function
+    from fastness.tool.project.source.module import Module
+    from fastness.tool.project.source.symbols import Function
 
 EVERYTHING = 1
 INHERITANCE = 2  # who inherits from whom

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from fastness.tool.project.walk import own
+from fastness.tool.project.source.walk import own
 
 if TYPE_CHECKING:
-    from fastness.tool.project.module import Module
+    from fastness.tool.project.source.module import Module
 
 # Kinds of nodes of which it is known, without a look at its nodes, that a function has none.
 KINDS: Mapping[type[ast.AST], int] = {
@@ -287,7 +287,7 @@ def _read(known: Function | Class | CallSite, module: Module, name: str) -> obje
 
 
 def _module_type() -> type[Module]:
-    from fastness.tool.project.module import Module
+    from fastness.tool.project.source.module import Module
 
     return Module
 

@@ -10,14 +10,12 @@ import ast
 import builtins
 from collections.abc import Callable
 
-from fastness.tool.project import callers, held, hints, outside, state
-from fastness.tool.project.external import canonical
-from fastness.tool.project.hierarchy import FORMS, Hierarchy
-from fastness.tool.project.memory import Memory
-from fastness.tool.project.module import Module
-from fastness.tool.project.project import Project
-from fastness.tool.project.symbols import Binding, CallSite, Class, Function, Kind, Scope, dotted
-from fastness.tool.project.values import (
+from fastness.tool.project.files.project import Project
+from fastness.tool.project.names import callers, held, hints, outside, state
+from fastness.tool.project.names.external import canonical
+from fastness.tool.project.names.hierarchy import FORMS, Hierarchy
+from fastness.tool.project.names.memory import Memory
+from fastness.tool.project.names.values import (
     MOST,
     ClassValue,
     Elements,
@@ -30,6 +28,8 @@ from fastness.tool.project.values import (
     item,
     union,
 )
+from fastness.tool.project.source.module import Module
+from fastness.tool.project.source.symbols import Binding, CallSite, Class, Function, Kind, Scope, dotted
 
 _BUILTINS = frozenset(dir(builtins))
 # What is known of them in the body of the function that makes them, and not by its annotation.

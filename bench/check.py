@@ -2,11 +2,12 @@
 
 Whole commands are timed, with the start of the interpreter and with bytecode as an installation has it, on copies that hold
 what a check reads. Edits are a function more in a file with routes that nobody imports (`leaf`) and in the one that most files
-import (`shared`), a line in the body of a function of each of the files that most import (`bodies`), and a comment in
-`pyproject.toml`. `--sources DIR` names checkouts of projects: the one with most lines gives `kloc_per_second` and `peak_mb`,
-the one nearest to 150,000 lines gives `warm_seconds`, after the slowest edit of a Python file. Without, one project is written
-that looks like a service of `LINES` lines: the same text each time, so that ratios of two runs can be compared between
-machines, but more regular than what people write.
+import (`shared`), and a line in the body of a function of each of the files that most import (`bodies`). Two more change what
+all files depend on: another value of a module in the file that most import (`constant`), and a comment in `pyproject.toml`.
+`--sources DIR` names checkouts of projects: the one with most lines gives `kloc_per_second` and `peak_mb`, the one nearest to
+150,000 lines gives `warm_seconds`, after the slowest of `leaf`, `shared` and `bodies`. Without, one project is written that
+looks like a service of `LINES` lines: the same text each time, so that ratios of two runs can be compared between machines, but
+more regular than what people write.
 
 The gate is on ratios of processor time, of which others on the machine change little: of a check to `ast.parse` alone over the
 same files, and of a second check to the first. Of several rounds the least counts: the machine only ever adds.
@@ -95,15 +96,16 @@ def _project(origin: Path, folder: Path, rounds: int) -> dict[str, Any]:
     root = folder / "copies" / origin.name
     shutil.copytree(origin, root, ignore=_not_read, symlinks=True)
     kloc = lines(root) / 1000
-    cold = _least(rounds, lambda: _run(root, "--no-cache"))
-    single = _least(rounds, lambda: _run(root, "--no-cache", "--jobs", "1"))
+    cold = _least(rounds, lambda _: _run(root, "--no-cache"))
+    single = _least(rounds, lambda _: _run(root, "--no-cache", "--jobs", "1"))
     kept = ("--cache-dir", str(folder / "cache"))
     _run(root, *kept)
-    unchanged = _least(rounds, lambda: _run(root, *kept))
+    unchanged = _least(rounds, lambda _: _run(root, *kept))
     imported, leaf = _by_importers(root)
     edits: dict[str, Callable[[int], None]] = {
         "leaf": lambda number: _append(leaf, f"\n\ndef added_{number}() -> int:\n    return {number}\n"),
-        "shared": lambda number: _append(imported[0], f"\n\ndef added_{number}() -> int:\n    return {number}\n"),
+        "shared": lambda number: _append(imported[0], f"\n\ndef more_{number}() -> int:\n    return {number}\n"),
+        "constant": lambda number: _append(imported[0], f"\n\nMORE = {number}\n"),
         "pyproject": lambda number: _append(root / "pyproject.toml", f"\n# {number}\n"),
         **{file.relative_to(root).as_posix(): partial(_edit_a_body, file) for file in imported},
     }
@@ -112,9 +114,7 @@ def _project(origin: Path, folder: Path, rounds: int) -> dict[str, Any]:
         edit(number)
         return _run(root, *kept)
 
-    after = {
-        name: min((edited(edit, number) for number in range(rounds)), key=lambda run: run.cpu) for name, edit in edits.items()
-    }
+    after = {name: _least(rounds, partial(edited, edit)) for name, edit in edits.items()}
     parse = min(_parse(root) for _ in range(rounds))
     return {
         "kloc": round(kloc, 1),
@@ -124,7 +124,7 @@ def _project(origin: Path, folder: Path, rounds: int) -> dict[str, Any]:
         "one_process_kloc_per_cpu_second": round(kloc / single.cpu, 1),
         "cold_seconds": round(cold.seconds, 2),
         "unchanged_seconds": round(unchanged.seconds, 2),
-        **{f"{name}_seconds": round(after[name].seconds, 2) for name in ("leaf", "shared", "pyproject")},
+        **{f"{name}_seconds": round(after[name].seconds, 2) for name in ("leaf", "shared", "constant", "pyproject")},
         "bodies_seconds": {name: round(run.seconds, 2) for name, run in after.items() if name.endswith(".py")},
         "peak_mb": round(max(cold.peak, single.peak)),
         "cold_over_parse": round(single.cpu / parse, 2),
@@ -147,8 +147,9 @@ class _Run:
     peak: float
 
 
-def _least(rounds: int, run: Callable[[], _Run]) -> _Run:
-    return min((run() for _ in range(rounds)), key=lambda one: one.seconds)
+def _least(rounds: int, run: Callable[[int], _Run]) -> _Run:
+    runs = [run(number) for number in range(rounds)]
+    return _Run(*(min(getattr(one, name) for one in runs) for name in ("seconds", "cpu", "peak")))
 
 
 def _run(root: Path, *arguments: str) -> _Run:

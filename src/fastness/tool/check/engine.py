@@ -94,7 +94,8 @@ def check(
     # After an edit few files are left to ask. All of them would be read once more by a process that follows no calls.
     (rest if known.answers else following).extend(single)
     steps = len(following) + len(rest)
-    with Shared(rest) as early, Beside(early.work, apart=apart) as aside:
+    # Where most calls are known, following the others is done before another process has read what it needs.
+    with Shared(rest) as early, Beside(early.work, apart=apart and not known.notes) as aside:
         if apart and any(_follows_calls(part) for part in whole):
             reach.from_requests(service)  # so that calls are followed once and not by each process
         left: list[Callable[[], Outcome]] = [*following, *early.withdrawn()]

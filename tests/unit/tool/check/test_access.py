@@ -79,6 +79,22 @@ def test_what_stands_below_admin_asks_as_the_rest_of_it_does(path: str, found: i
 
 
 @pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        ("return RedirectResponse('/admin/')", 0),
+        ("if get_user(request) is None:\n        return RedirectResponse('/login')\n    return page(request)", 0),
+        ("if shown(request):\n        return RedirectResponse('/login')\n    return page(request)", 1),
+        ("return page(request)", 1),
+    ],
+)
+def test_who_only_redirects_asks_nobody(body: str, found: int) -> None:
+    """Or asks itself, and sends strangers to where they log in."""
+    head = "from fastapi import Request\nfrom fastapi.responses import RedirectResponse\n"
+    source = f'{ADMINISTRATION}{head}@router.get("/admin")\ndef admin(request: Request):\n    {body}\n'
+    assert len(_found(source)) == found
+
+
+@pytest.mark.parametrize(
     ("above", "summary", "docstring", "found"),
     [
         ("", "Send an offer", "", 1),

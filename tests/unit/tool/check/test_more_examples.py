@@ -484,6 +484,19 @@ MORE["persistence/query-in-loop"] = [
         @app.get("/shelf")
         def all_of(db: Session = Depends(get_db)):
             return shelf(db)
+
+        def one_book(db: Session, id: int):
+            return db.get(Book, id)
+
+        @app.post("/loans")
+        def lend(ids: list[int], db: Session = Depends(get_db)):
+            lent = []
+            for id in ids:
+                book = one_book(db, id)  # found
+                if book is None:
+                    return None
+                lent.append(book)
+            return lent
     """),
     Good(
         f"""{TABLES}

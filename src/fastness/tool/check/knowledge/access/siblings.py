@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from fastness.tool.check.knowledge.access import guards, public
+from fastness.tool.check.knowledge.answering.responses import returned
 from fastness.tool.check.knowledge.facts.served import Served
 from fastness.tool.check.knowledge.inputs.bodies import bodies, fields
 from fastness.tool.project import Service
 from fastness.tool.project.routes import Route, Router
 from fastness.tool.project.source.module import Module
-from fastness.tool.project.source.symbols import Class, Function
+from fastness.tool.project.source.symbols import Class, Function, last_name
 
 _MOST = 0.8
 _SHARE = 0.5  # of the siblings that are guarded
@@ -21,6 +23,7 @@ _FEWEST = 2
 _FILES = 3
 _ADMIN = re.compile(r"(?:^|/)admin(?:/|$)")
 _CHANGES = frozenset({"PUT", "PATCH", "DELETE"})
+_ASKS_ITSELF = re.compile(r"user|admin|session|login|auth")
 _OF_SOMEBODY = re.compile(
     r"^(?:user|member|customer|patient|employee|owner|tenant|order|invoice|payment|booking)_?id$", re.IGNORECASE
 )
@@ -122,7 +125,7 @@ def _of_administrators(
 ) -> Iterator[Open]:
     """Of a file in which hardly anything asks, what stands below `/admin`, where most that stands there asks."""
     private = {
-        module: [one for one in routes if any(map(_ADMIN.search, service.prefixes(one))) and not public.says_so(one)]
+        module: [one for one in routes if any(map(_ADMIN.search, service.prefixes(one))) and not _sends_elsewhere(one)]
         for module, routes in files.items()
     }
     guarded = [one for module, routes in private.items() for one in routes if one in protected[module]]
@@ -136,6 +139,15 @@ def _of_administrators(
             first, *others = unasked
             like = [one for there in private.values() for one in there]
             yield Open(first, like, guarded, tuple(others), "operations below /admin")
+
+
+def _sends_elsewhere(route: Route) -> bool:
+    """It is there for all; it only redirects; or it asks who is calling itself, and redirects strangers."""
+    handler = route.handler
+    given = returned(handler)
+    asks = any(_ASKS_ITSELF.search(site.name) for site in handler.calls)
+    redirects = [isinstance(value, ast.Call) and last_name(value) == "RedirectResponse" for value in given]
+    return public.says_so(route) or (bool(redirects) and (all(redirects) or (asks and any(redirects))))
 
 
 def _around(router: Router) -> Iterator[Router]:

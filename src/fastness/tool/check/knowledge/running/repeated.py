@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 
 from fastness.tool.check.knowledge.facts.iteration import Loop, body, ends, is_portion, targets
+from fastness.tool.check.knowledge.running.loop import missing
 from fastness.tool.project.source.symbols import CallSite, handed_on, last_name
 from fastness.tool.project.source.walk import mentions, own, walk
 
@@ -80,12 +81,15 @@ def _feeds(loop: Loop, site: CallSite) -> bool:
 
 
 def _looks_for_first(loop: Loop, call: ast.Call) -> bool:
-    """What the call gives is tried, and the loop ends with the first that will do."""
+    """What the call gives is tried, and the loop ends with the first that will do; not with one that is missing."""
     nodes = list(own(body(loop)))
     assigned = [node for node in nodes if isinstance(node, ast.Assign) and any(one is call for one in walk(node.value))]
     names = {target.id for node in assigned for target in node.targets if isinstance(target, ast.Name)}
     return bool(names) and any(
-        isinstance(node, ast.If) and isinstance(node.body[-1], ast.Return | ast.Break) and mentions(node.test, names)
+        isinstance(node, ast.If)
+        and isinstance(node.body[-1], ast.Return | ast.Break)
+        and mentions(node.test, names)
+        and not any(missing(node.test))
         for node in nodes
     )
 

@@ -4,7 +4,7 @@ DIR holds one checkout per project; nothing in it is written. Each project is fi
 result is written to a copy, and the copy is read and checked again from the disk: every changed file must parse, every finding
 that was corrected must be gone, and none may have come.
 
-Over the 18 projects of the labels, at their commits, 1555 findings of ten rules were corrected, 160 were left to a person with
+Over the 18 projects of the labels, at their commits, 1562 findings of ten rules were corrected, 251 were left to a person with
 a reason, and nothing was wrong. That takes 7 minutes of one processor.
 """
 

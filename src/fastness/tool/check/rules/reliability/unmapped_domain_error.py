@@ -18,6 +18,7 @@ from fastness.tool.check.knowledge.facts.chains import called
 from fastness.tool.check.rule import Bad, Found, Good, found, proof, rule
 from fastness.tool.findings import Evidence, Severity
 from fastness.tool.project import Service
+from fastness.tool.project.kept.reading import known_once
 from fastness.tool.project.names.values import ClassValue, External, Instance
 from fastness.tool.project.source.symbols import Class, Function
 
@@ -36,11 +37,10 @@ def check(service: Service) -> Iterator[Found]:
     known = _handled(service)
     if known is None:
         return
-    caught_somewhere = _caught(service)
     raised: dict[Class, list[tuple[Function, ast.Raise, tuple[Evidence, ...]]]] = {}
     for function, way in _exposed(service).items():
         for node in function.of(ast.Raise):
-            defined = _raised(service, node, function, caught_somewhere)
+            defined = _raised(service, node, function)
             if defined is not None and not _is_caught(function.of(ast.Try), node.lineno, _names(service, defined)):
                 raised.setdefault(defined, []).append((function, node, way))
     for defined, places in raised.items():
@@ -89,13 +89,13 @@ def _is_caught(blocks: list[ast.Try], line: int, names: set[str]) -> bool:
     )
 
 
-def _raised(service: Service, node: ast.Raise, function: Function, elsewhere: set[str]) -> Class | None:
+def _raised(service: Service, node: ast.Raise, function: Function) -> Class | None:
     """The project's own exception that a statement raises, when it is one that handlers would map."""
     for value in service.resolver.infer(node.exc, function):
         if isinstance(value, Instance | ClassValue):
             outer = [base for base in service.resolver.mro(value.definition) if isinstance(base, External)]
             own = outer and all(base.last in _OWN and not base.path.endswith(_MAPPED) for base in outer)
-            if own and not _names(service, value.definition) & elsewhere:
+            if own and not _names(service, value.definition) & _caught(service):
                 return value.definition
     return None
 
@@ -104,6 +104,7 @@ def _names(service: Service, defined: Class) -> set[str]:
     return {base.name for base in service.resolver.mro(defined) if isinstance(base, Class)}
 
 
+@known_once
 def _caught(service: Service) -> set[str]:
     """Every word of every `except` of the service: who calls through that is not followed here."""
     return {

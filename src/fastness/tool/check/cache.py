@@ -22,7 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import cache
-from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +164,14 @@ def stamp() -> str:
     home = Path(fastness.tool.__path__[0])
     sources = ((path.relative_to(home).as_posix(), path.read_bytes()) for path in sorted(home.rglob("*.py")))
     code = hashlib.sha256(b"".join(_framed(path.encode()) + _framed(source) for path, source in sources)).hexdigest()
-    return _digest(json.dumps([_FORMAT, version("fastness"), version("libcst"), sys.version, code]))
+    return _digest(json.dumps([_FORMAT, _installed("libcst"), sys.version, code]))
+
+
+def _installed(package: str) -> list[str]:
+    """What its installation calls it, with the version: asking for the metadata takes ten times as long."""
+    spec = find_spec(package)
+    beside = Path(spec.origin).parent.parent if spec is not None and spec.origin is not None else None
+    return sorted(path.name for path in beside.glob(f"{package}-*.dist-info")) if beside is not None else []
 
 
 def _framed(part: bytes) -> bytes:

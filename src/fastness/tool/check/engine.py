@@ -16,7 +16,7 @@ from fastness.tool.check.changes import Change
 from fastness.tool.check.config import Config
 from fastness.tool.check.knowledge.facts import reach
 from fastness.tool.check.knowledge.facts.served import Served
-from fastness.tool.check.local import Answers, Kept, Known, Outcome, asked, pieces
+from fastness.tool.check.local import Answers, Done, Kept, Known, Outcome, asked, pieces
 from fastness.tool.check.progress import Step, unseen
 from fastness.tool.check.rule import Found, Rule
 from fastness.tool.check.rules import catalogue
@@ -95,16 +95,16 @@ def check(
     (rest if known.answers else following).extend(single)
     steps = len(following) + len(rest)
     # Where most calls are known, following the others is done before another process has read what it needs.
-    with Shared(rest) as early, Beside(early.work, apart=apart and not known.notes) as aside:
+    with Shared(rest) as early, Beside(partial(_work, early, service), apart=apart and not known.notes) as aside:
         if apart and any(_follows_calls(part) for part in whole):
             reach.from_requests(service)  # so that calls are followed once and not by each process
         left: list[Callable[[], Outcome]] = [*following, *early.withdrawn()]
-        with Shared(left) as late, Beside(late.work, apart=apart) as other:
-            done = late.work(lambda number: progress(steps - len(left) + number, steps))
-            done += [*other.result(), *aside.result()]
-    answers = Answers(known.answers, {**known.notes, **service.notes.made})
-    for outcome in done:
-        answers.add(outcome)
+        with Shared(left) as late, Beside(partial(_work, late, service), apart=apart) as other:
+            own = _work(late, service, lambda number: progress(steps - len(left) + number, steps))
+            done = [own, other.result(), aside.result()]
+    answers = Answers(known.answers, known.notes)
+    for one in done:
+        answers.add(one)
     project.asked.update(answers.asked)
     findings = [finding for finding in answers.findings if not config.silent(finding.rule, finding.path)]
     if kept is not None:
@@ -145,10 +145,15 @@ def _facts(service: Service, boot: Boot | None, change: Change | None) -> dict[t
     return {**{need: None if boot is None else give(service, boot) for need, give in _BOOTED.items()}, Change: change}
 
 
+def _work(shared: Shared[Outcome], service: Service, taken: Callable[[int], object] = lambda _: None) -> Done:
+    """What this process does of shared work, with what it has learnt until then."""
+    return Done(shared.work(taken), service.project.asked, service.notes.made)
+
+
 def _outcome(rule: Rule, service: Service, facts: Mapping[type, object]) -> Outcome:
     """What a rule says about a service."""
     given = [_STATIC[need](service) if need in _STATIC else facts[need] for need in rule.needs]
-    return Outcome(list(_call(rule, given, "")), service.project.asked, service.notes.made)
+    return Outcome(list(_call(rule, given, "")))
 
 
 def _of_modules(rules: Sequence[Rule], service: Service, known: Known, modules: Sequence[Module], drawn: bool) -> Outcome:

@@ -54,17 +54,27 @@ class Outcome:
 
     Attributes:
         results: of those that were asked about the whole project.
-        asked: the questions about other files that were asked on the way, with digests of their answers.
         of: what was said of single modules, by path.
         outlines: of the modules that were read for the first time.
-        notes: what was found out about single functions.
     """
 
     results: list[Finding | NotChecked]
-    asked: Mapping[Question, str]
-    notes: Mapping[Key, Note]
     of: Mapping[str, Answer] = field(default_factory=dict)
     outlines: Mapping[str, Outline] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What one process has done.
+
+    Attributes:
+        asked: the questions about other files that were asked on the way, with digests of their answers.
+        notes: what was found out about single functions.
+    """
+
+    outcomes: Sequence[Outcome]
+    asked: Mapping[Question, str]
+    notes: Mapping[Key, Note]
 
 
 class Answers:
@@ -82,14 +92,15 @@ class Answers:
         self.failures: list[NotChecked] = []
         self._findings: list[Finding] = []
 
-    def add(self, outcome: Outcome) -> None:
-        """Take in what some rules said."""
-        self.of.update(outcome.of)
-        self.asked.update(outcome.asked)
-        self.outlines.update(outcome.outlines)
-        self.notes.update(outcome.notes)
-        self.failures += [result for result in outcome.results if isinstance(result, NotChecked)]
-        self._findings += [result for result in outcome.results if isinstance(result, Finding)]
+    def add(self, done: Done) -> None:
+        """Take in what a process has done."""
+        self.asked.update(done.asked)
+        self.notes.update(done.notes)
+        for outcome in done.outcomes:
+            self.of.update(outcome.of)
+            self.outlines.update(outcome.outlines)
+            self.failures += [result for result in outcome.results if isinstance(result, NotChecked)]
+            self._findings += [result for result in outcome.results if isinstance(result, Finding)]
 
     @property
     def findings(self) -> list[Finding]:
@@ -152,7 +163,7 @@ def asked(
     # All but tests is read for its imports at least, in whichever process.
     unknown = [m for m in modules if drawn and m.outline is None and (m.is_read or not m.is_test)]
     outlines = {module.path: draw(module) for module in unknown}
-    return Outcome(failures, service.project.asked, service.notes.made, answers, outlines)
+    return Outcome(failures, answers, outlines)
 
 
 def _answer(  # noqa: PLR0917

@@ -57,20 +57,6 @@ class Read(Protocol):
 _S = TypeVar("_S", bound=Read)
 
 
-def known_once(find: Callable[[_S], _T]) -> Callable[[_S], _T]:
-    """Remembers what a function says about a whole project."""
-    answers: WeakKeyDictionary[_S, _T] = WeakKeyDictionary()
-
-    @wraps(find)
-    def answer(of: _S) -> _T:
-        if of not in answers:
-            answers[of] = find(of)
-        of.reading.mask |= EVERYTHING
-        return answers[of]
-
-    return answer
-
-
 def table(make: Callable[[_S], _T]) -> Callable[[_S], _T]:
     """A table that belongs to a whole project. Who asks it notes what the entries were read from."""
     tables: WeakKeyDictionary[_S, _T] = WeakKeyDictionary()
@@ -84,6 +70,19 @@ def table(make: Callable[[_S], _T]) -> Callable[[_S], _T]:
     return of_project
 
 
+def known_once(find: Callable[[_S], _T]) -> Callable[[_S], _T]:
+    """Remembers what a function says about a whole project."""
+    known = table(find)
+
+    @wraps(find)
+    def answer(of: _S) -> _T:
+        found = known(of)
+        of.reading.mask |= EVERYTHING
+        return found
+
+    return answer
+
+
 FACTS: list[Callable[..., object]] = []
 
 
@@ -92,15 +91,14 @@ def fact(find: Callable[[_S], _T]) -> Callable[[_S], _T]:
 
     Answers that were read from it hold as long as the value is the same.
     """
-    answers: WeakKeyDictionary[_S, _T] = WeakKeyDictionary()
+    known = table(find)
 
     @wraps(find)
     def answer(of: _S) -> _T:
-        if of not in answers:
-            before = of.reading.mask
-            answers[of] = find(of)
-            of.reading.mask = before
-        return answers[of]
+        before = of.reading.mask
+        found = known(of)
+        of.reading.mask = before
+        return found
 
     FACTS.append(answer)
     return answer

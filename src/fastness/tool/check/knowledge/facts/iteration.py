@@ -22,6 +22,7 @@ _SAME_LENGTH = frozenset({"enumerate", "sorted", "list", "reversed", "tuple", "z
 
 Comprehension: TypeAlias = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 Loop: TypeAlias = ast.For | ast.AsyncFor | Comprehension
+LOOPS = (ast.For, ast.AsyncFor, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
 def generators(loop: Loop) -> Sequence[ast.For | ast.AsyncFor | ast.comprehension]:

@@ -10,6 +10,7 @@ import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from fastness.tool.check.knowledge.facts.iteration import LOOPS
 from fastness.tool.check.knowledge.inputs.handed import handed, leading_to
 from fastness.tool.check.knowledge.running import blocking, work
 from fastness.tool.project import Service
@@ -23,7 +24,6 @@ _SAME = {"list", "set", "tuple", "enumerate", "sorted", "reversed", "zip", "dict
 _VIEWS = {"items", "values", "keys", "strip", "copy"}
 _SENDS = {"delay", "apply_async", "send_task"}
 _WAITS = (blocking.DATABASE, blocking.NETWORK, blocking.SUBPROCESS)
-_LOOPS = (ast.For, ast.AsyncFor, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +122,8 @@ def _bounds(test: ast.Compare) -> bool:
 
 
 def _within(service: Service, function: Function, held: Mapping[str, str]) -> Iterator[Use]:
-    for node in function.of(*_LOOPS, ast.Call):
-        if isinstance(node, _LOOPS):
+    for node in function.of(*LOOPS, ast.Call):
+        if isinstance(node, LOOPS):
             iterated = node.iter if isinstance(node, ast.For | ast.AsyncFor) else node.generators[0].iter
             part = _part(iterated, held)
             if part is not None and _waits(service, function, node):

@@ -59,7 +59,7 @@ def _is_handed_upload(service: Service, site: CallSite) -> bool:
 
 def _callers(service: Service, function: Function) -> Iterator[CallSite]:
     for module in service.project.calling(function.name):
-        for site in module.calls_by_name.get(function.name, ()) if module.is_service else ():
+        for site in module.calls_by_name.get(function.name, ()):
             targets = service.resolver.targets(site)
             if any(isinstance(value, FunctionValue) and value.definition is function for value in targets):
                 yield site

@@ -6,18 +6,16 @@ import ast
 from collections.abc import Iterator
 
 from fastness.tool.check.knowledge.facts import entities, relationships
-from fastness.tool.check.knowledge.facts.iteration import Loop, body, generators
+from fastness.tool.check.knowledge.facts.iteration import LOOPS, Loop, body, generators
 from fastness.tool.check.knowledge.facts.reach import near
 from fastness.tool.project import Service
 from fastness.tool.project.source.symbols import Binding, Class, Function
 from fastness.tool.project.source.walk import walk
 
-_LOOPS = (ast.For, ast.AsyncFor, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-
 
 def read(service: Service, function: Function) -> Iterator[tuple[Loop, ast.Attribute, Class, Binding]]:
     """Of each loop the first such read, with where the relationship is declared: `for order in orders: order.customer.name`."""
-    loops = sorted((node for node in function.of(*_LOOPS) if isinstance(node, Loop)), key=lambda node: node.lineno)
+    loops = sorted((node for node in function.of(*LOOPS) if isinstance(node, Loop)), key=lambda node: node.lineno)
     names = set(relationships.named(service).split()) if loops else set[str]()
     told: set[str] = set()  # once read, it is there
     for loop in loops if names else ():
